@@ -1,0 +1,1 @@
+"""vitlab: train, compare and understand attention models in JAX."""

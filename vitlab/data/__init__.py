@@ -1,0 +1,36 @@
+"""Data sets as random access: a split is a sequence of examples; a data set is splits and facts.
+
+`vitlab/data/<name>.py` holds `make(**spec) -> Dataset`; `_pipeline.py` turns a split into batches
+whose content depends on nothing but (seed, step).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Source(Protocol):
+  """A split: picklable, random access, no state. An example is a dict of arrays.
+
+  A source whose examples all lie in memory has an attribute `arrays` (key -> array, examples along
+  the first axis); batches are then gathered at once, not example by example. A source that reads
+  files has `describe(index) -> str`, which names the file for error messages.
+  """
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+class Dataset(NamedTuple):
+  """Splits by name, and facts that models, reports and predictions need.
+
+  Attributes:
+    splits: For example 'train' and 'test'.
+    facts: JSON-able. For classification: num_classes, class_names, and image = the arguments of
+      `vitlab.data._images.preprocess` that turn any picture into what the model was trained on.
+  """
+
+  splits: Mapping[str, Source]
+  facts: Mapping[str, Any]

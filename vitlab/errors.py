@@ -1,0 +1,20 @@
+"""The one exception for things a user gave that cannot be used."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+  """Something the user gave cannot be used.
+
+  The message says what was given, what is possible and what to do, in at most three lines. The
+  launcher prints it without a traceback and exits with code 2.
+  """
+
+
+def unknown(what: str, given: str, possible: Iterable[str]) -> UserError:
+  """The error for a name that does not exist: the near ones first, else all of them."""
+  possible = sorted(possible)
+  near = difflib.get_close_matches(given, possible, n=3, cutoff=0.5)
+  hint = f'did you mean {" or ".join(near)}? ' if near else ''
+  return UserError(f'unknown {what} {given!r}: {hint}possible are {", ".join(possible)}')

@@ -1,0 +1,25 @@
+"""Numbers from predictions over a split.
+
+`vitlab/evaluators/<name>.py` holds `make(**spec) -> evaluate`. `evaluate(predictions) -> Result` is
+plain NumPy: the engine has run the task's predict functions over the split, on whatever devices
+there are, gathered the rows in the order of the split and dropped the padding, so no evaluator can
+count it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+# predictions(name of a predict function, split) yields (outputs, batch) in NumPy, without padding.
+Predictions = Callable[[str, str], Iterator[tuple[Any, Mapping[str, Any]]]]
+
+
+class Result(NamedTuple):
+  """What an evaluator found.
+
+  Attributes:
+    metrics: Numbers for the log, named in the field's words (accuracy, top5_accuracy, loss, ...).
+    details: Arrays for the report (confusion matrix, calibration bins, the worst mistakes, ...).
+  """
+
+  metrics: Mapping[str, float]
+  details: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""Flax modules that project and call an op."""

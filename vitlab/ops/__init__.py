@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: no Flax, no parameters, no I/O."""

@@ -1,0 +1,1 @@
+"""Other people's weight names <-> ours."""

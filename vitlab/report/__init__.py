@@ -1,0 +1,1 @@
+"""Pictures of a run: curves, attention maps, mistakes, and the page that holds them."""

@@ -1,0 +1,49 @@
+"""A task is one kind of learning, as pure functions; every loop in vitlab knows only this contract.
+
+A supervised task is a game with one player, a GAN one with two. Each player owns a set of Flax
+variables (its parameters, BatchNorm statistics, memories); a step differentiates each player's loss
+in turn with respect to that player's own parameters. Wrappers such as distillation are functions
+`Task -> Task`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from jaxtyping import Array, Float, PyTree, Shaped
+
+Key = Shaped[Array, '']  # a typed PRNG key (jax.random.key)
+Batch = Mapping[str, Array]  # keys: image label tokens targets boxes classes mask segments
+Variables = Mapping[str, Mapping[str, PyTree]]  # player -> Flax collection -> tree
+Metrics = Mapping[str, tuple[Float[Array, ''], Float[Array, '']]]  # (sum, count) pairs
+
+
+class Loss(NamedTuple):
+  """What one player's loss function returns for one batch.
+
+  Attributes:
+    value: The scalar that is differentiated, a mean over what counts in the batch.
+    metrics: (sum, count) pairs, among them the loss itself; padding weighs nothing in either.
+    mutated: Collections that changed, player -> collection -> tree (BatchNorm statistics, memory).
+    weight: How much counts in this batch (examples, tokens): microbatches are averaged with it, so
+      that their mean is the mean over the whole batch.
+  """
+
+  value: Float[Array, '']
+  metrics: Metrics
+  mutated: Variables
+  weight: Float[Array, ''] | float = 1.0
+
+
+class Task(NamedTuple):
+  """One kind of learning.
+
+  Attributes:
+    init: (key, batch) -> variables of every player.
+    losses: player -> ((variables, batch, key) -> Loss); the players move in this order.
+    predict: name -> ((variables, batch) -> tree of arrays whose first axis is the batch): what
+      evaluators, pictures and export may ask for by name. Never random, never in training mode.
+  """
+
+  init: Callable[[Key, Batch], Variables]
+  losses: Mapping[str, Callable[[Variables, Batch, Key], Loss]]
+  predict: Mapping[str, Callable[[Variables, Batch], PyTree]]
