@@ -1,0 +1,261 @@
+"""The folder of a run: what is in it, who may write to it, which config may continue it.
+
+  config.json        the config, written first: only the same config continues a run
+  metrics.jsonl      one JSON object a line, each logged step exactly once, also after restarts
+  events.out.*       the same numbers for TensorBoard
+  checkpoints/       state of the run, see `vitlab.engine.checkpoint`
+  details/<x>.npz    arrays of the latest evaluation of evaluator x (confusion matrix, ...)
+  facts.json         facts of the data set: class names, preprocessing
+  result.json        written last and at once: a run that has it is finished
+  report.html        the page, see `vitlab.report`
+
+Files that a reader may open at any moment are replaced in one step (written beside, then renamed).
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitlab.errors import UserError
+
+CONFIG, FACTS, RESULT, METRICS = 'config.json', 'facts.json', 'result.json', 'metrics.jsonl'
+DETAILS, CHECKPOINTS, REPORT = 'details', 'checkpoints', 'report.html'
+
+# Keys that may change between the sessions of one run: none of them moves a parameter. (`mesh` and
+# `sharding_rules` only move where the parameters lie, to within rounding.)
+FREE_KEYS = (
+  'log_every',
+  'num_workers',
+  'max_corrupt',
+  'checkpoint',
+  'evaluators',
+  'mesh',
+  'sharding_rules',
+)
+
+_ABSENT = '(absent)'
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+  """A config as it stands in config.json: tuples are lists, everything else is as given."""
+  return json.loads(json.dumps(config.to_dict(), default=str))
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+  """The keys (a.b.c) in which two configs of config.json differ, with both values."""
+  flat_old, flat_new = _flatten(old), _flatten(new)
+  pairs = [(k, flat_old.get(k, _ABSENT), flat_new.get(k, _ABSENT)) for k in flat_old | flat_new]
+  return [(key, a, b) for key, a, b in pairs if a != b]
+
+
+def check(path: str, config: ConfigDict) -> dict[str, Any] | None:
+  """Whether a run of this config may live in the folder `path`; writes nothing.
+
+  Returns:
+    The result of the run when it is finished, else None.
+
+  Raises:
+    UserError: the path cannot be a folder of ours or holds the run of a different config.
+  """
+  folder = _writable(path)
+  stored = read_json(folder / CONFIG)
+  if stored is None:
+    if (folder / CHECKPOINTS).exists():
+      raise UserError(
+        f'workdir {path!r} has checkpoints but no readable {CONFIG}, so nobody knows what they are'
+        '\nrestore that file, choose another --workdir, or delete the folder'
+      )
+    return None
+  changed = [d for d in differences(stored, to_json(config)) if not _is_free(d[0])]
+  if changed:
+    raise _other_config(path, changed)
+  return read_json(folder / RESULT)
+
+
+@contextlib.contextmanager
+def claim(path: str, config: ConfigDict) -> Iterator[pathlib.Path]:
+  """Creates the folder, holds its lock and writes config.json; yields the folder.
+
+  The lock belongs to the process, so a killed run leaves nothing to clean up.
+
+  Raises:
+    UserError: as `check`; or another process holds the folder.
+  """
+  check(path, config)
+  folder = pathlib.Path(path)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / '.lock', 'a+')  # noqa: SIM115 - held until the run ends
+  except OSError as error:
+    raise _unusable(path, error) from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      lock.seek(0)
+      raise UserError(
+        f'workdir {path!r} is in use by process {lock.read().strip() or "?"}'
+        '\nwait for it, stop it, or choose another --workdir'
+      ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    check(path, config)  # again: the folder may have changed before it was ours
+    write_json(folder / CONFIG, to_json(config))
+    yield folder
+
+
+def require_space(path: str, size: int) -> None:
+  """Refuses to start a run whose checkpoints do not fit on the disk.
+
+  Args:
+    path: the workdir, which need not exist yet.
+    size: bytes that will be written.
+
+  Raises:
+    UserError: less than that is free.
+  """
+  free = shutil.disk_usage(_existing(pathlib.Path(path))).free
+  if free < size:
+    raise UserError(
+      f'workdir {path!r} has {free / 1e9:.2f} GB free, its checkpoints need {size / 1e9:.2f} GB'
+      '\nfree some space, choose another --workdir, or keep fewer (--config.checkpoint.keep)'
+    )
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Replaces a JSON file in one step; numbers JSON has no name for (nan, inf) become null."""
+  text = json.dumps(_finite(value), indent=2, allow_nan=False) + '\n'
+  _replace(path, text.encode())
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """The contents of a JSON file; None if it is not there or not readable as JSON."""
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError):
+    return None
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+  """A row of metrics.jsonl; numbers that are not finite become null."""
+  return json.dumps(_finite(row), allow_nan=False).encode() + b'\n'
+
+
+def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """The rows of metrics.jsonl in the order of their steps; a torn last line is left out."""
+  try:
+    lines = (folder / METRICS).read_bytes().splitlines()
+  except OSError:
+    return []
+  rows = {}
+  for line in lines:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+      row = json.loads(line)
+      rows[int(row['step'])] = row
+  return [rows[step] for step in sorted(rows)]
+
+
+def rewind_metrics(folder: pathlib.Path, step: int) -> list[dict[str, Any]]:
+  """Drops the rows after `step`: what a restored run writes again. Returns the rows that stay."""
+  rows = [row for row in read_metrics(folder) if row['step'] <= step]
+  _replace(folder / METRICS, b''.join(map(json_line, rows)))
+  return rows
+
+
+def write_details(folder: pathlib.Path, evaluator: str, details: Mapping[str, Any]) -> None:
+  """Replaces details/<evaluator>.npz. Arrays of numbers or strings only: never a pickle."""
+  path = folder / DETAILS / f'{evaluator}.npz'
+  path.parent.mkdir(exist_ok=True)
+  beside = path.with_suffix('.tmp')
+  with open(beside, 'wb') as file:
+    arrays = {key: np.asarray(value) for key, value in details.items()}
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+  beside.replace(path)
+
+
+def read_details(folder: pathlib.Path, evaluator: str) -> dict[str, np.ndarray]:
+  """The arrays of details/<evaluator>.npz; empty if it is not there."""
+  try:
+    with np.load(folder / DETAILS / f'{evaluator}.npz', allow_pickle=False) as arrays:
+      return dict(arrays)
+  except (OSError, ValueError):
+    return {}
+
+
+def _replace(path: pathlib.Path, data: bytes) -> None:
+  beside = path.with_name(path.name + '.tmp')
+  with open(beside, 'wb') as file:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())  # a rename must not overtake its contents when the machine goes down
+  beside.replace(path)
+
+
+def _finite(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {key: _finite(item) for key, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_finite(item) for item in value]
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat: dict[str, Any] = {}
+  for key, value in tree.items():
+    if isinstance(value, Mapping) and value:
+      flat |= _flatten(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def _is_free(key: str) -> bool:
+  return any(key == free or key.startswith(free + '.') for free in FREE_KEYS)
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+  """The path itself or its nearest parent that exists."""
+  return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def _writable(path: str) -> pathlib.Path:
+  if not path.strip():
+    raise UserError('--workdir is empty: give a folder, or leave the flag out for runs/<config>')
+  folder = pathlib.Path(path)
+  nearest = _existing(folder)
+  if not nearest.is_dir():
+    raise UserError(f'workdir {path!r}: {str(nearest)!r} is a file: choose another --workdir')
+  if not os.access(nearest, os.W_OK | os.X_OK):
+    raise UserError(f'workdir {path!r}: no right to write in {str(nearest)!r}: choose another one')
+  return folder
+
+
+def _unusable(path: str, error: OSError) -> UserError:
+  return UserError(f'workdir {path!r}: {error.strerror}: choose another --workdir')
+
+
+def _other_config(path: str, changed: Sequence[tuple[str, Any, Any]]) -> UserError:
+  shown = ', '.join(f'{key} {_short(old)} -> {_short(new)}' for key, old, new in changed[:6])
+  more = f', and {len(changed) - 6} more' if len(changed) > 6 else ''
+  return UserError(
+    f'workdir {path!r} holds a run of another config (there -> now): {shown}{more}'
+    '\nto continue that run give its values again; to start this one choose another --workdir,'
+    f'\nor delete it first: rm -r {path}'
+  )
+
+
+def _short(value: Any) -> str:
+  text = value if value == _ABSENT else json.dumps(value)
+  return text if len(text) <= 40 else text[:37] + '...'
