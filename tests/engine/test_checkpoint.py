@@ -314,7 +314,7 @@ def test_random_damage_never_restores_silently_wrong(tmp_path):
   with contextlib.closing(Checkpoints(tmp_path / 'checkpoints')) as writer:
     writer.save(1, state, {'config': {'step': 1}})
   folder, chance = epath.Path(tmp_path / 'checkpoints' / '1'), random.Random(0)
-  files = sorted(p for p in folder.glob('**/*') if p.is_file())
+  files = sorted(p for p in pathlib.Path(folder).rglob('*') if p.is_file())
   content = {path: path.read_bytes() for path in files}
   weights = [len(content[path]) for path in files]
   expected, abstract = fingerprint.leaves(state), _here(state)
