@@ -10,8 +10,10 @@ wrong while reading is `Damaged`, so that the caller can turn to another step; a
 fit what the caller wants is the user's mistake, a `UserError`.
 """
 
+import gc
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -117,7 +119,7 @@ def read_arrays(folder: epath.Path, stored: Stored, parts: Sequence[str]) -> dic
 
 
 def same_everywhere(value: Any) -> bool:
-  """Whether all processes have the same numbers; every process must ask."""
+  """Whether all processes have the same numbers; every process must ask at the same point."""
   if jax.process_count() == 1:
     return True
   gathered = multihost_utils.process_allgather(np.asarray(value))
@@ -161,18 +163,23 @@ def _nest(named: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(restore: Any) -> Any:
   """Runs a read; all processes agree whether it went well before any goes on."""
-  error = None
-  try:
-    result = restore()
-  except (MemoryError, jax.errors.JaxRuntimeError):
-    raise  # too little memory is not the file's fault
-  except PermissionError as reason:
-    raise UserError(f'checkpoint may not be read by this user: {reason}') from reason
-  except Exception as reason:
-    error = reason
-  if not same_everywhere(error is None) or error is not None:
-    reason = _first_line(error) if error else 'another process could not read it'
-    raise Damaged(f'state: {reason}') from error
+  problem = result = None
+  with warnings.catch_warnings():
+    # A read that fails leaves coroutines that nobody awaits; Python would print a page about each.
+    warnings.simplefilter('ignore', RuntimeWarning)
+    try:
+      result = restore()
+    except (MemoryError, jax.errors.JaxRuntimeError):
+      raise  # too little memory is not the file's fault
+    except PermissionError as error:
+      raise UserError(f'checkpoint may not be read by this user: {error}') from error
+    except Exception as error:
+      problem = _first_line(error)
+    if problem:
+      gc.collect()
+  agreed = same_everywhere(problem is None)
+  if problem or not agreed:
+    raise Damaged(f'state: {problem or "another process could not read it"}')
   return result
 
 
