@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitlab.engine import config_file
+from vitlab.engine import config_file, workdir
 from vitlab.errors import UserError
 
 CONFIG = '''"""First line.
@@ -144,3 +144,8 @@ def test_run_names_are_safe_folder_names():
   assert config_file.run_name('configs/vit.py') == 'vit'
   assert config_file.run_name('configs/vit.py:variant=S/16,res=128') == 'vit-variant=S_16,res=128'
   assert config_file.run_name('configs/vit_folder.py:../my photos') == 'vit_folder-my_photos'
+
+
+def test_a_config_survives_its_workdir(path):
+  config = config_file.load(path, ['--config.optim.lr_multipliers=("head", 0.1), ("norm", 2.0)'])
+  assert config_file.from_json(workdir.to_json(config)).to_dict() == config.to_dict()

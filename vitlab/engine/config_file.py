@@ -14,7 +14,7 @@ import math
 import pathlib
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -69,6 +69,17 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
     elif negated or not equals:
       raise UserError(f'{flag} needs a value: --config.{key}=...')
     node[name] = _convert(key, value, default)
+
+
+def from_json(stored: Mapping[str, Any]) -> ConfigDict:
+  """A config as it was before it was written to config.json: lists were tuples."""
+
+  def tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+      return {key: tuples(item) for key, item in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+  return ConfigDict(tuples(stored)).lock()
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
