@@ -5,7 +5,9 @@ import logging
 import math
 import pathlib
 import random
+import resource
 import shutil
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +19,7 @@ from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
 from vitlab.engine import fingerprint, stored_step
-from vitlab.engine.checkpoint import Checkpoints
+from vitlab.engine.checkpoint import CheckpointError, Checkpoints
 from vitlab.errors import UserError
 
 
@@ -331,3 +333,39 @@ def test_random_damage_never_restores_silently_wrong(tmp_path):
       detected += 1
     path.write_bytes(content[path])
   assert detected > 10
+
+
+@contextlib.contextmanager
+def _full_disk(limit):
+  """Writing a file past `limit` bytes fails: needs no rights, unlike a small file system."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _noise(step):
+  return {'x': jnp.asarray(np.random.default_rng(step).normal(size=100_000), jnp.float32)}
+
+
+@pytest.mark.parametrize('ask', ['wait', 'check', 'save', 'close'])
+def test_a_full_disk_is_reported_and_leaves_the_older_steps(tmp_path, ask):
+  checkpoints = Checkpoints(tmp_path, keep=1)
+  checkpoints.save(1, _noise(1), {})
+  checkpoints.wait()
+  with _full_disk(100_000):
+    checkpoints.save(2, _noise(2), {})
+    while checkpoints._manager.is_saving_in_progress():
+      time.sleep(0.01)
+  with pytest.raises(CheckpointError, match='step 2 could not be written') as error:
+    checkpoints.save(3, _noise(3), {}) if ask == 'save' else getattr(checkpoints, ask)()
+  assert 'intact are the steps [1]' in str(error.value)
+  assert str(error.value).count('\n') < 3
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['1']
+  if ask != 'close':
+    assert checkpoints.restore(_here(_noise(0))).step == 1
+    assert checkpoints.save(2, _noise(2), {})  # there is room again
+    checkpoints.close()
+    assert checkpoints.steps() == [2]

@@ -24,6 +24,9 @@ from vitlab.engine import retention, stored_step
 from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
+# Orbax logs a page of traceback for what we report in a line.
+logging.getLogger('absl').addFilter(lambda record: '/orbax/' not in record.pathname)
+
 _TRASH = 'trash'  # where orbax moves what retention deletes
 _DAMAGED = 'damaged'  # where bad steps are set aside
 
@@ -133,8 +136,9 @@ class Checkpoints:
 
   def check(self) -> None:
     """Raises the `CheckpointError` of a background write that has failed; does not wait."""
-    with self._reporting(self._current):
-      self._manager.check_for_errors()
+    # Not `check_for_errors` of orbax: its own finalising thread swallows what that would raise.
+    if not self._manager.is_saving_in_progress():
+      self.wait()
 
   def wait(self) -> None:
     """Waits until the last save is on the disk; raises `CheckpointError` if it could not be."""
