@@ -1,0 +1,127 @@
+"""Accuracy, cross-entropy, calibration, confusion and the worst mistakes of a classifier."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vitlab.errors import UserError
+from vitlab.evaluators import Predictions, Result
+
+MAX_MISTAKES = 64
+MAX_CONFUSION = 4096  # classes; the matrix of ImageNet-21k would take 2 GB
+
+
+class _Examples(NamedTuple):
+  """What is kept of each example of the split; a row of logits is not."""
+
+  label: np.ndarray
+  predicted: np.ndarray  # -1 where a logit is NaN
+  confidence: np.ndarray  # the probability of the prediction
+  rank: np.ndarray  # how many classes come before the label
+  loss: np.ndarray
+
+
+def make(
+  split: str = 'test', top_k: Sequence[int] = (1, 5), bins: int = 15
+) -> Callable[[Predictions], Result]:
+  """Reads the task's `logits`.
+
+  Metrics: accuracy, top<k>_accuracy (of the k smaller than the number of classes), loss (the
+  cross-entropy of the softmax), ece (expected calibration error, Guo et al. 2017,
+  arXiv:1706.04599), mean_class_accuracy. A logit that is NaN counts as wrong and makes loss and
+  ece NaN.
+
+  Details, with examples by their index in the split:
+    confusion: [classes, classes] int32, label by prediction (up to 4096 classes).
+    class_accuracy, class_count: [classes]; the accuracy of a class without examples is NaN.
+    calibration: [bins] records of confidence, accuracy (NaN where empty) and count.
+    mistakes: at most 64 records of index, label, predicted, confidence; the surest first.
+  """
+
+  def evaluate(predictions: Predictions) -> Result:
+    examples, num_classes = _read(predictions('logits', split), split)
+    counts = np.bincount(examples.label, minlength=num_classes)
+    hits = np.bincount(examples.label[examples.rank == 0], minlength=num_classes)
+    with np.errstate(invalid='ignore'):
+      class_accuracy = hits / counts
+    calibration, ece = _calibration(examples, bins)
+    metrics = {
+      'accuracy' if k == 1 else f'top{k}_accuracy': np.mean(examples.rank < k)
+      for k in top_k
+      if k == 1 or k < num_classes
+    }
+    metrics |= dict(
+      loss=np.mean(examples.loss), ece=ece, mean_class_accuracy=np.nanmean(class_accuracy)
+    )
+    details = dict(
+      class_accuracy=class_accuracy,
+      class_count=counts,
+      calibration=calibration,
+      mistakes=_mistakes(examples),
+    )
+    if num_classes <= MAX_CONFUSION:
+      details['confusion'] = _confusion(examples, num_classes)
+    return Result({name: float(value) for name, value in metrics.items()}, details)
+
+  return evaluate
+
+
+def _read(outputs: Iterator[tuple[Any, Mapping[str, Any]]], split: str) -> tuple[_Examples, int]:
+  parts, num_classes = [], 0
+  for logits, batch in outputs:
+    num_classes = logits.shape[-1]
+    parts.append(_reduce(np.asarray(logits, np.float64), np.asarray(batch['label'])))
+  if not parts:
+    raise UserError(f'the split {split!r} has no examples to evaluate: choose another split')
+  return _Examples(*(np.concatenate(column) for column in zip(*parts))), num_classes
+
+
+def _reduce(logits: np.ndarray, label: np.ndarray) -> _Examples:
+  shifted = logits - logits.max(axis=-1, keepdims=True)
+  log_probability = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+  own = np.take_along_axis(logits, label[:, None], axis=-1)
+  # Ties go to the lower class, as in argmax. Counted from below, since NaN compares as False.
+  behind = (logits < own) | ((logits == own) & (np.arange(logits.shape[-1]) > label[:, None]))
+  predicted = np.where(np.isnan(logits).any(axis=-1), -1, logits.argmax(axis=-1))
+  return _Examples(
+    label=label,
+    predicted=predicted,
+    confidence=np.exp(log_probability.max(axis=-1)),
+    rank=logits.shape[-1] - 1 - behind.sum(axis=-1),
+    loss=-np.take_along_axis(log_probability, label[:, None], axis=-1)[:, 0],
+  )
+
+
+def _calibration(examples: _Examples, bins: int) -> tuple[np.ndarray, float]:
+  """`sum_i |bin i| / n * |accuracy(i) - confidence(i)|` over equal bins (i/bins, (i+1)/bins]."""
+  table = np.zeros(bins, [('confidence', float), ('accuracy', float), ('count', int)])
+  confidence = examples.confidence
+  if np.isnan(confidence).any():
+    return table, np.nan
+  index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+  table['count'] = np.bincount(index, minlength=bins)
+  with np.errstate(invalid='ignore'):
+    table['confidence'] = np.bincount(index, confidence, bins) / table['count']
+    table['accuracy'] = np.bincount(index, examples.rank == 0, bins) / table['count']
+  gap = np.abs(table['accuracy'] - table['confidence'])
+  return table, np.nansum(table['count'] * gap) / len(confidence)
+
+
+def _confusion(examples: _Examples, num_classes: int) -> np.ndarray:
+  confusion = np.zeros((num_classes, num_classes), np.int32)
+  known = examples.predicted >= 0
+  np.add.at(confusion, (examples.label[known], examples.predicted[known]), 1)
+  return confusion
+
+
+def _mistakes(examples: _Examples) -> np.ndarray:
+  wrong = np.flatnonzero(examples.predicted != examples.label)
+  wrong = wrong[np.argsort(-examples.confidence[wrong], kind='stable')][:MAX_MISTAKES]
+  mistakes = np.zeros(
+    len(wrong), [('index', int), ('label', int), ('predicted', int), ('confidence', float)]
+  )
+  mistakes['index'] = wrong
+  for name in ('label', 'predicted', 'confidence'):
+    mistakes[name] = getattr(examples, name)[wrong]
+  return mistakes

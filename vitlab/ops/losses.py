@@ -1,0 +1,70 @@
+"""Losses per example, in float32 whatever the logits' type, with soft targets and masks.
+
+A loss returns one number per example and zero where the mask is False; `masked_mean` turns them
+into the mean over what counts. What lies under the mask reaches neither value nor gradient, not
+even as NaN.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def smooth_labels(
+  targets: Float[Array, '*b classes'], label_smoothing: float
+) -> Float[Array, '*b classes']:
+  """Moves the fraction `label_smoothing` of each target to all classes alike.
+
+  `(1 - e) y + e / classes`: Szegedy et al. 2016 (arXiv:1512.00567), section 7.
+  """
+  return (1.0 - label_smoothing) * targets + label_smoothing / targets.shape[-1]
+
+
+def softmax_cross_entropy(
+  logits: Float[Array, '*b classes'],
+  targets: Float[Array, '*b classes'],
+  *,
+  mask: Bool[Array, '*b'] | None = None,
+  label_smoothing: float = 0.0,
+) -> Float[Array, '*b']:
+  """`-sum_c y_c log softmax(z)_c` of each example; targets need not sum to one."""
+  logits, targets = _prepare(logits, targets, mask, label_smoothing)
+  return _masked(-jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1), mask)
+
+
+def sigmoid_cross_entropy(
+  logits: Float[Array, '*b classes'],
+  targets: Float[Array, '*b classes'],
+  *,
+  mask: Bool[Array, '*b'] | None = None,
+  label_smoothing: float = 0.0,
+) -> Float[Array, '*b']:
+  """Binary cross-entropy of each example, the mean over its classes.
+
+  The scale of DeiT III (arXiv:2204.07118); big_vision sums over the classes instead, which is
+  `classes` times as much.
+  """
+  logits, targets = _prepare(logits, targets, mask, label_smoothing)
+  # y log s(z) + (1 - y) log s(-z) with log s(-z) = log s(z) - z: one logarithm instead of two
+  return _masked(jnp.mean((1.0 - targets) * logits - jax.nn.log_sigmoid(logits), axis=-1), mask)
+
+
+def masked_mean(
+  values: Float[Array, '*b'], mask: Bool[Array, '*b']
+) -> tuple[Float[Array, ''], Float[Array, '']]:
+  """The mean over what the mask keeps, and how many that are; 0 where nothing is kept."""
+  count = jnp.sum(mask, dtype=jnp.float32)
+  return jnp.sum(_masked(values, mask)) / jnp.maximum(count, 1.0), count
+
+
+def _prepare(logits, targets, mask, label_smoothing):
+  logits, targets = logits.astype(jnp.float32), targets.astype(jnp.float32)
+  if mask is not None:
+    # Masking the loss alone would leave 0 * inf = NaN in the gradient.
+    logits = jnp.where(mask[..., None], logits, 0.0)
+    targets = jnp.where(mask[..., None], targets, 0.0)
+  return logits, smooth_labels(targets, label_smoothing)
+
+
+def _masked(values, mask):
+  return values if mask is None else jnp.where(mask, values, 0.0)

@@ -1,0 +1,146 @@
+"""Supervised classification of images: softmax or sigmoid cross-entropy with augmentation.
+
+A batch holds `image` (uint8, b h w c), `label` (int32, b) and `mask` (bool, b; all True where
+absent).
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Shaped
+
+from vitlab.errors import UserError, unknown
+from vitlab.ops import augment as augmentation
+from vitlab.ops import losses
+from vitlab.ops.color import normalize
+from vitlab.tasks import Batch, Key, Loss, Task, Variables
+
+LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
+
+
+def make(
+  model: nn.Module,
+  num_classes: int,
+  label_smoothing: float = 0.0,
+  loss: str = 'softmax',
+  augment: str = '',
+  mean: Sequence[float] = (0.5,),
+  std: Sequence[float] = (0.5,),
+) -> Task:
+  """Builds the task around a model `module(image, train) -> (logits, out)`.
+
+  Args:
+    model: Sees normalised float images; draws dropout from the rng stream 'dropout'. Those of
+      `out` that are asked for: 'features' [b, d], 'attention' [b, n, t, s] of every layer.
+    num_classes: The number of logits.
+    label_smoothing: The fraction of the target that is spread over all classes.
+    loss: 'softmax', or 'sigmoid' for one yes-or-no question per class: every class that is in a
+      mixed image counts as present, as in DeiT III (arXiv:2204.07118).
+    augment: A pipeline of `vitlab.ops.augment`; in training only.
+    mean: Of the pixels in [0, 1], one for all channels or one for each; subtracted.
+    std: Divided by. The defaults bring the pixels to [-1, 1].
+
+  Raises:
+    UserError: an unknown loss or augmentation; when the first batch comes, a model, mean or std
+      that does not fit; when it is asked for, a prediction that the model does not give.
+  """
+  if loss not in LOSSES:
+    raise unknown('loss of the classification task', loss, LOSSES)
+  pipeline = augmentation.compile(augment)
+  scale = functools.partial(normalize, mean=mean, std=std)
+
+  def init(key: Key, batch: Batch) -> Variables:
+    return {'model': model.init({'params': key}, scale(_pixels(batch['image'])), train=False)}
+
+  def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
+    augment_key, dropout_key = jax.random.split(key)
+    mask = _mask(batch)
+    image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
+    (logits, _), mutated = model.apply(
+      variables['model'],
+      scale(image),
+      train=True,
+      rngs={'dropout': dropout_key},
+      mutable=[collection for collection in variables['model'] if collection != 'params'],
+    )
+    _check_logits(logits, num_classes)
+    return _loss(loss, logits, target, mask, label_smoothing)._replace(mutated={'model': mutated})
+
+  def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b classes'], Any]:
+    logits, out = model.apply(variables['model'], scale(_pixels(batch['image'])), train=False)
+    _check_logits(logits, num_classes)
+    return logits.astype(jnp.float32), out
+
+  return Task(init, {'model': training_loss}, _predict(forward, type(model).__name__))
+
+
+def _loss(
+  loss: str,
+  logits: Float[Array, 'b classes'],
+  target: Float[Array, 'b classes'],
+  mask: Bool[Array, ' b'],
+  label_smoothing: float,
+) -> Loss:
+  # Of a mixed image, the class with the larger share is the right one.
+  right = jnp.argmax(logits, axis=-1) == jnp.argmax(target, axis=-1)
+  if loss == 'sigmoid':
+    target = (target > 0).astype(target.dtype)
+  values = LOSSES[loss](logits, target, mask=mask, label_smoothing=label_smoothing)
+  value, count = losses.masked_mean(values, mask)
+  metrics = {
+    'loss': (jnp.sum(values), count),
+    'accuracy': (jnp.sum(right & mask, dtype=jnp.float32), count),
+  }
+  return Loss(value, metrics, mutated={}, weight=count)
+
+
+def _predict(forward: Callable[..., Any], model_name: str) -> dict[str, Callable[..., Any]]:
+  def logits(variables: Variables, batch: Batch) -> Float[Array, 'b classes']:
+    return forward(variables, batch)[0]
+
+  def probabilities(variables: Variables, batch: Batch) -> Float[Array, 'b classes']:
+    # Of a sigmoid model too: its yes-or-no answers, given that exactly one class is there.
+    return jax.nn.softmax(forward(variables, batch)[0])
+
+  def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
+    return _read(forward(variables, batch)[1], 'features', model_name)
+
+  def attention(variables: Variables, batch: Batch) -> Float[Array, 'b depth n t s']:
+    return jnp.stack(_read(forward(variables, batch)[1], 'attention', model_name), axis=1)
+
+  return dict(logits=logits, probabilities=probabilities, features=features, attention=attention)
+
+
+def _read(out: dict[str, Any], name: str, model_name: str) -> Any:
+  if name not in out:
+    given = ', '.join(sorted(out)) or 'nothing but logits'
+    raise UserError(f'the model {model_name} gives no {name}: it gives {given}')
+  return out[name]
+
+
+def _examples(
+  batch: Batch, mask: Bool[Array, ' b'], num_classes: int
+) -> tuple[Float[Array, 'b h w c'], Float[Array, 'b classes']]:
+  """Float images and one-hot targets, zero where masked: padding must not mix into neighbours."""
+  image = jnp.where(mask[:, None, None, None], _pixels(batch['image']), 0.0)
+  return image, jnp.where(mask[:, None], jax.nn.one_hot(batch['label'], num_classes), 0.0)
+
+
+def _pixels(image: Shaped[Array, 'b h w c']) -> Float[Array, 'b h w c']:
+  return image.astype(jnp.float32) / 255.0
+
+
+def _mask(batch: Batch) -> Bool[Array, ' b']:
+  return batch['mask'] if 'mask' in batch else jnp.ones(batch['image'].shape[0], bool)
+
+
+def _check_logits(logits: Shaped[Array, 'b logits'], num_classes: int) -> None:
+  if logits.shape[-1] != num_classes:
+    raise UserError(
+      f'the model gives {logits.shape[-1]} logits, the task has {num_classes} classes: '
+      'give both the same num_classes'
+    )
