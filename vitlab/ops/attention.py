@@ -1,0 +1,102 @@
+"""Scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
+
+One operation for every family: self- and cross-attention, causal, masked, biased. Heads come before
+tokens (`b n t k`), so that both products are batched matmuls over contiguous memory. On a GPU the
+fused cuDNN kernel runs wherever it can (16-bit numbers, head sizes it knows); everywhere else the
+softmax below does, in at least float32.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def attend(
+  q: Float[Array, 'b n t k'],
+  k: Float[Array, 'b n s k'],
+  v: Float[Array, 'b n s v'],
+  *,
+  bias: Float[Array, '#b #n #t #s'] | None = None,
+  mask: Bool[Array, '#b #n #t #s'] | None = None,
+  causal: bool = False,
+  scale: float | None = None,
+) -> Float[Array, 'b n t v']:
+  """Attention: softmax(scale · q kᵀ + bias) v.
+
+  Args:
+    q: Queries.
+    k: Keys.
+    v: Values.
+    bias: Added to the logits (relative positions).
+    mask: True = may look. A query that may look nowhere looks everywhere alike; it is padding.
+    causal: Query t sees the keys s <= t only.
+    scale: Factor on q kᵀ, by default 1 / sqrt(k).
+
+  Returns:
+    The mixed values, in the dtype of v.
+  """
+  if _cudnn_can(q, k, v, bias, mask):
+    return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
+  logits = _logits(q, k, bias, mask, causal, scale)
+  # The rows are divided by their sums after the product with v: t·v divisions instead of t·s.
+  unnormalised = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+  total = unnormalised.sum(-1, keepdims=True)
+  mixed = jnp.einsum(
+    'bnts,bnsv->bntv', unnormalised.astype(v.dtype), v, preferred_element_type=logits.dtype
+  )
+  return (mixed / total).astype(v.dtype)
+
+
+def attention_weights(
+  q: Float[Array, 'b n t k'],
+  k: Float[Array, 'b n s k'],
+  *,
+  bias: Float[Array, '#b #n #t #s'] | None = None,
+  mask: Bool[Array, '#b #n #t #s'] | None = None,
+  causal: bool = False,
+  scale: float | None = None,
+) -> Float[Array, 'b n t s']:
+  """The weights with which `attend` mixes the values, for looking at: rows sum to one.
+
+  Nobody pays for them who does not read them: inside `jit` an unread result is dropped.
+  """
+  return jax.nn.softmax(_logits(q, k, bias, mask, causal, scale), axis=-1)
+
+
+def _logits(q, k, bias, mask, causal, scale):
+  """scale · q kᵀ + bias in at least float32, very negative where the query may not look."""
+  scale = q.shape[-1] ** -0.5 if scale is None else scale
+  dtype = jnp.promote_types(q.dtype, jnp.float32)
+  logits = jnp.einsum('bntk,bnsk->bnts', q, k, preferred_element_type=dtype) * scale
+  if bias is not None:
+    logits += bias.astype(dtype)
+  if causal:
+    t, s = logits.shape[-2:]
+    mask = jnp.tril(jnp.ones((t, s), bool)) & (True if mask is None else mask)
+  if mask is not None:
+    # Finite, because a row of -inf is a NaN that gradients carry into every parameter.
+    logits = jnp.where(mask, logits, 0.7 * jnp.finfo(dtype).min)
+  return logits
+
+
+def _cudnn_can(q, k, v, bias, mask) -> bool:
+  """Whether cuDNN's fused kernel takes these operands; what it refuses raises in jax."""
+  if jax.default_backend() != 'gpu' or q.dtype not in (jnp.bfloat16, jnp.float16):
+    return False
+  if q.shape[-1] % 8 or q.shape[-1] > 128 or q.shape[-1] != v.shape[-1]:
+    return False
+  # Its gradient with a bias (masks become biases) needs even lengths, and no broadcasting there.
+  lengths = (q.shape[2], k.shape[2])
+  extras = [x for x in (bias, mask) if x is not None]
+  return (
+    not extras or not any(n % 2 for n in lengths) and all(x.shape[2:] == lengths for x in extras)
+  )
+
+
+def _fused(q, k, v, bias, mask, causal, scale, implementation):
+  """`attend` through `jax.nn`, whose layout has tokens before heads."""
+  q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
+  bias = bias if bias is None else bias.astype(q.dtype)
+  options = dict(bias=bias, mask=mask, is_causal=causal, scale=scale)
+  out = jax.nn.dot_product_attention(q, k, v, **options, implementation=implementation)
+  return jnp.swapaxes(out, 1, 2)

@@ -1,0 +1,72 @@
+"""Where a token is: sine-cosine tables, rotary angles, resampling of learned tables."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Grid = tuple[int, int]  # patches along the height and the width
+
+
+def sincos_2d(grid: Grid, width: int, temperature: float = 10_000.0) -> Float[np.ndarray, 'h w d']:
+  """Fixed two-dimensional sine-cosine table, as in MoCo v3 (arXiv:2104.02057) and big_vision.
+
+  With the frequencies w_i = temperature^(-i / (width/4 - 1)), i = 0 .. width/4 - 1, a token in
+  row y and column x gets [sin(x w), cos(x w), sin(y w), cos(y w)].
+
+  Raises:
+    ValueError: the width is not a multiple of 4, or is 4 (which leaves the exponent 0 / 0).
+  """
+  if width % 4 or width < 8:
+    raise ValueError(f'sincos_2d: the width {width} is not a multiple of 4 above 4')
+  frequency = temperature ** (-np.arange(width // 4) / (width // 4 - 1))
+  y = np.arange(grid[0])[:, None, None] * frequency
+  x = np.arange(grid[1])[None, :, None] * frequency
+  parts = (np.sin(x), np.cos(x), np.sin(y), np.cos(y))
+  return np.concatenate([np.broadcast_to(p, (*grid, width // 4)) for p in parts], axis=-1)
+
+
+def rope_2d(grid: Grid, head_dim: int, base: float = 100.0) -> Float[np.ndarray, 't half']:
+  """Angles of the axial rotary embedding in the form of DINOv3 (arXiv:2508.10104).
+
+  A patch's centre is (y, x) in [-1, 1]²; with the periods p_i = base^(i / (k/4)), i = 0 .. k/4 - 1,
+  the first quarter of the head turns by 2π y / p_i, the second by 2π x / p_i, so that a query and a
+  key meet at an angle that depends on their offset alone (RoFormer, arXiv:2104.09864).
+
+  Returns:
+    One angle in radians per token (row by row) and rotated pair: half = head_dim / 2.
+
+  Raises:
+    ValueError: the head size is not a multiple of 4.
+  """
+  if head_dim % 4:
+    raise ValueError(f'rope_2d: the head size {head_dim} is not a multiple of 4')
+  periods = base ** (np.arange(head_dim // 4) / (head_dim // 4))
+  y, x = ((np.arange(n) + 0.5) / n * 2 - 1 for n in grid)
+  y = np.broadcast_to(y[:, None, None] / periods, (*grid, head_dim // 4))
+  x = np.broadcast_to(x[None, :, None] / periods, (*grid, head_dim // 4))
+  return 2 * np.pi * np.concatenate([y, x], axis=-1).reshape(grid[0] * grid[1], -1)
+
+
+def rotate(
+  x: Float[Array, '*b t k'], angles: Float[np.ndarray, 't half'] | Float[Array, 't half']
+) -> Float[Array, '*b t k']:
+  """Turns the pairs (x_i, x_{i + k/2}) of every head by their token's angles, in float32."""
+  dtype = jnp.promote_types(x.dtype, jnp.float32)
+  cos, sin = (jnp.asarray(f(angles), dtype) for f in (jnp.cos, jnp.sin))
+  first, second = jnp.split(x.astype(dtype), 2, axis=-1)
+  turned = (first * cos - second * sin, second * cos + first * sin)
+  return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+
+
+def resample(
+  table: Float[Array, 'h w d'] | Float[np.ndarray, 'h w d'], grid: Grid, method: str = 'cubic'
+) -> Float[Array, 'h2 w2 d']:
+  """Resamples a learned position table to another grid, square or not.
+
+  Bicubic with anti-aliasing, as timm does when it loads weights at another resolution; `method` may
+  be any of `jax.image.resize` ('linear' is what vit_jax and big_vision do).
+  """
+  if table.shape[:2] == tuple(grid):
+    return jnp.asarray(table)
+  return jax.image.resize(jnp.asarray(table), (*grid, table.shape[-1]), method, antialias=True)
