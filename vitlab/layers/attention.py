@@ -1,0 +1,114 @@
+"""Multi-head attention layers: projections around `vitlab.ops.attention`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from vitlab.layers.dense import Dense, fan_init
+from vitlab.ops.attention import attend, attention_weights
+from vitlab.ops.positions import rotate
+
+
+class SelfAttention(nn.Module):
+  """Multi-head self-attention with one fused projection for queries, keys and values.
+
+  Attributes:
+    num_heads: Heads; each is width / num_heads wide.
+    use_bias: Whether the projections have biases.
+    qk_norm: A norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
+      ViT-22B, arXiv:2302.05442), or None.
+    causal: Token t sees the tokens up to t.
+    dtype: What is computed in; the softmax is at least float32.
+  """
+
+  num_heads: int
+  use_bias: bool = True
+  qk_norm: nn.Module | None = None
+  causal: bool = False
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'b t d'],
+    *,
+    mask: Bool[Array, '#b #n #t #t'] | None = None,
+    bias: Float[Array, '#b #n #t #t'] | None = None,
+    angles: Float[Any, 't half'] | None = None,
+  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t t']]:
+    """Attends within x.
+
+    Args:
+      x: Tokens.
+      mask: True = may look.
+      bias: Added to the logits.
+      angles: Rotary angles of the tokens (`vitlab.ops.positions.rope_2d`).
+
+    Returns:
+      The tokens' mixture, and the weights (dropped by `jit` unless read).
+    """
+    d, n = x.shape[-1], self.num_heads
+    init = fan_init('fan_avg', 'uniform', groups=1)
+    qkv = Dense((3, n, d // n), 1, self.use_bias, self.dtype, init, name='qkv')(x)
+    q, k, v = jnp.einsum('btcnk->cbntk', qkv)
+    q, k = _normalise(self.qk_norm, q, k)
+    if angles is not None:
+      q, k = rotate(q, angles), rotate(k, angles)
+    options = dict(mask=mask, bias=bias, causal=self.causal)
+    return _mix(self, d, q, k, v, options)
+
+
+class CrossAttention(nn.Module):
+  """Multi-head attention of one set of tokens to another.
+
+  Attributes:
+    num_heads: Heads; each is width / num_heads wide.
+    use_bias: Whether the projections have biases.
+    qk_norm: A norm over each head's queries and keys, or None.
+    dtype: What is computed in; the softmax is at least float32.
+  """
+
+  num_heads: int
+  use_bias: bool = True
+  qk_norm: nn.Module | None = None
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'b t d'],
+    context: Float[Array, 'b s c'],
+    *,
+    mask: Bool[Array, '#b #n #t #s'] | None = None,
+    bias: Float[Array, '#b #n #t #s'] | None = None,
+  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t s']]:
+    """The queries of x look at the context; returns their mixture and the weights."""
+    d, n = x.shape[-1], self.num_heads
+    init = fan_init('fan_avg', 'uniform')
+    q = Dense((n, d // n), 1, self.use_bias, self.dtype, init, name='q')(x)
+    init = fan_init('fan_avg', 'uniform', groups=1)
+    kv = Dense((2, n, d // n), 1, self.use_bias, self.dtype, init, name='kv')(context)
+    q = jnp.einsum('btnk->bntk', q)
+    k, v = jnp.einsum('bscnk->cbnsk', kv)
+    q, k = _normalise(self.qk_norm, q, k)
+    return _mix(self, d, q, k, v, dict(mask=mask, bias=bias))
+
+
+def _normalise(norm: nn.Module | None, q: Array, k: Array) -> tuple[Array, Array]:
+  if norm is None:
+    return q, k
+  return norm.copy(name='q_norm')(q), norm.copy(name='k_norm')(k)
+
+
+def _mix(layer: nn.Module, width: int, q, k, v, options: Mapping) -> tuple[Array, Array]:
+  """Attends and projects back; the weights come from a second, unread computation."""
+  mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
+  init = fan_init('fan_avg', 'uniform', axes=2)
+  y = Dense(width, 2, layer.use_bias, layer.dtype, init, name='out')(mixed)
+  # Through scan's transposition an unread output would still cost a backward pass of zeros.
+  q, k = jax.lax.stop_gradient((q, k))
+  return y, attention_weights(q, k, **options)

@@ -1,0 +1,84 @@
+"""From pictures to tokens, and where the tokens are."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vitlab.errors import UserError
+from vitlab.layers.dense import contract, fan_init
+from vitlab.ops.positions import Grid, sincos_2d
+
+
+class PatchEmbed(nn.Module):
+  """Linear embedding of non-overlapping patches (ViT, arXiv:2010.11929, equation 1).
+
+  A convolution whose stride is its kernel, written as the one matmul that it is.
+
+  Attributes:
+    width: Of the tokens.
+    patch_size: Pixels, (height, width).
+    dtype: What is computed in.
+  """
+
+  width: int
+  patch_size: tuple[int, int]
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, image: Float[Array, 'b h w c']) -> Float[Array, 'b rows columns d']:
+    """Embeds every patch; raises UserError if the image is not a whole number of patches."""
+    b, h, w, c = image.shape
+    y, x = self.patch_size
+    if h % y or w % x:
+      raise UserError(
+        f'an image of {h}×{w} pixels is not a whole number of patches of {y}×{x}'
+        f'\nchange the image size of the data or the patch size of the model'
+      )
+    kernel = self.param('kernel', fan_init('fan_in', 'truncated_normal', 3), (y, x, c, self.width))
+    bias = self.param('bias', nn.initializers.zeros, (self.width,), jnp.float32)
+    patches = image.astype(self.dtype).reshape(b, h // y, y, w // x, x, c)
+    patches = jnp.einsum('brypxc->brpyxc', patches)
+    return contract(patches, kernel.astype(self.dtype), axes=3) + bias.astype(self.dtype)
+
+
+class LearnedPositions(nn.Module):
+  """A learned vector per patch position, kept as a grid so that it says its own shape.
+
+  Attributes:
+    prefix: Whether the tokens before the patches (class token, registers) have vectors as well:
+      the original ViT; or not: big_vision, DeiT III.
+  """
+
+  prefix: bool = False
+
+  @nn.compact
+  def __call__(self, grid: Grid, num_prefix: int, width: int) -> Float[Array, 't d']:
+    """The vectors to add to all tokens; raises UserError if they were learned on another grid."""
+    init = nn.initializers.normal(width**-0.5)
+    if self.has_variable('params', 'grid'):
+      learned = self.get_variable('params', 'grid').shape[:2]
+      if learned != tuple(grid):
+        raise UserError(
+          f'the image gives {grid[0]}×{grid[1]} patches, the position embedding was learned on '
+          f'{learned[0]}×{learned[1]}\nresample it with vitlab.ops.positions.resample'
+        )
+    table = self.param('grid', init, (*grid, width), jnp.float32).reshape(-1, width)
+    if not num_prefix:
+      return table
+    if self.prefix:
+      before = self.param('prefix', init, (num_prefix, width), jnp.float32)
+    else:
+      before = jnp.zeros((num_prefix, width), table.dtype)
+    return jnp.concatenate([before, table])
+
+
+class SinCosPositions(nn.Module):
+  """Fixed sine-cosine positions of the patches (`vitlab.ops.positions.sincos_2d`)."""
+
+  @nn.compact
+  def __call__(self, grid: Grid, num_prefix: int, width: int) -> Float[Array, 't d']:
+    """The vectors to add to all tokens, zero for those before the patches."""
+    table = sincos_2d(grid, width).reshape(-1, width)
+    return jnp.pad(jnp.asarray(table), ((num_prefix, 0), (0, 0)))

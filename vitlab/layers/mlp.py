@@ -1,0 +1,92 @@
+"""Feed-forward layers: one token at a time."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vitlab.errors import unknown
+from vitlab.layers.dense import Dense, fan_init
+
+
+class Mlp(nn.Module):
+  """Two layers: down(activation(up(x))), as in the Transformer (arXiv:1706.03762, equation 2).
+
+  Attributes:
+    hidden: Width between the layers.
+    activation: Elementwise function.
+    dropout_rate: After the activation.
+    dtype: What is computed in.
+  """
+
+  hidden: int
+  activation: Callable = nn.relu
+  dropout_rate: float = 0.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
+    x, width = self.activation(_dense(self, self.hidden, 'up')(x)), x.shape[-1]
+    x = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
+    return _dense(self, width, 'down')(x)
+
+
+class GatedMlp(nn.Module):
+  """down(activation(gate(x)) · up(x)): SwiGLU when the activation is SiLU (arXiv:2002.05202).
+
+  Attributes:
+    hidden: Width between the layers.
+    activation: Elementwise function of the gate.
+    dropout_rate: After the product.
+    dtype: What is computed in.
+  """
+
+  hidden: int
+  activation: Callable = nn.silu
+  dropout_rate: float = 0.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
+    gate = self.activation(_dense(self, self.hidden, 'gate')(x))
+    x, width = gate * _dense(self, self.hidden, 'up')(x), x.shape[-1]
+    x = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
+    return _dense(self, width, 'down')(x)
+
+
+def _dense(layer: nn.Module, features: int, name: str) -> Dense:
+  kernel_init = fan_init('fan_avg', 'uniform')
+  bias_init = nn.initializers.normal(1e-6)
+  return Dense(features, 1, True, layer.dtype, kernel_init, bias_init, name=name)
+
+
+MLPS = {
+  'gelu': partial(Mlp, activation=partial(jax.nn.gelu, approximate=False)),
+  'gelu_tanh': partial(Mlp, activation=partial(jax.nn.gelu, approximate=True)),
+  'relu': Mlp,
+  'swiglu': GatedMlp,
+}
+
+
+def make_mlp(
+  name: str, hidden: int, dropout_rate: float = 0.0, dtype: Any = jnp.float32
+) -> nn.Module:
+  """A feed-forward layer by name.
+
+  Args:
+    name: 'gelu' (exact: timm, DeiT, Hugging Face), 'gelu_tanh' (Google's JAX ViTs), 'relu', or
+      'swiglu'.
+    hidden: Width between the layers.
+    dropout_rate: Before the last layer.
+    dtype: What is computed in.
+
+  Raises:
+    UserError: there is no such layer.
+  """
+  if name not in MLPS:
+    raise unknown('mlp', name, MLPS)
+  return MLPS[name](hidden=hidden, dropout_rate=dropout_rate, dtype=dtype)

@@ -1,0 +1,42 @@
+"""From many tokens to one vector."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vitlab.layers.attention import CrossAttention
+
+
+def class_token(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
+  """The first token."""
+  del num_prefix
+  return tokens[:, 0]
+
+
+def mean(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
+  """The mean over the patches, without class token and registers (global average pooling)."""
+  patches = tokens[:, num_prefix:]
+  return patches.mean(1, dtype=jnp.promote_types(patches.dtype, jnp.float32)).astype(tokens.dtype)
+
+
+class AttentionPool(nn.Module):
+  """MAP head: a learned probe attends to all tokens (Scaling ViTs, arXiv:2106.04560, section 3.2).
+
+  Attributes:
+    attention: The probe's, to the tokens.
+    mlp: On a residual branch after it.
+    norm: Before the mlp.
+  """
+
+  attention: CrossAttention
+  mlp: nn.Module
+  norm: nn.Module
+
+  @nn.compact
+  def __call__(self, tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
+    del num_prefix
+    d = tokens.shape[-1]
+    probe = self.param('probe', nn.initializers.xavier_uniform(), (1, d), jnp.float32)
+    probe = jnp.broadcast_to(probe.astype(tokens.dtype), (tokens.shape[0], 1, d))
+    x, _ = self.attention(probe, tokens)
+    return (x + self.mlp(self.norm(x)))[:, 0]
