@@ -1,0 +1,271 @@
+"""Vision Transformer: an image is worth 16×16 words (Dosovitskiy et al. 2020, arXiv:2010.11929).
+
+An image is cut into patches, each embedded linearly as a token; a Transformer encoder mixes the
+tokens; one vector of them (the class token, their mean, or a probe's attention) is classified.
+
+In: float images `b h w c`, normalised. Out: float32 logits and a dict of every intermediate.
+Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.vit`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vitlab.errors import UserError, unknown
+from vitlab.layers import pooling
+from vitlab.layers.attention import CrossAttention, SelfAttention
+from vitlab.layers.blocks import Block, LayerScale
+from vitlab.layers.dense import Dense
+from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
+from vitlab.layers.mlp import make_mlp
+from vitlab.layers.norms import make_norm
+from vitlab.layers.stack import Stack
+from vitlab.ops.positions import rope_2d
+
+
+class Size(NamedTuple):
+  width: int
+  depth: int
+  num_heads: int
+  mlp_dim: int
+
+
+VARIANTS = {
+  'mu': Size(32, 1, 2, 128),  # for tests
+  'Ti': Size(192, 12, 3, 768),  # DeiT, arXiv:2012.12877, table 1
+  'S': Size(384, 12, 6, 1536),  # the same
+  'M': Size(512, 12, 8, 2048),  # DeiT III, arXiv:2204.07118
+  'B': Size(768, 12, 12, 3072),  # ViT, arXiv:2010.11929, table 1
+  'L': Size(1024, 24, 16, 4096),  # the same
+  'So400m': Size(1152, 27, 16, 4304),  # SoViT, arXiv:2305.13035
+  'H': Size(1280, 32, 16, 5120),  # ViT, table 1
+  'g': Size(1408, 40, 16, 6144),  # Scaling ViTs, arXiv:2106.04560, table 2
+  'g-opt': Size(1536, 40, 16, 6144),  # DINOv2's g, arXiv:2304.07193
+  'G': Size(1664, 48, 16, 8192),  # Scaling ViTs, table 2
+  'G-opt': Size(1536, 48, 16, 8192),
+  'e': Size(1792, 56, 16, 15360),  # PaLI, arXiv:2209.06794
+}
+
+POOLS = {'cls': pooling.class_token, 'gap': pooling.mean, 'gap_norm': pooling.mean, 'map': None}
+
+
+class ViT(nn.Module):
+  """Vision Transformer, composed of its parts.
+
+  Attributes:
+    patch_embed: Image -> grid of tokens.
+    encoder: A `Stack` of blocks.
+    norm: After the encoder.
+    pool: (tokens, number of tokens before the patches) -> one vector.
+    head: That vector -> logits; None: the vector is what comes out.
+    position_embedding: (grid, number of tokens before the patches, width) -> what is added to the
+      tokens, or None.
+    rope: Grid -> rotary angles of the patches, or None.
+    class_token: Whether a learned token goes before all others.
+    num_registers: Learned tokens after it that nobody reads (arXiv:2309.16588).
+    norm_after_pool: Whether the norm comes after the pool instead of before.
+    dropout_rate: On the embedded tokens.
+  """
+
+  patch_embed: nn.Module
+  encoder: nn.Module
+  norm: nn.Module
+  pool: Callable
+  head: nn.Module | None = None
+  position_embedding: nn.Module | None = None
+  rope: Callable | None = None
+  class_token: bool = True
+  num_registers: int = 0
+  norm_after_pool: bool = False
+  dropout_rate: float = 0.0
+
+  @nn.compact
+  def __call__(
+    self, image: Float[Array, 'b h w c'], train: bool = False
+  ) -> tuple[Float[Array, 'b classes'], dict[str, Any]]:
+    """Classifies images.
+
+    Args:
+      image: Normalised images.
+      train: Whether dropout and drop-path act, with the rng 'dropout'.
+
+    Returns:
+      Logits in at least float32, and every intermediate: 'patches' (embedded), 'embedded' (with
+      all tokens and positions), 'blocks' (a dict a block, see `vitlab.layers.blocks.Block`),
+      'attention' (the weights of every block, b n t s), 'encoded' (the last tokens), 'features'
+      (what the head sees), 'logits'. What nobody reads costs nothing inside `jit`.
+    """
+    out = {}
+    patches = out['patches'] = self.patch_embed(image)
+    b, *grid, d = patches.shape
+    prefix = self._prefix(d, patches.dtype)
+    p = prefix.shape[0]
+
+    x = jnp.concatenate([jnp.broadcast_to(prefix, (b, p, d)), patches.reshape(b, -1, d)], axis=1)
+    if self.position_embedding is not None:
+      x += self.position_embedding(tuple(grid), p, d).astype(x.dtype)
+    x = out['embedded'] = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
+
+    # A token before the patches is nowhere: it is not turned.
+    turn = {} if self.rope is None else {'angles': np.pad(self.rope(tuple(grid)), ((p, 0), (0, 0)))}
+    x, out['blocks'] = self.encoder(x, train, **turn)
+    out['attention'] = [block['attention'] for block in out['blocks']]
+
+    if self.norm_after_pool:
+      out['encoded'] = x
+      features = self.norm(self.pool(x, p))
+    else:
+      out['encoded'] = self.norm(x)
+      features = self.pool(out['encoded'], p)
+    out['features'] = features
+    logits = out['logits'] = features if self.head is None else self.head(features)
+    return logits, out
+
+  def _prefix(self, width: int, dtype: Any) -> Float[Array, 'p d']:
+    """The tokens before the patches: class token, then registers."""
+    tokens = [jnp.zeros((0, width), dtype)]
+    if self.class_token:
+      tokens.append(self.param('cls_token', nn.initializers.zeros, (1, width), jnp.float32))
+    if self.num_registers:
+      # Equal registers would stay equal for ever.
+      init = nn.initializers.normal(0.02)
+      tokens.append(self.param('registers', init, (self.num_registers, width), jnp.float32))
+    return jnp.concatenate([token.astype(dtype) for token in tokens])
+
+
+def make(
+  variant: str = 'S/16',
+  num_classes: int | None = None,
+  *,
+  patch_size: int | tuple[int, int] | None = None,
+  width: int | None = None,
+  depth: int | None = None,
+  num_heads: int | None = None,
+  mlp_dim: int | None = None,
+  pool: str = 'cls',
+  class_token: bool | None = None,
+  num_registers: int = 0,
+  position_embedding: str = 'learned',
+  position_prefix: bool | None = None,
+  mlp: str = 'gelu_tanh',
+  norm: str = 'layernorm',
+  norm_epsilon: float = 1e-6,
+  qk_norm: bool = False,
+  qkv_bias: bool = True,
+  layer_scale: float = 0.0,
+  dropout_rate: float = 0.0,
+  drop_path_rate: float = 0.0,
+  head_bias: float = 0.0,
+  scan: bool = False,
+  remat: str = '',
+  dtype: str = 'float32',
+) -> ViT:
+  """Composes a ViT from the words of a config.
+
+  Args:
+    variant: A size of `VARIANTS` and a patch size: 'S/16'. The next five arguments override it.
+    num_classes: Logits; None: the model returns its features.
+    patch_size: Pixels, one number or (height, width).
+    width, depth, num_heads, mlp_dim: Of the encoder. The mlp_dim of swiglu is by default two thirds
+      of the variant's, so that the number of parameters stays.
+    pool: 'cls' the class token after the norm; 'gap' the mean of the patches after the norm
+      (Google's); 'gap_norm' the norm of the mean (timm's 'avg', DeiT III); 'map' attention of a
+      probe.
+    class_token: Whether there is one; by default where the pool reads it.
+    num_registers: Further tokens that nobody reads.
+    position_embedding: 'learned', 'sincos_2d', 'rope_2d' (in every attention) or 'none'.
+    position_prefix: Whether class token and registers have learned positions too; by default as
+      in the original ViT where the pool is 'cls'.
+    mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu' or 'relu'.
+    norm: 'layernorm' or 'rmsnorm'.
+    norm_epsilon: 1e-6 almost everywhere, 1e-12 in Hugging Face's ViT.
+    qk_norm: Whether queries and keys are normalised.
+    qkv_bias: Whether the projections of the attention have biases.
+    layer_scale: What the factors on the residual branches start from; 0: there are none.
+    dropout_rate: On the embedded tokens, inside the mlp and on the branches.
+    drop_path_rate: Probability that the last block's branches are skipped, rising from 0.
+    head_bias: What the head's biases start from: -log(num_classes) with a sigmoid loss.
+    scan, remat: See `vitlab.layers.stack.Stack`.
+    dtype: What is computed in, 'bfloat16' or 'float32'; parameters, norm statistics and softmax
+      stay float32.
+
+  Raises:
+    UserError: a word or size that does not exist or does not fit the others.
+  """
+  if pool not in POOLS:
+    raise unknown('pool', pool, POOLS)
+  size, patch = _size(variant, patch_size, mlp, (width, depth, num_heads, mlp_dim))
+  dtype = _dtype(dtype)
+  # Fresh parts at every place: Flax shares the parameters of one module that stands in two.
+  new_norm = partial(make_norm, norm, norm_epsilon, dtype)
+  new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, dtype)
+  block = Block(
+    SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, dtype=dtype),
+    new_mlp(),
+    new_norm(),
+    LayerScale(layer_scale) if layer_scale else None,
+    dropout_rate,
+  )
+  probe = CrossAttention(size.num_heads, dtype=dtype)
+  zeros, constant = nn.initializers.zeros, nn.initializers.constant(head_bias)
+  head = Dense(num_classes or 1, 1, True, jnp.promote_types(dtype, jnp.float32), zeros, constant)
+  rope = partial(rope_2d, head_dim=size.width // size.num_heads)
+  prefix = pool == 'cls' if position_prefix is None else position_prefix
+  return ViT(
+    patch_embed=PatchEmbed(size.width, patch, dtype),
+    encoder=Stack(block, size.depth, drop_path_rate, scan, remat),
+    norm=new_norm(),
+    pool=POOLS[pool] or pooling.AttentionPool(probe, new_mlp(), new_norm()),
+    head=head if num_classes else None,
+    position_embedding=_positions(position_embedding, prefix),
+    rope=rope if position_embedding == 'rope_2d' else None,
+    class_token=pool == 'cls' if class_token is None else class_token,
+    num_registers=num_registers,
+    norm_after_pool=pool == 'gap_norm',
+    dropout_rate=dropout_rate,
+  )
+
+
+def _size(variant, patch_size, mlp, overrides) -> tuple[Size, tuple[int, int]]:
+  """'S/16' and what overrides it -> the size and the patch (height, width)."""
+  name, _, patch = variant.partition('/')
+  if name not in VARIANTS:
+    raise unknown('ViT variant', name, VARIANTS)
+  if patch_size is None and not patch.isdigit():
+    raise UserError(f'ViT variant {variant!r} names no patch size: write {name}/16, or give one')
+  patch_size = int(patch) if patch_size is None else patch_size
+  patch_size = (patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
+
+  given = {k: v for k, v in zip(Size._fields, overrides) if v is not None}
+  size = VARIANTS[name]
+  if mlp == 'swiglu':
+    # Three matrices instead of two; a multiple of 8 for the matrix units.
+    size = size._replace(mlp_dim=-(-2 * size.mlp_dim // 3 // 8) * 8)
+  size = size._replace(**given)
+  if size.width % size.num_heads:
+    raise UserError(f'width {size.width} does not divide into num_heads {size.num_heads}')
+  return size, patch_size
+
+
+def _positions(name: str, prefix: bool) -> nn.Module | None:
+  kinds = {
+    'learned': LearnedPositions(prefix),
+    'sincos_2d': SinCosPositions(),
+    'rope_2d': None,
+    'none': None,
+  }
+  if name not in kinds:
+    raise unknown('position_embedding', name, kinds)
+  return kinds[name]
+
+
+def _dtype(name: str) -> jnp.dtype:
+  names = ('bfloat16', 'float16', 'float32', 'float64')
+  if name not in names:
+    raise unknown('dtype', name, names)
+  return jnp.dtype(name)
