@@ -56,6 +56,17 @@ def test_a_scan_counts_every_turn_and_nesting_hides_nothing():
   assert flops.count(nested, X, SQUARE)['float32'] == 5 * 2 * (2 * 4 * 8 * 8)
 
 
+def test_what_nobody_reads_does_not_count():
+  def turn(x, w):
+    unread = x @ w @ w
+    return x @ w, unread
+
+  def nested(x, w):
+    return jax.jit(lambda x: jax.lax.scan(lambda x, _: turn(x, w), x, None, length=5))(x)[0]
+
+  assert flops.count(nested, X, SQUARE)['float32'] == 5 * 2 * (4 * 8 * 8)
+
+
 def test_a_cond_counts_its_dearest_branch():
   def either(x, w):
     return jax.lax.cond(x[0, 0] > 0, lambda: x @ w, lambda: jnp.zeros((4, 16)))

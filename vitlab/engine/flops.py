@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 
 def count(function: Callable[..., Any], *arguments: Any) -> dict[str, float]:
@@ -20,11 +21,20 @@ def count(function: Callable[..., Any], *arguments: Any) -> dict[str, float]:
     function: Anything that JAX can trace; it is not run.
     *arguments: Arrays or `jax.ShapeDtypeStruct`s.
   """
-  return count_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
+  return count_jaxpr(jax.make_jaxpr(function)(*arguments))
 
 
-def count_jaxpr(jaxpr: core.Jaxpr) -> dict[str, float]:
-  """As `count`, of a jaxpr. A while loop counts as one turn, a cond as its dearest branch."""
+def count_jaxpr(closed: core.ClosedJaxpr) -> dict[str, float]:
+  """As `count`, of what is traced already.
+
+  What no output depends on does not count. A while loop counts as one turn, a cond as its dearest
+  branch.
+  """
+  jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+  return _count(jaxpr)
+
+
+def _count(jaxpr: core.Jaxpr) -> dict[str, float]:
   total: collections.Counter[str] = collections.Counter()
   for equation in jaxpr.eqns:
     name = equation.primitive.name
@@ -33,12 +43,12 @@ def count_jaxpr(jaxpr: core.Jaxpr) -> dict[str, float]:
     elif name == 'conv_general_dilated':
       total[_dtype(equation)] += _convolution(equation)
     elif name == 'cond':
-      branches = [count_jaxpr(branch.jaxpr) for branch in equation.params['branches']]
+      branches = [_count(branch.jaxpr) for branch in equation.params['branches']]
       total.update(max(branches, key=lambda flops: sum(flops.values())))
     else:
       turns = equation.params['length'] if name == 'scan' else 1
       for inner in _inner(equation):
-        total.update({dtype: turns * flops for dtype, flops in count_jaxpr(inner).items()})
+        total.update({dtype: turns * flops for dtype, flops in _count(inner).items()})
   return dict(total)
 
 
