@@ -28,6 +28,11 @@ def example():
   return logits.astype(np.float32), label
 
 
+def rows(result, prefix, names):
+  columns = [result.details[f'{prefix}_{name}'] for name in names]
+  return [dict(zip(names, row)) for row in zip(*columns)]
+
+
 def test_metrics_equal_scikit_learn(example):
   logits, label = example
   metrics, details = classification.make()(predictions(logits, label))
@@ -55,7 +60,7 @@ def test_calibration_by_hand(example):
   confidence = softmax(logits.astype(np.float64), axis=-1).max(-1)
   right = logits.argmax(-1) == label
   error = 0.0
-  for i, row in enumerate(result.details['calibration']):
+  for i, row in enumerate(rows(result, 'calibration', ('confidence', 'accuracy', 'count'))):
     inside = (confidence > i / 10) & (confidence <= (i + 1) / 10)
     assert row['count'] == inside.sum()
     if inside.any():
@@ -71,28 +76,29 @@ def test_perfect_confidence_is_perfectly_calibrated():
   label = np.arange(6) % 3
   result = classification.make()(predictions(1e3 * np.eye(3)[label], label))
   assert result.metrics == dict(accuracy=1, loss=0, ece=0, mean_class_accuracy=1)
-  assert len(result.details['mistakes']) == 0
+  assert len(result.details['mistakes_index']) == 0
 
 
 def test_mistakes_are_the_surest_ones(example):
   logits, label = example
-  mistakes = classification.make()(predictions(logits, label)).details['mistakes']
+  result = classification.make()(predictions(logits, label))
+  mistakes = rows(result, 'mistakes', ('index', 'label', 'predicted', 'confidence'))
   predicted, probability = logits.argmax(-1), softmax(logits, axis=-1).max(-1)
   assert len(mistakes) == min(64, (predicted != label).sum())
-  assert np.all(np.diff(mistakes['confidence']) <= 0)
+  confidence = result.details['mistakes_confidence']
+  assert np.all(np.diff(confidence) <= 0)
   for row in mistakes:
     i = row['index']
     assert row['label'] == label[i] != row['predicted'] == predicted[i]
     assert row['confidence'] == pytest.approx(probability[i], rel=1e-5)
-  left_out = np.setdiff1d(np.flatnonzero(predicted != label), mistakes['index'])
-  assert np.all(probability[left_out] <= mistakes['confidence'][-1] + 1e-6)
+  left_out = np.setdiff1d(np.flatnonzero(predicted != label), result.details['mistakes_index'])
+  assert np.all(probability[left_out] <= confidence[-1] + 1e-6)
 
 
 def test_only_64_mistakes_are_kept():
   label = np.zeros(100, np.int32)
   result = classification.make()(predictions(np.tile([0.0, 1.0], (100, 1)), label))
-  assert len(result.details['mistakes']) == 64
-  assert result.details['mistakes']['index'].tolist() == list(range(64))
+  assert result.details['mistakes_index'].tolist() == list(range(64))
 
 
 def test_batches_do_not_matter(example):
@@ -130,9 +136,16 @@ def test_nan_is_wrong_and_seen(where):
   metrics, details = classification.make()(predictions(logits, label))
   assert np.isnan(metrics['loss']) and np.isnan(metrics['ece'])
   assert metrics['accuracy'] == 0.75
-  assert details['mistakes']['index'].tolist() == [2]
-  assert details['mistakes']['predicted'].tolist() == [-1]
+  assert details['mistakes_index'].tolist() == [2]
+  assert details['mistakes_predicted'].tolist() == [-1]
   assert details['confusion'].sum() == 3
+
+
+def test_details_survive_an_npz(example, tmp_path):
+  details = classification.make()(predictions(*example)).details
+  np.savez(tmp_path / 'details.npz', allow_pickle=False, **details)
+  with np.load(tmp_path / 'details.npz') as arrays:
+    assert set(arrays) == set(details)
 
 
 def test_huge_logits_stay_finite():

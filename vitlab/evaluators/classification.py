@@ -35,8 +35,10 @@ def make(
   Details, with examples by their index in the split:
     confusion: [classes, classes] int32, label by prediction (up to 4096 classes).
     class_accuracy, class_count: [classes]; the accuracy of a class without examples is NaN.
-    calibration: [bins] records of confidence, accuracy (NaN where empty) and count.
-    mistakes: at most 64 records of index, label, predicted, confidence; the surest first.
+    calibration_confidence, calibration_accuracy, calibration_count: [bins] means (NaN where
+      empty) and counts, over bins of equal width.
+    mistakes_index, mistakes_label, mistakes_predicted, mistakes_confidence: at most 64, the surest
+      first.
   """
 
   def evaluate(predictions: Predictions) -> Result:
@@ -45,21 +47,20 @@ def make(
     hits = np.bincount(examples.label[examples.rank == 0], minlength=num_classes)
     with np.errstate(invalid='ignore'):
       class_accuracy = hits / counts
-    calibration, ece = _calibration(examples, bins)
+    calibration = _calibration(examples, bins)
     metrics = {
       'accuracy' if k == 1 else f'top{k}_accuracy': np.mean(examples.rank < k)
       for k in top_k
       if k == 1 or k < num_classes
     }
     metrics |= dict(
-      loss=np.mean(examples.loss), ece=ece, mean_class_accuracy=np.nanmean(class_accuracy)
+      loss=np.mean(examples.loss),
+      ece=_calibration_error(calibration, len(examples.label)),
+      mean_class_accuracy=np.nanmean(class_accuracy),
     )
-    details = dict(
-      class_accuracy=class_accuracy,
-      class_count=counts,
-      calibration=calibration,
-      mistakes=_mistakes(examples),
-    )
+    details = dict(class_accuracy=class_accuracy, class_count=counts)
+    details |= {f'calibration_{name}': column for name, column in calibration.items()}
+    details |= {f'mistakes_{name}': column for name, column in _mistakes(examples).items()}
     if num_classes <= MAX_CONFUSION:
       details['confusion'] = _confusion(examples, num_classes)
     return Result({name: float(value) for name, value in metrics.items()}, details)
@@ -78,7 +79,8 @@ def _read(outputs: Iterator[tuple[Any, Mapping[str, Any]]], split: str) -> tuple
 
 
 def _reduce(logits: np.ndarray, label: np.ndarray) -> _Examples:
-  shifted = logits - logits.max(axis=-1, keepdims=True)
+  with np.errstate(invalid='ignore'):  # inf - inf: the NaN shows in the loss
+    shifted = logits - logits.max(axis=-1, keepdims=True)
   log_probability = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
   own = np.take_along_axis(logits, label[:, None], axis=-1)
   # Ties go to the lower class, as in argmax. Counted from below, since NaN compares as False.
@@ -93,19 +95,26 @@ def _reduce(logits: np.ndarray, label: np.ndarray) -> _Examples:
   )
 
 
-def _calibration(examples: _Examples, bins: int) -> tuple[np.ndarray, float]:
-  """`sum_i |bin i| / n * |accuracy(i) - confidence(i)|` over equal bins (i/bins, (i+1)/bins]."""
-  table = np.zeros(bins, [('confidence', float), ('accuracy', float), ('count', int)])
-  confidence = examples.confidence
-  if np.isnan(confidence).any():
-    return table, np.nan
-  index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-  table['count'] = np.bincount(index, minlength=bins)
+def _calibration(examples: _Examples, bins: int) -> dict[str, np.ndarray]:
+  """Over equal bins (i / bins, (i + 1) / bins] of confidence; a confidence of NaN is in none."""
+  known = ~np.isnan(examples.confidence)
+  confidence, right = examples.confidence[known], (examples.rank == 0)[known]
+  bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+  count = np.bincount(bin_of, minlength=bins)
   with np.errstate(invalid='ignore'):
-    table['confidence'] = np.bincount(index, confidence, bins) / table['count']
-    table['accuracy'] = np.bincount(index, examples.rank == 0, bins) / table['count']
-  gap = np.abs(table['accuracy'] - table['confidence'])
-  return table, np.nansum(table['count'] * gap) / len(confidence)
+    return dict(
+      confidence=np.bincount(bin_of, confidence, bins) / count,
+      accuracy=np.bincount(bin_of, right, bins) / count,
+      count=count,
+    )
+
+
+def _calibration_error(calibration: dict[str, np.ndarray], examples: int) -> float:
+  """`sum_i count_i / n |accuracy_i - confidence_i|`; NaN where a confidence is NaN."""
+  count = calibration['count']
+  if count.sum() < examples:
+    return np.nan
+  return np.nansum(count * np.abs(calibration['accuracy'] - calibration['confidence'])) / examples
 
 
 def _confusion(examples: _Examples, num_classes: int) -> np.ndarray:
@@ -115,13 +124,12 @@ def _confusion(examples: _Examples, num_classes: int) -> np.ndarray:
   return confusion
 
 
-def _mistakes(examples: _Examples) -> np.ndarray:
+def _mistakes(examples: _Examples) -> dict[str, np.ndarray]:
   wrong = np.flatnonzero(examples.predicted != examples.label)
   wrong = wrong[np.argsort(-examples.confidence[wrong], kind='stable')][:MAX_MISTAKES]
-  mistakes = np.zeros(
-    len(wrong), [('index', int), ('label', int), ('predicted', int), ('confidence', float)]
+  return dict(
+    index=wrong,
+    label=examples.label[wrong],
+    predicted=examples.predicted[wrong],
+    confidence=examples.confidence[wrong],
   )
-  mistakes['index'] = wrong
-  for name in ('label', 'predicted', 'confidence'):
-    mistakes[name] = getattr(examples, name)[wrong]
-  return mistakes
