@@ -1,0 +1,96 @@
+"""Runs predict functions over splits and hands the rows to the evaluators."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from vitlab.data import _pipeline
+from vitlab.engine.experiment import Experiment
+from vitlab.engine.feed import Feed
+from vitlab.evaluators import Predictions
+from vitlab.tasks import Variables
+
+
+class Interrupted(Exception):
+  """The run was asked to stop in the middle of an evaluation."""
+
+
+def predictions(
+  experiment: Experiment, variables: Variables, interrupted: Callable[[], bool] = lambda: False
+) -> Predictions:
+  """What evaluators read: (name of a predict function, split) -> (outputs, batch) in NumPy.
+
+  The rows come in the order of the split, without padding, on every process. Each predict function
+  is compiled once for all splits.
+
+  Args:
+    experiment: The task, the data and the mesh.
+    variables: On the mesh of the experiment.
+    interrupted: Asked before each batch.
+
+  Raises:
+    UserError: no such predict function or split. Interrupted: when `interrupted()`.
+  """
+
+  def predict(name: str, split: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    function = experiment.predict(name)
+    batches = _pipeline.eval_batches(
+      experiment.split(split),
+      batch_size=experiment.eval_batch_size,
+      workers=experiment.config.num_workers,
+      max_corrupt=experiment.config.max_corrupt,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+    with Feed(batches, lambda batch: (experiment.put(batch), batch)) as feed:
+      running = None
+      for on_devices, batch in feed:
+        if interrupted():
+          raise Interrupted
+        # Hand out the next batch before the rows of this one are fetched: the devices stay busy.
+        running, done = (function(variables, on_devices), batch), running
+        if done is not None:
+          yield _rows(*done)
+      if running is not None:
+        yield _rows(*running)
+
+  return predict
+
+
+def evaluate(
+  experiment: Experiment,
+  variables: Variables,
+  names: Sequence[str] | None = None,
+  interrupted: Callable[[], bool] = lambda: False,
+) -> tuple[dict[str, float], dict[str, Mapping[str, Any]]]:
+  """Runs evaluators of the config.
+
+  Args:
+    experiment: See `predictions`, as the other arguments.
+    variables: See `predictions`.
+    names: Which of `config.evaluators`; None for all.
+    interrupted: See `predictions`.
+
+  Returns:
+    Metrics ('<evaluator>/<metric>') and details by evaluator.
+  """
+  metrics, details = {}, {}
+  source = predictions(experiment, variables, interrupted)
+  for name in experiment.evaluators if names is None else names:
+    result = experiment.evaluators[name](source)
+    metrics |= {f'{name}/{metric}': float(value) for metric, value in result.metrics.items()}
+    details[name] = result.details
+  return metrics, details
+
+
+def _rows(outputs: Any, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
+  """Gathers one batch from all devices and processes and drops its padding."""
+  if jax.process_count() > 1:
+    outputs, batch = multihost_utils.process_allgather((outputs, dict(batch)), tiled=True)
+  mask = np.asarray(batch['mask'])
+  outputs, rows = jax.tree.map(lambda x: np.asarray(x)[mask], (outputs, dict(batch)))
+  del rows['mask']
+  return outputs, rows

@@ -1,0 +1,278 @@
+"""From a config to everything that runs it: data, task, optimisers, mesh, compiled functions.
+
+Nothing is computed here: all shapes come from `jax.eval_shape`, so that every mistake in a config
+is found before the devices work and before a workdir exists.
+"""
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from vitlab import registry
+from vitlab.data import Dataset, Source, _pipeline, _splits
+from vitlab.engine import duration, optim, sharding, step
+from vitlab.errors import UserError, unknown
+from vitlab.evaluators import Predictions, Result
+from vitlab.tasks import Batch, Metrics, Task, Variables
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+  """What `build` makes of a config.
+
+  Attributes:
+    config: As given.
+    dataset: All its splits and facts.
+    train_source: The split that is trained on.
+    task: With the model inside.
+    evaluators: name -> evaluate, as in the config.
+    optimizers: By player.
+    schedules: player -> learning rate as a function of the step.
+    mesh: Axes data, fsdp, model.
+    total_steps: Of the whole run.
+    abstract_batch: Shapes of a global training batch, with shardings.
+    abstract_state: Shapes of the state, with shardings: what `Checkpoints.restore` wants.
+    init: () -> the state before the first step, compiled as one program.
+    train_step: (state, batch) -> (state, metrics), jitted, its state donated; traced once.
+  """
+
+  config: ConfigDict
+  dataset: Dataset
+  train_source: Source
+  task: Task
+  evaluators: Mapping[str, Callable[[Predictions], Result]]
+  optimizers: Mapping[str, optax.GradientTransformation]
+  schedules: Mapping[str, optax.Schedule]
+  mesh: Mesh
+  total_steps: int
+  abstract_batch: Batch
+  abstract_state: step.State
+  init: Callable[[], step.State]
+  train_step: Callable[[step.State, Batch], tuple[step.State, Metrics]]
+
+  def steps(self, text: str) -> int:
+    """A duration of the config in steps; 0 for '' and for zero of any unit."""
+    return _steps(self.config, text, len(self.train_source), self.total_steps) if text else 0
+
+  def split(self, expression: str) -> Source:
+    """A part of the data set, such as 'test' or 'train[:10%]'."""
+    return _splits.select(self.dataset, expression)
+
+  @property
+  def eval_batch_size(self) -> int:
+    """Examples per evaluation batch: as many as a training step holds at once."""
+    return self.config.batch_size // self.config.microbatches
+
+  @property
+  def num_parameters(self) -> dict[str, int]:
+    """By player."""
+    return {
+      player: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections['params']))
+      for player, collections in self.abstract_state.variables.items()
+    }
+
+  def put(self, batch: Mapping[str, np.ndarray]) -> Batch:
+    """Moves this process's rows of a batch to its devices."""
+    layout = sharding.batch_sharding(self.mesh)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(layout, x), dict(batch))
+
+  @functools.cache  # noqa: B019 - lives as long as the experiment, which lives as long as the run
+  def predict(self, name: str) -> Callable[[Variables, Batch], Any]:
+    """A predict function of the task, jitted; its outputs lie as the batch does.
+
+    Raises:
+      UserError: the task has no such function.
+    """
+    if name not in self.task.predict:
+      raise unknown('predict function of the task', name, self.task.predict)
+    function = on_mesh(self.mesh, self.task.predict[name])
+    return jax.jit(function, out_shardings=sharding.batch_sharding(self.mesh))
+
+
+def build(config: ConfigDict, devices: list[jax.Device] | None = None) -> Experiment:
+  """Resolves a config.
+
+  Args:
+    config: With the keys of `vitlab.config.base()`.
+    devices: For the mesh; default all.
+
+  Raises:
+    UserError: any value of the config that cannot be used.
+  """
+  mesh = sharding.make_mesh(dict(config.mesh), devices)
+  _check_batch_size(config, mesh)
+  evaluators = config.evaluators.to_dict()
+  dataset = registry.make('data', config.data.to_dict())
+  train_source = _splits.select(dataset, config.train_split)
+  num_examples = len(train_source)
+  if num_examples < config.batch_size:
+    raise UserError(
+      f'train_split {config.train_split!r} has {num_examples} examples, '
+      f'fewer than one batch of {config.batch_size}\nlower batch_size or take a larger split'
+    )
+  total_steps = _steps(config, config.duration, num_examples)
+  if total_steps < 1:
+    raise UserError(f'duration {config.duration!r} is no step: give for example 10 epochs')
+  task = make_task(config, dataset.facts)
+  # Jitted, so that the three functions below that need it trace the model once, not three times.
+  task = task._replace(init=jax.jit(on_mesh(mesh, task.init)))
+  abstract_batch = _abstract_batch(train_source, config.batch_size, mesh)
+  variables = jax.eval_shape(task.init, jax.random.key(0), abstract_batch)
+  optimizers, schedules = optim.for_players(
+    config.optim.to_dict(),
+    {player: variables[player]['params'] for player in task.losses},
+    total_steps=total_steps,
+    batch_size=config.batch_size,
+    num_examples=num_examples,
+  )
+  abstract_state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch)
+  experiment = Experiment(
+    config=config,
+    dataset=dataset,
+    train_source=train_source,
+    task=task,
+    evaluators={name: _evaluator(name, spec) for name, spec in evaluators.items()},
+    optimizers=optimizers,
+    schedules=schedules,
+    mesh=mesh,
+    total_steps=total_steps,
+    abstract_batch=abstract_batch,
+    abstract_state=abstract_state,
+    init=init,
+    train_step=train_step,
+  )
+  _check_cadence(experiment)
+  return experiment
+
+
+def make_task(config: ConfigDict, facts: Mapping[str, Any]) -> Task:
+  """The model inside its task; their fields that are None come from the facts, by name.
+
+  Raises:
+    UserError: an unknown name or keyword, or whatever the model and the task refuse.
+  """
+  model_spec, task_spec = (
+    {key: facts.get(key) if x is None else x for key, x in spec.items()}
+    for spec in (config.model.to_dict(), config.task.to_dict())
+  )
+  return registry.make('tasks', task_spec, model=registry.make('models', model_spec))
+
+
+def on_mesh(mesh: Mesh, function: Callable) -> Callable:
+  """The function, traced with the mesh in context: layers constrain their activations to it."""
+
+  @functools.wraps(function)
+  def traced(*args):
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return function(*args)
+
+  return traced
+
+
+def _compiled(
+  config: ConfigDict, mesh: Mesh, task: Task, optimizers: step.Optimizers, abstract_batch: Batch
+) -> tuple[step.State, Callable, Callable]:
+  """Abstract state with shardings, jitted init, jitted step; both traced, neither compiled."""
+
+  def init_state():
+    # The batch only gives shapes: XLA drops the forward pass.
+    batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), abstract_batch)
+    return step.init_state(task, optimizers, jax.random.key(config.seed), batch, config.ema_decay)
+
+  abstract = jax.eval_shape(init_state)
+  shardings = sharding.state_shardings(abstract, mesh, config.sharding_rules)
+  abstract = jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
+  )
+  train_step = step.make_train_step(
+    task,
+    optimizers,
+    seed=config.seed,
+    microbatches=config.microbatches,
+    ema_decay=config.ema_decay,
+  )
+  jitted_step = jax.jit(
+    on_mesh(mesh, train_step),
+    donate_argnums=0,
+    in_shardings=(shardings, sharding.batch_sharding(mesh)),
+    out_shardings=(shardings, NamedSharding(mesh, PartitionSpec())),
+  )
+  jax.eval_shape(jitted_step, abstract, abstract_batch)  # fails now, not in the middle of a start
+  return abstract, jax.jit(init_state, out_shardings=shardings), jitted_step
+
+
+def _steps(config: ConfigDict, text: str, num_examples: int, total_steps: int | None = None) -> int:
+  return duration.steps(
+    text, batch_size=config.batch_size, num_examples=num_examples, total=total_steps
+  )
+
+
+def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> Batch:
+  batches = _pipeline.eval_batches(source, batch_size=1)
+  example = next(batches)
+  batches.close()
+  layout = sharding.batch_sharding(mesh)
+  return {
+    key: jax.ShapeDtypeStruct((batch_size, *x.shape[1:]), x.dtype, sharding=layout)
+    for key, x in example.items()
+  }
+
+
+def _check_batch_size(config: ConfigDict, mesh: Mesh) -> None:
+  size, parts = config.batch_size, config.microbatches
+  if parts < 1 or size < 1 or size % parts:
+    raise UserError(
+      f'batch_size={size} cannot be cut into microbatches={parts}: '
+      'both must be positive, the first a multiple of the second'
+    )
+  shards = mesh.shape['data'] * mesh.shape['fsdp']
+  if size // parts % shards:
+    cut = f' in {parts} microbatches' if parts > 1 else ''
+    unit = parts * shards
+    raise UserError(
+      f'batch_size={size}{cut} cannot be spread over {shards} devices (mesh data x fsdp)'
+      f'\ntake a multiple of {unit}, for example {max(unit, round(size / unit) * unit)}'
+    )
+
+
+def _evaluator(name: str, spec: Mapping[str, Any]) -> Callable[[Predictions], Result]:
+  if not isinstance(spec, Mapping) or 'every' not in spec:
+    raise UserError(f"evaluator {name!r} needs every=..., for example every='1 epochs' or '10%'")
+  return registry.make('evaluators', {key: x for key, x in spec.items() if key != 'every'})
+
+
+def _check_cadence(experiment: Experiment) -> None:
+  """Everything in the config that is only used later in the run."""
+  config = experiment.config
+  if experiment.steps(config.log_every) < 1:
+    raise UserError(f'log_every={config.log_every!r}: give at least 1 steps')
+  for spec in config.evaluators.to_dict().values():
+    experiment.steps(spec['every'])
+    for split in _splits_of(spec):
+      experiment.split(split)
+  experiment.steps(config.checkpoint.every)
+  experiment.steps(config.checkpoint.keep_every)
+  best = config.checkpoint.best
+  if best and best.partition('/')[0] not in config.evaluators:
+    raise unknown(
+      'evaluator in checkpoint.best', best, [f'{name}/...' for name in config.evaluators]
+    )
+  if config.checkpoint.best_mode not in ('max', 'min'):
+    raise unknown('checkpoint.best_mode', config.checkpoint.best_mode, ['max', 'min'])
+
+
+def _splits_of(spec: Mapping[str, Any]) -> list[str]:
+  """The splits an evaluator reads: its arguments that end in `split`, or their defaults."""
+  parameters = inspect.signature(registry.find('evaluators', spec['name'])).parameters
+  names = [name for name in parameters if name.endswith('split')]
+  return [spec.get(name, parameters[name].default) for name in names]

@@ -1,0 +1,202 @@
+"""What a person sees while a run trains: a live display on a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from absl import logging
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+
+def duration(seconds: float) -> str:
+  """Seconds for people: 0:07, 12:30, 3:05:00."""
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
+
+
+def value(name: str, number: float | None) -> str:
+  """A metric for people: accuracies and other shares in percent, the rest in four digits."""
+  if number is None:
+    return 'undefined'
+  if name.endswith(('accuracy', 'data_wait')):
+    return f'{100 * number:.2f} %'
+  return f'{number:,.0f}' if abs(number) >= 1000 else f'{number:.4g}'
+
+
+def line(metrics: Mapping[str, float | None]) -> str:
+  """Metrics on one line, loss and accuracy first, without their train/ or test/."""
+  named = {name.rpartition('/')[2].replace('_', ' '): (name, x) for name, x in metrics.items()}
+  first = [name for name in ('loss', 'accuracy') if name in named]
+  order = first + [name for name in named if name not in first]
+  return '  '.join(f'{name} {value(*named[name])}' for name in order)
+
+
+class Progress:
+  """The display of one run; a context manager.
+
+  Args:
+    title: the name of the run.
+    total_steps: where it ends.
+    step: where it starts or continues.
+    header: (label, text) pairs printed once above the display.
+    quiet: shows nothing: for all processes but the first.
+    console: where to; the default is standard output.
+  """
+
+  def __init__(
+    self,
+    title: str,
+    total_steps: int,
+    *,
+    step: int = 0,
+    header: Sequence[tuple[str, str]] = (),
+    quiet: bool = False,
+    console: Console | None = None,
+  ):
+    self._title, self._total, self._step, self._header = title, total_steps, step, header
+    self._console = console or Console(quiet=quiet, highlight=False, soft_wrap=False)
+    self._live: Live | None = None
+    self._status: str | None = None
+    self._lines: dict[str, str] = {}  # label -> the newest numbers of training and each evaluator
+    self._first: tuple[float, int] | None = None  # when and where the first finished step was
+
+  def __enter__(self) -> 'Progress':
+    self._console.print(_header(self._title, self._header, self._console.is_terminal))
+    if self._console.is_terminal:
+      self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
+      self._live.start()
+      # absl keeps the stream it started with; warnings have to go above the display.
+      logging.get_absl_handler().python_handler.stream = sys.stderr
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    if self._live is not None:
+      self._live.stop()
+      logging.get_absl_handler().python_handler.stream = sys.stderr
+
+  def advance(self, step: int) -> None:
+    """A step has been handed to the devices; costs nothing."""
+    self._step = step
+
+  def trained(self, step: int, metrics: Mapping[str, float | None], speed: Mapping[str, float]):
+    """Shows the training metrics up to a step and its speed.
+
+    Args:
+      step: the number of finished steps.
+      metrics: train/loss, ...
+      speed: images_per_second and data_wait (share of the time).
+    """
+    if self._first is None:
+      self._first = (time.perf_counter(), step)
+    numbers = '  '.join(filter(None, (line(metrics), _speed(speed))))
+    left = self._left()
+    self._show('train', numbers, step, f'  {duration(left)} left' if left else '')
+
+  def evaluated(self, step: int, name: str, metrics: Mapping[str, float | None]) -> None:
+    """Shows what an evaluator found at a step."""
+    self._show(name, line(metrics), step)
+
+  def note(self, text: str) -> None:
+    """Prints a line that stays."""
+    self._console.print(Text(text))
+
+  @contextlib.contextmanager
+  def doing(self, status: str) -> Iterator[None]:
+    """Says what the run is doing instead of stepping, for example 'evaluating test'."""
+    before, self._status = self._status, status
+    try:
+      yield
+    finally:
+      self._status = before
+
+  def __rich__(self) -> RenderableType:
+    """The live display: the bar, then a line each for training and the evaluators."""
+    share = self._step / self._total if self._total else 1.0
+    left = self._left()
+    status: RenderableType = Text(f'{duration(left)} left' if left else '', style='cyan')
+    if self._status:
+      status = Spinner('dots', Text(self._status, style='yellow'), style='yellow')
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(
+      ProgressBar(total=self._total, completed=self._step, width=40, complete_style='cyan'),
+      Text(f'{self._step:,}/{self._total:,}  {100 * share:.0f} %', style='bold'),
+      status,
+    )
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style='dim', no_wrap=True)
+    lines.add_column(no_wrap=True, overflow='ellipsis')
+    for label, numbers in self._lines.items():
+      lines.add_row(label, numbers)
+    return Group(bar, lines) if self._lines else bar
+
+  def _show(self, label: str, numbers: str, step: int, suffix: str = '') -> None:
+    if self._live is None:
+      self._console.print(
+        Text(f'step {step}/{self._total}  {label}: {numbers}{suffix}'), soft_wrap=True
+      )
+    else:
+      at = '' if label == 'train' else f'  (step {step:,})'
+      self._lines[label] = numbers + at
+
+  def _left(self) -> float | None:
+    if self._first is None:
+      return None
+    start, first = self._first
+    done = self._step - first
+    return (time.perf_counter() - start) / done * (self._total - self._step) if done > 0 else None
+
+
+def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> None:
+  """Prints the last line of a run: what was reached and where it lies.
+
+  Args:
+    result: as in result.json.
+    folder: the workdir.
+    before: the run had been finished before this session.
+  """
+  reached = '  '.join(f'{name} {value(name, x)}' for name, x in headline(result['metrics']).items())
+  text = Text()
+  text.append('already finished: ' if before else 'done: ', style='bold green')
+  text.append(reached or 'trained', style='bold')
+  text.append(f'  after {result["steps"]:,} steps in {duration(result["seconds"])}  ->  ')
+  text.append(str(folder), style='bold cyan')
+  Console(highlight=False).print(text, soft_wrap=True)
+
+
+def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
+  """The one or two numbers that a run is quoted by: its accuracies, else its losses."""
+  for ending in ('/accuracy', '/loss'):
+    found = {name: x for name, x in metrics.items() if name.endswith(ending)}
+    if found:
+      return dict(list(found.items())[:2])
+  return dict(list(metrics.items())[:2])
+
+
+def _speed(speed: Mapping[str, float]) -> str:
+  if not speed:
+    return ''
+  rate, wait = speed['images_per_second'], 100 * speed['data_wait']
+  return f'{rate:,.0f} images/s  {wait:.1f} % waiting for data'
+
+
+def _header(title: str, pairs: Sequence[tuple[str, str]], terminal: bool) -> RenderableType:
+  grid = Table.grid(padding=(0, 2))
+  grid.add_column(style='dim', no_wrap=True)
+  grid.add_column(overflow='fold')
+  for label, text in pairs:
+    grid.add_row(label, Text(text))
+  return Group(Text(title, style='bold cyan' if terminal else ''), grid)

@@ -1,0 +1,91 @@
+"""Training to the end of a run, from wherever its workdir says it is."""
+
+import contextlib
+import math
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from absl import logging
+from ml_collections import ConfigDict
+
+from vitlab.engine import clock, experiment, fingerprint, preemption, progress, provenance, workdir
+from vitlab.engine.session import Session
+
+
+def train(
+  config: ConfigDict,
+  folder: str,
+  *,
+  devices: list[jax.Device] | None = None,
+  report: Callable[[pathlib.Path], object] | None = None,
+) -> dict[str, Any]:
+  """Trains to the end of `config.duration`; a run that is finished says so.
+
+  Args:
+    config: With the keys of `vitlab.config.base()`.
+    folder: The workdir, made if it does not exist; see `vitlab.engine.workdir`.
+    devices: For the mesh; default all.
+    report: Called with the finished workdir; its failure is a warning.
+
+  Returns:
+    What stands in result.json: metrics (the last of every name), best (of `checkpoint.best`, with
+    its step), steps, seconds (of all sessions), fingerprint (of the final parameters), device,
+    versions, commit, parameters (how many), images_per_second and data_wait (of all sessions,
+    compilation left out), seconds_to_first_step (of the last session).
+
+  Raises:
+    UserError: the config or the workdir cannot be used; of it, `meter.Diverged`: a metric is not
+      finite, `checkpoint.CheckpointError`: the last checkpoint could not be written.
+    preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
+  """
+  started = time.perf_counter()
+  result = workdir.check(folder, config)
+  if result is not None:
+    progress.closing(result, folder, before=True)
+    return result
+  path = pathlib.Path(folder)
+  first = jax.process_index() == 0  # the process that writes
+  with preemption.StopSignal() as stop:
+    built = experiment.build(config, devices)
+    workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
+    with workdir.claim(folder, config) if first else contextlib.nullcontext():
+      if first:
+        workdir.write_json(path / workdir.FACTS, built.dataset.facts)
+      with Session(built, path, stop, started) as session:
+        session.run()
+        result = _result(session)
+      if first:
+        workdir.write_json(path / workdir.RESULT, result)
+  if first:
+    if report is not None:
+      try:
+        report(path)
+      except Exception:
+        logging.warning('no report for %s', folder, exc_info=True)
+    progress.closing(result, folder)
+  return result
+
+
+def _result(session: Session) -> dict[str, Any]:
+  totals = session.clock.totals()
+  params = {player: c['params'] for player, c in session.state.variables.items()}
+  return dict(
+    metrics={name: x for name, x in session.row.items() if not name.startswith('time/')},
+    best=session.best,
+    steps=session.step,
+    seconds=totals['seconds'],
+    fingerprint=fingerprint.fingerprint(params),
+    device=provenance.device(),
+    versions=provenance.versions(),
+    commit=provenance.commit(),
+    parameters=sum(session.experiment.num_parameters.values()),
+    seconds_to_first_step=session.seconds_to_first_step,
+    **clock.speed(totals['training'], totals['waited'], totals['examples']),
+  )
+
+
+def _bytes(tree: Any) -> int:
+  return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
