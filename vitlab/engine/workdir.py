@@ -19,6 +19,8 @@ import math
 import os
 import pathlib
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,7 +54,7 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
   """The keys (a.b.c) in which two configs of config.json differ, with both values."""
-  flat_old, flat_new = _flatten(old), _flatten(new)
+  flat_old, flat_new = flatten(old), flatten(new)
   pairs = [(k, flat_old.get(k, _ABSENT), flat_new.get(k, _ABSENT)) for k in flat_old | flat_new]
   return [(key, a, b) for key, a, b in pairs if a != b]
 
@@ -184,11 +186,11 @@ def write_details(folder: pathlib.Path, evaluator: str, details: Mapping[str, An
 
 
 def read_details(folder: pathlib.Path, evaluator: str) -> dict[str, np.ndarray]:
-  """The arrays of details/<evaluator>.npz; empty if it is not there."""
+  """The arrays of details/<evaluator>.npz; empty if it is not there or not readable."""
   try:
     with np.load(folder / DETAILS / f'{evaluator}.npz', allow_pickle=False) as arrays:
       return dict(arrays)
-  except (OSError, ValueError):
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
     return {}
 
 
@@ -211,11 +213,12 @@ def _finite(value: Any) -> Any:
   return value
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """{'optim': {'name': 'adamw'}} -> {'optim.name': 'adamw'}."""
   flat: dict[str, Any] = {}
   for key, value in tree.items():
     if isinstance(value, Mapping) and value:
-      flat |= _flatten(value, f'{prefix}{key}.')
+      flat |= flatten(value, f'{prefix}{key}.')
     else:
       flat[prefix + key] = value
   return flat
