@@ -217,7 +217,7 @@ def _matrices(params: Any) -> Any:
     axes = tuple(range(int(names.is_stacked(name)), array.ndim))
     if len(axes) < 2:
       return None
-    if re.search(r'/(qkv|kv|query|key|value)/kernel$', name):
+    if re.search(r'/(q|k|v|kv|qkv)/kernel$', name):
       return contrib.MuonDimensionNumbers(axes[:1], axes[-2:])
     return contrib.MuonDimensionNumbers(axes[:-1], axes[-1:])
 
