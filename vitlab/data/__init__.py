@@ -5,11 +5,14 @@ whose content depends on nothing but (seed, step).
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+Example = dict[str, np.ndarray | np.generic]  # a label is a NumPy scalar
 
+
+@runtime_checkable  # so that the checks of shapes in tests can see it
 class Source(Protocol):
   """A split: picklable, random access, no state. An example is a dict of arrays.
 
@@ -20,7 +23,7 @@ class Source(Protocol):
 
   def __len__(self) -> int: ...
 
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+  def __getitem__(self, index: int) -> Example: ...
 
 
 class Dataset(NamedTuple):

@@ -1,0 +1,167 @@
+"""From any picture to the array that a model was trained on; training and prediction share this.
+
+Pillow decodes and resizes; it releases the GIL in both, so threads scale.
+"""
+
+import io
+import os
+import pathlib
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image
+
+from vitlab.errors import UserError
+
+Picture: TypeAlias = bytes | str | os.PathLike | Image.Image | np.ndarray
+
+RESIZES = ('squash', 'crop', 'pad')
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+_TURNS = {  # EXIF 2.3, tag Orientation
+  2: Image.Transpose.FLIP_LEFT_RIGHT,
+  3: Image.Transpose.ROTATE_180,
+  4: Image.Transpose.FLIP_TOP_BOTTOM,
+  5: Image.Transpose.TRANSPOSE,
+  6: Image.Transpose.ROTATE_270,
+  7: Image.Transpose.TRANSVERSE,
+  8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageError(UserError):
+  """This one picture cannot be used; others may be."""
+
+
+def preprocess(
+  picture: Picture,
+  *,
+  image_size: int | tuple[int, int] | list[int],
+  channels: int = 3,
+  resize: str = 'squash',
+  crop_fraction: float = 1.0,
+) -> UInt8[np.ndarray, 'h w c']:
+  """Decodes a picture and brings it to one size and number of channels.
+
+  Args:
+    picture: Encoded bytes, the path of a file, a PIL image, or a uint8 array [h w] or [h w c].
+    image_size: (height, width) of the result, or one number for both.
+    channels: 3 (RGB; grey is repeated) or 1 (grey; colours become ITU-R 601 luma).
+    resize: 'squash' to the size; 'crop': scale so that the picture covers it, keep the centre;
+      'pad': scale so that the picture fits into it, black around.
+    crop_fraction: With 'crop', the part of the covering picture's sides that is kept (0.875 is the
+      usual ImageNet evaluation).
+
+  Raises:
+    ImageError: the picture cannot be decoded, or its values have no defined 8-bit range.
+    UserError: the other arguments.
+  """
+  height, width = check_image_arguments(
+    image_size=image_size, channels=channels, resize=resize, crop_fraction=crop_fraction
+  )
+  enough = round(2 * max(height, width) / crop_fraction)
+  image = _convert(_upright(_open(picture, enough)), channels)
+  box = 0, 0, image.width, image.height
+  scaled = width, height
+  if resize == 'crop':  # of the source, not of a scaled copy: a 1 x 10000 picture stays small
+    scale = max(width / image.width, height / image.height) / crop_fraction
+    box = _centred(image.size, (width / scale, height / scale))
+  if resize == 'pad':
+    scale = min(width / image.width, height / image.height)
+    scaled = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+  if (scaled, (0, 0, *scaled)) != (image.size, box):
+    image = image.resize(scaled, Image.Resampling.BICUBIC, box)  # antialiased when it shrinks
+  if scaled != (width, height):
+    left, top = (width - scaled[0]) // 2, (height - scaled[1]) // 2
+    image = image.crop((-left, -top, width - left, height - top))  # outside of it is black
+  array = np.asarray(image)
+  return array[..., None] if array.ndim == 2 else array
+
+
+def check_image_arguments(
+  *, image_size: Any, channels: int, resize: str, crop_fraction: float
+) -> tuple[int, int]:
+  """(height, width), or a UserError for arguments that `preprocess` cannot take."""
+  size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+  if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+    raise UserError(
+      f'image_size={image_size}: expected one or two positive numbers (height, width)'
+    )
+  if channels not in (1, 3):
+    raise UserError(f'channels={channels}: possible are 1 (grey) and 3 (RGB)')
+  if resize not in RESIZES:
+    raise UserError(f'resize={resize!r}: possible are {", ".join(RESIZES)}')
+  if not 0 < crop_fraction <= 1:
+    raise UserError(f'crop_fraction={crop_fraction}: expected a number in (0, 1]')
+  return size
+
+
+def _open(picture: Picture, enough: int) -> Image.Image:
+  """A decoded PIL image; of a JPEG perhaps a reduced one, both sides still at least `enough`."""
+  if isinstance(picture, Image.Image):
+    return picture
+  if isinstance(picture, np.ndarray):
+    return _from_array(picture)
+  if not isinstance(picture, bytes):
+    picture = _read(pathlib.Path(picture))
+  if not picture:
+    raise ImageError('empty: zero bytes')
+  try:
+    image = Image.open(io.BytesIO(picture))
+    # libjpeg can halve a photograph while it decodes: much faster, and with twice the wanted size
+    # left for the antialiased resize not to be told from a full decode.
+    image.draft(None, (enough, enough))
+    image.load()
+    return image
+  except Image.UnidentifiedImageError:
+    raise ImageError('not an image, or of a format that Pillow does not know') from None
+  except Exception as error:  # Pillow's plugins raise anything on damaged data
+    raise ImageError(f'cannot be decoded: {error}') from None
+
+
+def _read(path: pathlib.Path) -> bytes:
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise ImageError(f'cannot read {path}: {error.strerror}') from None
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+  if array.dtype != np.uint8:
+    raise ImageError(f'an array of {array.dtype}: expected uint8, 0 to 255')
+  if array.ndim == 3 and array.shape[2] == 1:
+    array = array[..., 0]
+  if not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)) or not array.size:
+    raise ImageError(
+      f'an array of shape {array.shape}: expected [h w], [h w 1], [h w 3] or [h w 4]'
+    )
+  return Image.fromarray(array)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+  """Turns the picture the way up that EXIF says."""
+  try:
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+  except Exception:  # damaged EXIF does not make the pixels worse
+    return image
+  return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _convert(image: Image.Image, channels: int) -> Image.Image:
+  """To 8-bit grey or RGB; transparent pixels lie on white."""
+  if image.mode.startswith('I;16'):
+    image = Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+  if image.mode in ('I', 'F', 'LAB', 'HSV'):
+    raise ImageError(f'pixels of Pillow mode {image.mode} have no defined 8-bit range: convert it')
+  if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
+    image = image.convert('RGBA')
+    image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+  mode = 'RGB' if channels == 3 else 'L'
+  return image if image.mode == mode else image.convert(mode)
+
+
+def _centred(size: tuple[int, int], part: tuple[float, float]) -> tuple[float, ...]:
+  """The box (left, top, right, bottom) of a part (width, height) in the middle of a picture."""
+  left, top = (max(0.0, (whole - side) / 2) for whole, side in zip(size, part))
+  return left, top, size[0] - left, size[1] - top

@@ -1,0 +1,256 @@
+"""From a split to batches that depend on nothing but (seed, global step).
+
+So the step of a checkpoint is the state of the iterator: any process, with any number of worker
+processes, continues at any step with exactly the batches it would have had. Grain schedules the
+work; one of its elements is a whole batch, which in-memory splits gather at once.
+"""
+
+import concurrent.futures
+import ctypes
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from absl import flags, logging
+
+from vitlab.data import Source
+from vitlab.data._images import ImageError
+from vitlab.data._order import epoch_shuffle
+from vitlab.data._sources import describe
+from vitlab.errors import UserError
+
+Batch = dict[str, np.ndarray]
+Failures = list[tuple[int, str]]  # (example number, what is wrong with it)
+
+_FOREVER = 2**60  # steps
+_TRIES = 100  # examples that may be unreadable before the first good one
+_CHUNK = 8  # examples a thread takes at a time
+
+
+def train_batches(
+  source: Source,
+  *,
+  batch_size: int,
+  seed: int,
+  start: int = 0,
+  workers: int = 0,
+  max_corrupt: float = 0.01,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> 'Batches':
+  """This process's rows of the global batches of steps `start`, `start + 1`, ..., without end.
+
+  Each epoch is a permutation of the split; the batches run on across its end, so every batch is
+  full. The rows of processes 0, 1, ... one after the other are the batch of a single process.
+
+  Args:
+    source: The split.
+    batch_size: Examples in a global batch.
+    seed: Of the order.
+    start: The first step.
+    workers: Processes that decode; 0 decodes in threads of this one. In-memory splits need none.
+    max_corrupt: Stop when more than this fraction of the split turns out to be unreadable.
+    process_index: Which rows, of `process_count` equal parts.
+    process_count: Processes that share a global batch.
+
+  Returns:
+    An iterator of dicts of NumPy arrays: the keys of the examples, and `mask` (bool, False where
+    the picture could not be read and is black instead). Close it when done.
+
+  Raises:
+    UserError: fewer examples than a batch, a batch that cannot be divided; while iterating, too
+      many unreadable pictures.
+  """
+  if len(source) < batch_size:
+    raise UserError(
+      f'the training split has {len(source)} examples, fewer than one batch (batch_size='
+      f'{batch_size})\nlower batch_size or take a larger split'
+    )
+  rows = _rows(batch_size, process_index, process_count)
+  steps = _Steps(source, batch_size, rows, seed, _FOREVER, threads=not workers)
+  return Batches(source, steps, start, workers, max_corrupt)
+
+
+def eval_batches(
+  source: Source,
+  *,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  workers: int = 0,
+  max_corrupt: float = 0.01,
+) -> 'Batches':
+  """One pass over a split in its order, as `train_batches` does the endless one.
+
+  All batches have the same shape: the last is filled up with zeros whose `mask` is False.
+  """
+  if not len(source):
+    raise UserError('the split to evaluate is empty')
+  rows = _rows(batch_size, process_index, process_count)
+  length = math.ceil(len(source) / batch_size)
+  steps = _Steps(source, batch_size, rows, None, length, threads=not workers)
+  return Batches(source, steps, 0, workers, max_corrupt)
+
+
+def _rows(batch_size: int, process_index: int, process_count: int) -> np.ndarray:
+  """The rows of the global batch that are this process's."""
+  if batch_size < 1 or batch_size % process_count:
+    raise UserError(
+      f'batch_size={batch_size} cannot be divided among {process_count} processes\n'
+      f'take a positive multiple of {process_count}'
+    )
+  local = batch_size // process_count
+  return np.arange(process_index * local, (process_index + 1) * local)
+
+
+class Batches(Iterator[Batch]):
+  """The batches of one process; counts and names the pictures that could not be read."""
+
+  def __init__(self, source: Source, steps: '_Steps', start: int, workers: int, max_corrupt: float):
+    self._source, self._steps, self._max_corrupt = source, steps, max_corrupt
+    self.corrupt: set[int] = set()  # example numbers
+    ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
+    pipeline = grain.MapDataset.source(steps)[start:].to_iter_dataset(ahead)
+    if workers and not steps.in_memory:
+      if not flags.FLAGS.is_parsed():  # grain reads absl flags, which a library cannot count on
+        flags.FLAGS.mark_as_parsed()
+      options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+      pipeline = pipeline.mp_prefetch(options, worker_init_fn=_shield)
+    self._iterator = iter(pipeline)
+
+  def __next__(self) -> Batch:
+    if self._iterator is None:
+      raise StopIteration
+    batch, failures = next(self._iterator)
+    for number, reason in failures:
+      self._count(number, reason)
+    return batch
+
+  def _count(self, number: int, reason: str) -> None:
+    if number in self.corrupt:
+      return
+    self.corrupt.add(number)
+    name = describe(self._source, number)
+    logging.warning('left out, unreadable: %s: %s', name, reason)
+    if len(self.corrupt) > self._max_corrupt * len(self._source):
+      raise UserError(
+        f'{len(self.corrupt)} of {len(self._source)} examples are unreadable, more than '
+        f'max_corrupt={self._max_corrupt} allows; the last is {name}: {reason}\n'
+        'repair or remove them, or set --config.max_corrupt higher'
+      )
+
+  def close(self) -> None:
+    """Ends threads and worker processes; the iterator is exhausted afterwards."""
+    if self._iterator is not None:
+      self._iterator.close()
+      self._iterator = None
+      self._steps.close()
+
+
+class _Steps:
+  """Random access to the batches: element k is this process's part of global step k.
+
+  Picklable, so that worker processes have it too; an element is (batch, failures), so that what
+  they could not read is counted in the main process.
+  """
+
+  def __init__(
+    self,
+    source: Source,
+    batch_size: int,
+    rows: np.ndarray,
+    seed: int | None,
+    length: int,
+    threads: bool,
+  ):
+    self._source, self._batch_size, self._rows = source, batch_size, rows
+    self._seed, self._length = seed, length
+    self.in_memory = hasattr(source, 'arrays')
+    self._shapes = {} if self.in_memory else _shapes(source)
+    self._pool = _pool() if threads and not self.in_memory else None
+    self._map = self._pool.map if self._pool else map
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, step: int) -> tuple[Batch, Failures]:
+    positions = step * self._batch_size + self._rows
+    if self._seed is not None:
+      numbers = epoch_shuffle(positions, len(self._source), self._seed)
+    else:
+      numbers = positions[positions < len(self._source)]  # the last batch is not full
+    if self.in_memory:
+      batch, failures = self._gather(numbers), []
+    else:
+      batch, failures = self._read(numbers)
+    mask = np.arange(len(self._rows)) < len(numbers)
+    mask[[row for row, _ in failures]] = False
+    return {**batch, 'mask': mask}, [(int(numbers[row]), reason) for row, reason in failures]
+
+  def _gather(self, numbers: np.ndarray) -> Batch:
+    return {key: _grow(a[numbers], len(self._rows)) for key, a in self._source.arrays.items()}
+
+  def _read(self, numbers: np.ndarray) -> tuple[Batch, list[tuple[int, str]]]:
+    """The examples, and (row, reason) where one could not be read and stayed zero."""
+    batch = {
+      key: np.zeros((len(self._rows), *shape), dtype)
+      for key, (shape, dtype) in self._shapes.items()
+    }
+
+    def fill(start: int) -> list[tuple[int, str]]:
+      failures = []
+      for row in range(start, min(start + _CHUNK, len(numbers))):
+        try:
+          example = self._source[int(numbers[row])]
+        except ImageError as error:
+          failures.append((row, str(error)))
+          continue
+        for key, value in example.items():
+          batch[key][row] = value
+      return failures
+
+    chunks = self._map(fill, range(0, len(numbers), _CHUNK))
+    return batch, [failure for chunk in chunks for failure in chunk]
+
+  def close(self) -> None:
+    if self._pool is not None:
+      self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+  return concurrent.futures.ThreadPoolExecutor(cores, thread_name_prefix='decode')
+
+
+def _grow(array: np.ndarray, rows: int) -> np.ndarray:
+  missing = rows - len(array)
+  return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array
+
+
+def _shapes(source: Source) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+  """Shape and dtype of every key, from the first example that can be read."""
+  for number in range(min(_TRIES, len(source))):
+    try:
+      example = source[number]
+    except ImageError as error:
+      failure = f'{describe(source, number)}: {error}'
+    else:
+      return {k: (np.shape(v), np.asarray(v).dtype) for k, v in example.items()}
+  raise UserError(f'none of the first {number + 1} pictures can be read; the last is {failure}')
+
+
+def _shield(*_) -> None:
+  """Runs in every worker process: it outlives no training run and dies before none.
+
+  A scheduler sends SIGTERM to the whole process group; the workers must go on until the main
+  process has saved and closed them. When the main process is killed, they must not stay behind.
+  """
+  signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  if sys.platform == 'linux':
+    parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
