@@ -10,13 +10,23 @@ def test_a_topology_is_a_chip_and_a_count():
   assert chips.parse_topology('h100:8') == ('h100', 8)
   assert chips.parse_topology('V5E:16') == ('v5e', 16)
   assert chips.parse_topology('cpu') == ('cpu', 1)
+  assert chips.parse_topology('') == ('', 0)
+
+
+def test_devices_find_their_data_sheet():
+  assert chips.name_of('NVIDIA H100 80GB HBM3') == 'h100'
+  assert chips.name_of('TPU v5 lite') == 'v5e'
+  assert chips.name_of('TPU v5') == 'v5p'
+  assert chips.name_of('cpu') == 'cpu'
+  with pytest.raises(UserError, match='no data sheet'):
+    chips.name_of('Quantum 3')
 
 
 @pytest.mark.parametrize(
   'text, says',
   [
     ('h10:8', 'did you mean h100'),
-    ('', 'possible are'),
+    ('gpu', 'possible are'),
     ('h100:', 'expected h100:<devices>'),
     ('h100:0', 'expected h100:<devices>'),
     ('h100:-2', 'expected h100:<devices>'),

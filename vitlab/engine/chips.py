@@ -5,6 +5,7 @@ TF32 on NVIDIA GPUs and as one bfloat16 pass on TPUs. Units: FLOP/s, bytes, byte
 """
 
 import os
+import re
 from typing import NamedTuple
 
 from vitlab.errors import UserError, unknown
@@ -42,15 +43,32 @@ CHIPS = {
   'v5p': Chip(459e12, 459e12, 95e9, 2.765e12, 'cloud.google.com/tpu/docs/v5p'),
   'v6e': Chip(918e12, 918e12, 32e9, 1.6e12, 'cloud.google.com/tpu/docs/v6e'),
 }
+# Words in jax.Device.device_kind; the first that is found counts.
+_KINDS = {
+  'tpu v6 lite': 'v6e',
+  'tpu v5 lite': 'v5e',
+  'tpu v5': 'v5p',
+  'tpu v4': 'v4',
+  'tpu v3': 'v3',
+  'h100': 'h100',
+  'h200': 'h200',
+  'b200': 'b200',
+  'a100': 'a100',
+  'l4': 'l4',
+  '4090': 'rtx4090',
+  'cpu': 'cpu',
+}
 MAX_DEVICES = 4096  # simulated devices cost host memory and compile time
 
 
 def parse_topology(text: str) -> tuple[str, int]:
-  """'h100:8' -> ('h100', 8); a bare name is one device.
+  """'h100:8' -> ('h100', 8); a bare name is one device, '' is this machine: ('', 0).
 
   Raises:
     UserError: an unknown chip, or not a number of devices.
   """
+  if not text:
+    return '', 0
   name, colon, count = text.lower().partition(':')
   if name != 'cpu' and name not in CHIPS:
     raise unknown('chip in --topology', name, ['cpu', *CHIPS])
@@ -59,6 +77,20 @@ def parse_topology(text: str) -> tuple[str, int]:
   if not count.isdigit() or not 1 <= int(count) <= MAX_DEVICES:
     raise UserError(f'--topology={text}: expected {name}:<devices>, 1 to {MAX_DEVICES} of them')
   return name, int(count)
+
+
+def name_of(kind: str) -> str:
+  """The name in the table of a `jax.Device.device_kind`, or 'cpu'.
+
+  Raises:
+    UserError: a chip that the table does not have.
+  """
+  kind = kind.lower()
+  for word, name in _KINDS.items():
+    if re.search(rf'\b{word}\b', kind):
+      return name
+  possible = ', '.join(CHIPS)
+  raise UserError(f'no data sheet of {kind!r}: name a near one, --topology=<{possible}>:<devices>')
 
 
 def find(name: str, devices: int) -> Chip:

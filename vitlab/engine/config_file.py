@@ -20,6 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
+from vitlab.engine import workdir
 from vitlab.errors import UserError, unknown
 
 
@@ -69,6 +70,21 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
     elif negated or not equals:
       raise UserError(f'{flag} needs a value: --config.{key}=...')
     node[name] = _convert(key, value, default)
+
+
+def stored(folder: str) -> ConfigDict:
+  """The config of the run in a workdir.
+
+  Raises:
+    UserError: no run has been there.
+  """
+  value = workdir.read_json(pathlib.Path(folder) / workdir.CONFIG)
+  if not isinstance(value, dict):
+    raise UserError(
+      f'workdir {folder!r} holds no run: its {workdir.CONFIG} is missing or damaged'
+      '\ngive the --workdir of a training, or train first: --mode=train --config=...'
+    )
+  return from_json(value)
 
 
 def from_json(stored: Mapping[str, Any]) -> ConfigDict:

@@ -1,0 +1,53 @@
+"""ViT on 8x8 handwritten digits (scikit-learn's 1,797 images): real learning in a minute.
+
+  command   python launch.py --config=configs/vit_digits.py
+  hardware  2 CPU cores
+  time      to be measured
+  reached   to be measured (test accuracy, mean of 3 seeds)
+
+Nothing is downloaded. `:smoke` is the same in seconds.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`smoke`: a run of seconds."""
+  arg = parse_arg(arg, smoke=False)
+  config = base()
+  config.duration = '3 epochs' if arg.smoke else '60 epochs'
+  config.batch_size = 128
+
+  config.data = dict(name='digits')
+  config.model = dict(
+    name='vit',
+    variant='Ti/2',
+    width=32 if arg.smoke else 96,
+    depth=2 if arg.smoke else 6,
+    num_heads=4,
+    mlp_dim=64 if arg.smoke else 192,
+    num_classes=None,
+    pool='gap',
+    drop_path_rate=0.0,
+    dtype='float32',
+  )
+  config.task = dict(
+    name='classification',
+    num_classes=None,
+    augment='random_crop(padding=1)',
+    label_smoothing=0.1,
+  )
+  config.optim = dict(
+    name='adamw',
+    learning_rate=3e-3 if arg.smoke else 2e-3,
+    schedule='cosine',
+    warmup='10%',
+    weight_decay=0.05,
+    clip_norm=1.0,
+  )
+  config.evaluators.test = dict(name='classification', split='test', every='20%')
+  config.log_every = '10 steps'
+  config.checkpoint.best = 'test/accuracy'
+  return config

@@ -1,0 +1,115 @@
+"""Trains, evaluates and uses the models of vitlab.
+
+python launch.py --config=configs/vit_digits.py               train; again: continue
+python launch.py --config=configs/vit_digits.py:smoke         give the config its argument
+python launch.py --config=... --config.seed=1 --workdir=runs/second
+python launch.py --mode=eval --workdir=runs/vit_digits
+python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
+python launch.py --mode=report runs/first runs/second
+python launch.py --mode=export --workdir=runs/vit_digits
+python launch.py --mode=inspect --config=... --topology=h100:8
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from vitlab.engine import command_line, workdir
+from vitlab.engine.command_line import Command, prepare
+from vitlab.errors import UserError
+
+# All that imports JAX is imported where it is used: a mistake is answered at once.
+
+
+def train(command: Command) -> None:
+  """train, or continue; a run that is finished says so"""
+  config, folder = command.config(), command.workdir()
+  workdir.check(folder, config)  # the loop checks again; here it takes no time
+  prepare(command.flags)
+  from vitlab.engine import train as loop
+  from vitlab.report import page
+
+  loop.train(config, folder, report=lambda path: page.write([path]))
+
+
+def evaluate(command: Command) -> None:
+  """run the evaluators on a trained model"""
+  config, folder = command.config(), command.workdir()
+  prepare(command.flags)
+  from vitlab.engine import trained
+
+  trained.evaluate(folder, config, command.flags.output)
+
+
+def predict(command: Command) -> None:
+  """label the image files and folders that follow the flags"""
+  folder = command.workdir()
+  prepare(command.flags)
+  from vitlab.engine import predict as labels
+  from vitlab.engine import trained
+
+  labels.run(trained.load(folder), command.paths, command.flags.output)
+
+
+def inspect(command: Command) -> None:
+  """parameters, FLOPs, memory and time of a run that is not started"""
+  from vitlab.engine import chips
+
+  config = command.config()
+  name, devices = chips.parse_topology(command.flags.topology)
+  prepare(command.flags, devices)
+  from vitlab.engine import inspection
+
+  inspection.run(config, name, command.flags.output)
+
+
+def report(command: Command) -> None:
+  """write report.html of a workdir, or compare those that follow the flags"""
+  from vitlab.report import page
+
+  print(page.write(command.paths or [command.workdir()], command.flags.output or None))
+
+
+def export(command: Command) -> None:
+  """write the model as one file that runs without this code"""
+  folder = command.workdir()
+  prepare(command.flags)
+  from vitlab.engine import predict, trained
+
+  print(predict.export(trained.load(folder), command.flags.output))
+
+
+MODES: Mapping[str, Callable[[Command], None]] = {
+  'train': train,
+  'eval': evaluate,
+  'predict': predict,
+  'inspect': inspect,
+  'report': report,
+  'export': export,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+  """Runs one command line.
+
+  Returns:
+    The exit code: 0, or 2 for something that the user gave and that cannot be used. A preempted
+    training raises SystemExit with 75: the same command continues it. All else is raised.
+  """
+  if {'--help', '-help', '-h'} & set(arguments):
+    print(command_line.usage(__doc__, {name: mode.__doc__ for name, mode in MODES.items()}))
+    return 0
+  if not arguments:
+    print(command_line.configs())
+  try:
+    command = command_line.parse(arguments, list(MODES))
+    MODES[command.flags.mode](command)
+  except UserError as error:
+    if '--debug' in arguments:
+      raise
+    print(f'error: {error}', file=sys.stderr)
+    return 2
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""The flags of the launcher: what they are, how they are read, and how --help shows them."""
+
+import functools
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from vitlab.engine import config_file, host
+from vitlab.errors import UserError
+
+TAKE_PATHS = ('predict', 'report')  # modes
+
+
+class Command(NamedTuple):
+  """One command line.
+
+  Attributes:
+    flags: See `define_flags`.
+    overrides: Changes to the config: '--config.a.b=value'.
+    paths: What stands behind the flags.
+  """
+
+  flags: flags.FlagValues
+  overrides: Sequence[str]
+  paths: Sequence[str]
+
+  def config(self) -> ConfigDict:
+    """That of --config, else the one stored in --workdir, with the changes applied.
+
+    Raises:
+      UserError: neither is given or can be read, or a change does not fit.
+    """
+    if self.flags.config is not None:
+      return config_file.load(self.flags.config, self.overrides)
+    if self.flags.workdir is None or self.flags.mode == 'train':
+      known = ', '.join(config_file.describe_all())
+      raise UserError(f'--mode={self.flags.mode} needs --config=..., for example one of {known}')
+    config = config_file.stored(self.workdir())
+    config_file.override(config, self.overrides)
+    return config
+
+  def workdir(self) -> str:
+    """--workdir, by default runs/<name of the config>.
+
+    Raises:
+      UserError: neither --workdir nor --config is given.
+    """
+    if self.flags.workdir is not None:
+      return self.flags.workdir
+    if self.flags.config is None:
+      raise UserError(f'--mode={self.flags.mode} needs --workdir=..., the folder of a run')
+    return os.path.join('runs', config_file.run_name(self.flags.config))
+
+
+def define_flags(modes: Sequence[str]) -> flags.FlagValues:
+  """The flags, unparsed and without a global: a process may read many command lines."""
+  values = flags.FlagValues()
+  string = functools.partial(flags.DEFINE_string, flag_values=values)
+  flags.DEFINE_enum('mode', 'train', modes, 'What to do.', flag_values=values)
+  string('config', None, 'A file of configs/ and its argument: path.py or path.py:argument.')
+  string('workdir', None, 'Folder of the run; by default runs/<name of the config>.')
+  string('output', '', 'The file that eval, predict, inspect, report or export writes.')
+  string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
+  string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
+  string('compile_cache', '', 'Folder of compiled programs, by default ~/.cache/vitlab; or off.')
+  flags.DEFINE_bool('debug', False, 'Show the traceback of every error.', flag_values=values)
+  return values
+
+
+def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
+  """Reads a command line.
+
+  Raises:
+    UserError: an unknown flag, a value it cannot have, a change before its config, a path where
+      none is expected.
+  """
+  others, overrides = config_file.split_arguments(arguments)
+  values = define_flags(modes)
+  try:
+    paths = values(['launch.py', *others])[1:]
+  except flags.Error as error:
+    raise UserError(f'{error} (--help lists all flags)') from error
+  if paths and values.mode not in TAKE_PATHS:
+    raise UserError(f'unexpected argument {paths[0]!r}: a flag is written --name=value')
+  return Command(values, overrides, paths)
+
+
+def prepare(values: flags.FlagValues, devices: int = 0) -> None:
+  """Settles memory, devices and processes; nothing may import JAX before.
+
+  Args:
+    values: See `define_flags`.
+    devices: How many CPU devices to simulate; 0 uses the devices there are.
+
+  Raises:
+    UserError: JAX cannot start on the devices, or the processes do not find each other.
+  """
+  host.prepare(compile_cache=values.compile_cache, devices=devices)
+  import jax
+
+  from vitlab.engine import cluster
+
+  cluster.initialize(values.cluster)
+  try:
+    jax.devices()
+  except RuntimeError as error:
+    reason = str(error).partition('\n')[0]
+    raise UserError(
+      f'JAX cannot use the devices of this machine: {reason}'
+      '\nend the process that uses them, or run on the CPU: JAX_PLATFORMS=cpu'
+    ) from error
+
+
+def usage(examples: str, modes: Mapping[str, str]) -> str:
+  """What --help prints.
+
+  Args:
+    examples: Command lines.
+    modes: Name -> what it does.
+  """
+  lines = [examples.strip(), '', 'Modes:']
+  lines += [f'  {name:16} {description}' for name, description in modes.items()]
+  lines += ['', 'Flags:']
+  values = define_flags(list(modes))
+  described = {f'--{name}': values[name].help for name in values if name != 'mode'}
+  described['--config.key=value'] = 'Change a value of the config, for example --config.seed=1.'
+  for name, text in described.items():
+    lines += textwrap.wrap(f'  {name:16} {text}', 100, subsequent_indent=' ' * 19)
+  return '\n'.join([*lines, '', configs()])
+
+
+def configs() -> str:
+  """The configs there are, a line each."""
+  described = config_file.describe_all()
+  width = max(map(len, described), default=0)
+  return '\n'.join(['Configs:', *(f'  {path:{width}}  {d}' for path, d in described.items())])

@@ -1,0 +1,96 @@
+"""A trained model from its workdir: to use it without its data set, or to evaluate it on it."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from vitlab.engine import config_file, progress, workdir
+from vitlab.engine import evaluate as evaluate_lib
+from vitlab.engine import experiment as experiment_lib
+from vitlab.engine.checkpoint import Checkpoints
+from vitlab.errors import UserError
+from vitlab.tasks import Task, Variables
+
+
+class Trained(NamedTuple):
+  """What a finished or running training has left so far.
+
+  Attributes:
+    workdir: Where it was found.
+    step: Of the checkpoint.
+    config: Of the run.
+    facts: Of its data set.
+    task: With the model inside.
+    variables: NumPy arrays; the averaged parameters where the run keeps an average.
+  """
+
+  workdir: str
+  step: int
+  config: ConfigDict
+  facts: Mapping[str, Any]
+  task: Task
+  variables: Variables
+
+
+def load(folder: str) -> Trained:
+  """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
+
+  Raises:
+    UserError: there is none, or it does not fit the stored config.
+  """
+  config = config_file.stored(folder)
+  facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)
+  checkpoints = Checkpoints(
+    pathlib.Path(folder) / workdir.CHECKPOINTS,
+    best=config.checkpoint.best,
+    best_mode=config.checkpoint.best_mode,
+    read_only=True,
+  )
+  restored = checkpoints.restore_arrays(('variables', 'ema'), checkpoints.best())
+  if restored is None or facts is None:
+    raise UserError(f'workdir {folder!r} holds no checkpoint yet: train first: --mode=train')
+  variables, averages = restored.state['variables'], restored.state['ema']
+  variables = {
+    player: {**collections, 'params': averages.get(player, collections.get('params'))}
+    for player, collections in variables.items()
+  }
+  task = experiment_lib.make_task(config, facts)
+  return Trained(folder, restored.step, config, facts, task, variables)
+
+
+def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, float]:
+  """Runs the evaluators of a config on a trained model and prints what they find.
+
+  Args:
+    folder: The workdir.
+    config: That of the run, or one with other data, evaluators, batch size or mesh.
+    output: A JSON file for the metrics; '' for none.
+
+  Returns:
+    '<evaluator>/<metric>' -> value.
+
+  Raises:
+    UserError: as `load`; the model of the config is not that of the run; it has no evaluators.
+  """
+  if not config.evaluators:
+    raise UserError('the config has no evaluators: add one to config.evaluators')
+  trained = load(folder)
+  experiment = experiment_lib.build(config)
+  wanted = experiment.abstract_state.variables
+  if _shapes(wanted) != _shapes(trained.variables):
+    raise UserError(f'the model of this config is not the one in workdir {folder!r}')
+  variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
+  metrics, _ = evaluate_lib.evaluate(experiment, variables)
+  print(f'{folder}, step {trained.step}')
+  for name, value in metrics.items():
+    print(f'  {name:28} {progress.value(name, value)}')
+  if output:
+    workdir.write_json(pathlib.Path(output), metrics)
+  return metrics
+
+
+def _shapes(tree: Any) -> Any:
+  return jax.tree.map(lambda x: tuple(x.shape), tree)
