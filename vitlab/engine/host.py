@@ -1,0 +1,177 @@
+"""What must be settled on this machine before JAX starts: memory, devices, compile cache.
+
+Imports no JAX; `prepare` is the first thing the launcher does.
+"""
+
+import ctypes
+import glob
+import hashlib
+import importlib.util
+import logging
+import os
+import pathlib
+import platform
+import sys
+from collections.abc import Mapping
+
+from vitlab.errors import UserError, unknown
+
+_log = logging.getLogger(__name__)
+
+# Platform name of JAX -> (device files, packages one of which is needed, what to install).
+_ACCELERATORS = {
+  'cuda': (
+    ('/dev/nvidia[0-9]*', '/dev/dxg'),
+    ('jax_cuda12_plugin', 'jax_cuda13_plugin'),
+    'jax[cuda13]',
+  ),
+  'rocm': (('/dev/kfd',), ('jax_rocm60_plugin', 'jax_rocm7_plugin'), 'jax[rocm]'),
+  'tpu': (('/dev/accel*', '/dev/vfio/[0-9]*'), ('libtpu',), 'jax[tpu]'),
+}
+_ALIASES = {'gpu': 'cuda'}
+
+# <malloc.h> of glibc.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+
+
+def prepare(*, compile_cache: str = '', allocator: bool = True, devices: int = 0) -> None:
+  """Settles everything, in the order it must be done.
+
+  Args:
+    compile_cache: folder of compiled programs; '' is the default folder, 'off' uses none.
+    allocator: whether to tune the C allocator where programs will run on the CPU.
+    devices: how many CPU devices to simulate; 0 uses the devices there are.
+
+  Raises:
+    UserError: JAX_PLATFORMS names something that does not exist or is not here.
+  """
+  if devices:
+    simulate_devices(devices)
+  check_platforms(os.environ)
+  if allocator and runs_on_cpu(os.environ):
+    tune_allocator()
+  use_compile_cache(compile_cache)
+
+
+def check_platforms(environ: Mapping[str, str]) -> None:
+  """Refuses a JAX_PLATFORMS that JAX would refuse with a bare AssertionError, or much later.
+
+  Raises:
+    UserError: names the platform and what is missing: the device or the package.
+  """
+  possible = ['cpu', *_ACCELERATORS, *_ALIASES]
+  for name in filter(None, environ.get('JAX_PLATFORMS', '').split(',')):
+    if name not in possible:
+      raise unknown('platform in JAX_PLATFORMS', name, possible)
+    name = _ALIASES.get(name, name)
+    if name == 'cpu':
+      continue
+    _, packages, install = _ACCELERATORS[name]
+    if not _has_device(name):
+      raise UserError(
+        f'JAX_PLATFORMS={environ["JAX_PLATFORMS"]}, but this machine has no {name} device\n'
+        'unset it to use what is there, or set JAX_PLATFORMS=cpu'
+      )
+    if not any(importlib.util.find_spec(package) for package in packages):
+      raise UserError(
+        f'JAX_PLATFORMS={environ["JAX_PLATFORMS"]}, but JAX is installed without {name}\n'
+        f'pip install -U "{install}", or set JAX_PLATFORMS=cpu'
+      )
+
+
+def runs_on_cpu(environ: Mapping[str, str]) -> bool:
+  """Whether JAX will compute on the CPU, as far as can be told without starting it."""
+  first = environ.get('JAX_PLATFORMS', '').split(',')[0]
+  return first == 'cpu' or (not first and not any(map(_has_device, _ACCELERATORS)))
+
+
+def tune_allocator() -> bool:
+  """Makes glibc keep the memory of large temporaries instead of returning it after every step.
+
+  XLA on the CPU allocates and frees the temporaries of a program at every call; glibc maps and
+  unmaps them, and the kernel clears every page again: half the time of a ViT train step. The price
+  is a larger resident size.
+
+  Returns:
+    Whether there is a glibc to tune.
+  """
+  if platform.libc_ver()[0] != 'glibc':
+    return False
+  mallopt = ctypes.CDLL(None).mallopt
+  values = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_ARENA_MAX: 1}
+  accepted = [mallopt(parameter, value) for parameter, value in values.items()]
+  return all(accepted)
+
+
+def use_compile_cache(folder: str = '') -> pathlib.Path | None:
+  """Lets JAX keep compiled programs between runs: a restart takes a fraction of the time.
+
+  The user's own JAX_COMPILATION_CACHE_DIR wins over the default folder. Every kind of CPU has its
+  own sub-folder: a home shared by different machines must not hand one the code of another.
+
+  Args:
+    folder: where; '' is $XDG_CACHE_HOME/vitlab or ~/.cache/vitlab, 'off' uses none.
+
+  Returns:
+    The folder in use, or None.
+  """
+  if folder == 'off':
+    _configure('jax_enable_compilation_cache', 'false')
+    return None
+  if not folder and (own := os.environ.get('JAX_COMPILATION_CACHE_DIR')):
+    return pathlib.Path(own)
+  path = pathlib.Path(folder).expanduser() if folder else _cache_home() / 'vitlab'
+  path = path.absolute() / 'programs' / _cpu_kind()
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+      raise PermissionError(f'{path} is not writable')
+  except OSError as error:
+    _log.warning('no compile cache, every start compiles again: %s', error)
+    return None
+  _configure('jax_compilation_cache_dir', str(path))
+  _configure('jax_persistent_cache_min_compile_time_secs', '0.2')
+  return path
+
+
+def simulate_devices(count: int) -> None:
+  """Makes JAX show `count` devices on the CPU, to try a mesh without the hardware.
+
+  Raises:
+    UserError: not a positive number, or JAX has already started.
+  """
+  if count < 1:
+    raise UserError(f'cannot simulate {count} devices: at least 1')
+  if 'jax' in sys.modules:
+    raise UserError('devices can only be simulated before JAX is imported: set it first')
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  os.environ['JAX_NUM_CPU_DEVICES'] = str(count)
+
+
+def _has_device(name: str) -> bool:
+  return any(glob.glob(pattern) for pattern in _ACCELERATORS[name][0])
+
+
+def _configure(option: str, value: str) -> None:
+  """Sets an option of JAX: in the environment, which JAX reads once, when it is imported."""
+  os.environ[option.upper()] = value
+  if 'jax' in sys.modules:
+    config = sys.modules['jax'].config
+    kind = type(getattr(config, option))
+    config.update(
+      option, value == 'true' if kind is bool else kind(value) if kind is float else value
+    )
+
+
+def _cache_home() -> pathlib.Path:
+  return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
+
+
+def _cpu_kind() -> str:
+  """A short name for what this CPU can do; compiled programs depend on it."""
+  try:
+    lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+    features = next(line for line in lines if line.startswith(('flags', 'Features')))
+  except (OSError, StopIteration):
+    features = platform.processor()
+  return f'{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}'
