@@ -234,6 +234,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 _DAMAGE = {
+  'time of commit': lambda folder: [
+    (folder / '_CHECKPOINT_METADATA').write_text('{"commit_timestamp_nsecs": "7"}'),
+    (folder / 'meta' / 'metadata').unlink(),
+  ],
   'flipped bit': lambda folder: _flip(_array_file(folder), 8 * 1000 + 3),
   'truncated': lambda folder: _array_file(folder).write_bytes(
     _array_file(folder).read_bytes()[:700]

@@ -10,6 +10,7 @@ The only module that manages orbax (its v0 `CheckpointManager`). Besides what or
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import shutil
@@ -233,7 +234,6 @@ class Checkpoints:
       preservation_policy=self._retention,
       todelete_subdir=_TRASH,
       cleanup_tmp_directories=True,
-      lightweight_initialize=True,  # reads no file of a step: a damaged one must not stop us here
       save_root_metadata=False,
     )
     try:
@@ -243,6 +243,11 @@ class Checkpoints:
         f'checkpoints cannot be written to {self._directory}: {error.strerror}\n'
         'give a --workdir that can be written'
       ) from error
+    except Exception:
+      # A damaged file of some step must not stop us here: read none. (Not the rule, for orbax then
+      # fails to compute a statistic when several processes are preempted.)
+      options = dataclasses.replace(options, lightweight_initialize=True)
+      self._manager = ocp.CheckpointManager(self._directory, options=options)
 
   def _purge(self, path: epath.Path) -> None:
     if jax.process_index() == 0 and path.exists():
