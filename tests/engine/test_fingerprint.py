@@ -32,6 +32,12 @@ def _array(dtype, shape=(3, 4, 8)):
   return jnp.asarray(bits % 2 if dtype == 'bool' else bits % 8 + 0.3).astype(dtype)
 
 
+@pytest.fixture(autouse=True)
+def on_the_device(monkeypatch):
+  """Also for arrays that are small enough for the host."""
+  monkeypatch.setattr(fingerprint, '_SMALL', -1)
+
+
 @pytest.mark.parametrize('dtype', _TYPES)
 def test_equals_numpy(dtype):
   array = _array(dtype)
@@ -43,6 +49,13 @@ def test_equals_numpy_for_64_bit(dtype, x64):
   array = _array(dtype)
   assert array.dtype == dtype
   assert fingerprint.leaves(array) == fingerprint.numpy_leaves(array)
+
+
+def test_small_arrays_give_the_same_on_the_host(monkeypatch):
+  tree = {dtype: _array(dtype) for dtype in _TYPES} | {'key': jax.random.key(0), 'number': 2.5}
+  on_the_device = fingerprint.leaves(tree)
+  monkeypatch.setattr(fingerprint, '_SMALL', 2**18)
+  assert fingerprint.leaves(tree) == on_the_device
 
 
 def test_is_the_formula():

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _GOLDEN = 0x9E3779B1  # 2^32 / golden ratio, odd: spreads neighbouring positions
+_SMALL = 2**18  # bytes
 
 
 class Leaf(NamedTuple):
@@ -50,10 +51,12 @@ def leaves(tree: Any) -> dict[str, Leaf]:
       included. Python numbers count as the arrays that JAX makes of them.
   """
   named = {name: _as_array(leaf) for name, leaf in named_leaves(tree).items()}
-  # One small program per shape and sharding instead of a large one per tree: states hold hundreds
-  # of leaves of a dozen shapes, and these compile in less than half the time.
-  sums = jax.device_get([_jitted_sum(leaf) for leaf in named.values()])
-  return {name: _leaf(array, total) for (name, array), total in zip(named.items(), sums)}
+  # Small arrays are cheaper to fetch than to compile for. Large ones stay: one program per shape
+  # and sharding, not one per tree, which takes twice the time to compile.
+  totals = {name: _jitted_sum(x) for name, x in named.items() if not _is_small(x)}
+  fetched = jax.device_get({name: x for name, x in named.items() if name not in totals})
+  totals = jax.device_get(totals) | {name: _numpy_sum(x) for name, x in fetched.items()}
+  return {name: _leaf(array, totals[name]) for name, array in named.items()}
 
 
 def numpy_leaves(tree: Any) -> dict[str, Leaf]:
@@ -78,6 +81,11 @@ def fingerprint(tree: Any) -> str:
 
 def _as_array(leaf: Any) -> Any:
   return leaf if isinstance(leaf, (jax.Array, np.ndarray)) else jnp.asarray(leaf)
+
+
+def _is_small(x: Any) -> bool:
+  whole = isinstance(x, np.ndarray) or x.is_fully_addressable
+  return whole and x.nbytes <= _SMALL and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _leaf(array: Any, total: Any) -> Leaf:
