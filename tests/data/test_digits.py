@@ -8,6 +8,10 @@ from sklearn.datasets import load_digits
 from vitlab.data import digits
 
 
+def pairs(images, labels):
+  return sorted((image.tobytes(), int(label)) for image, label in zip(images, labels))
+
+
 def test_images_are_those_of_scikit_learn():
   dataset = digits.make()
   splits = [dataset.splits[name].arrays for name in ('train', 'test')]
@@ -15,7 +19,6 @@ def test_images_are_those_of_scikit_learn():
   label = np.concatenate([split['label'] for split in splits])
   published = load_digits()
   scaled = (published.images * 255 // 16).astype(np.uint8)[..., None]
-  pairs = lambda images, labels: sorted((a.tobytes(), int(b)) for a, b in zip(images, labels))
   assert pairs(image, label) == pairs(scaled, published.target)
 
 

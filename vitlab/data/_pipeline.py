@@ -6,11 +6,11 @@ work; one of its elements is a whole batch, which in-memory splits gather at onc
 """
 
 import concurrent.futures
-import ctypes
 import math
+import multiprocessing
 import os
 import signal
-import sys
+import threading
 from collections.abc import Iterator
 
 import grain
@@ -251,6 +251,11 @@ def _shield(*_) -> None:
   """
   signal.signal(signal.SIGTERM, signal.SIG_IGN)
   signal.signal(signal.SIGINT, signal.SIG_IGN)
-  if sys.platform == 'linux':
-    parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+  threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+  # Not prctl(PR_SET_PDEATHSIG): that kills when the thread that started the worker ends, and grain
+  # starts workers from threads that end before the workers have handed their last batch back.
+  multiprocessing.parent_process().join()
+  os._exit(1)
