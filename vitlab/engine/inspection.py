@@ -276,5 +276,5 @@ def _join(parts: Mapping[str, str], unit: str = '') -> str:
   return ', '.join(f'{name} {text}' for name, text in parts.items()) + (f' {unit}' if unit else '')
 
 
-def _megabytes(size: float) -> str:
+def _megabytes(size: float | int) -> str:
   return f'{size / 1e9:.4g} GB' if size >= 1e9 else f'{size / 1e6:.4g} MB'

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vitlab.engine import config_file, progress, workdir
@@ -24,7 +25,7 @@ class Trained(NamedTuple):
     config: Of the run.
     facts: Of its data set.
     task: With the model inside.
-    variables: NumPy arrays; the averaged parameters where the run keeps an average.
+    variables: On the default device; the averaged parameters where the run keeps an average.
   """
 
   workdir: str
@@ -57,6 +58,7 @@ def load(folder: str) -> Trained:
     player: {**collections, 'params': averages.get(player, collections.get('params'))}
     for player, collections in variables.items()
   }
+  variables = jax.tree.map(jnp.asarray, variables)
   task = experiment_lib.make_task(config, facts)
   return Trained(folder, restored.step, config, facts, task, variables)
 

@@ -1,0 +1,86 @@
+"""An inspection's numbers against what can be counted by hand or read from another source."""
+
+import json
+
+import pytest
+from _helpers import runs
+
+from vitlab.engine import chips, inspection
+from vitlab.engine.experiment import build
+
+
+@pytest.fixture(scope='module')
+def found():
+  config = runs.config(mesh={'data': 2, 'fsdp': 2, 'model': 2}, model__depth=2)
+  return inspection.inspect(build(config), chips.CHIPS['h100'], '8 x h100')
+
+
+def test_parameters_are_counted_and_sized(found):
+  rows = {parameter.name: parameter for parameter in found.parameters}
+  qkv = rows['encoder/block_*/attention/qkv/kernel']
+  assert (qkv.copies, qkv.shape, qkv.size) == (2, (8, 3, 2, 4), 192)
+  assert qkv.sharding == '(fsdp, -, model, -)'
+  assert qkv.bytes_per_device == 192 * 4 // 4
+  assert found.num_parameters == sum(row.copies * row.size for row in found.parameters)
+
+
+def test_axes_of_size_one_split_nothing():
+  config = runs.config(mesh={'data': 8, 'fsdp': 1, 'model': 1})
+  found = inspection.inspect(build(config), chips.CHIPS['h100'], '8 x h100')
+  assert {parameter.sharding for parameter in found.parameters} == {'replicated'}
+  assert found.state_bytes['params'] == 4 * found.num_parameters
+
+
+def test_forward_macs_are_those_of_the_formula(found):
+  d, t, patches, f, depth, classes = 8, 5, 4, 8, 2, 10
+  block = t * (4 * d * d + 2 * d * f) + 2 * t * t * d
+  assert found.forward_macs == patches * 16 * d + depth * block + d * classes
+
+
+def test_a_step_costs_about_three_forward_passes(found):
+  ratio = sum(found.step_flops.values()) / (2 * found.forward_macs * found.batch_size)
+  assert 2.5 < ratio <= 3
+
+
+def test_adamw_and_the_average_hold_three_copies_of_the_parameters(found):
+  params = found.state_bytes['params']
+  assert found.state_bytes['average'] == params
+  assert 2 * params <= found.state_bytes['optimizer'] <= 2 * params + 64
+  assert found.memory['arguments'] >= 4 * params
+  assert found.memory['peak'] >= found.memory['arguments']
+
+
+def test_time_is_the_roofline_of_its_parts(found):
+  flops = sum(found.step_flops.values())
+  assert found.seconds['compute'] == pytest.approx(flops / 8 / found.chip.float32)
+  assert found.seconds['memory'] == pytest.approx(found.bytes_moved / found.chip.bandwidth)
+  assert found.seconds['step'] == max(found.seconds['compute'], found.seconds['memory'])
+
+
+def test_collectives_are_read_from_the_program():
+  program = """
+    %a = f32[4,8]{1,0} all-gather(%p), dimensions={0}
+    %b = (bf16[16]{0}, f32[]) all-reduce(%q, %r), to_apply=%add
+    %c = u8[3]{0} collective-permute-start(%s)
+    ROOT %d = f32[100]{0} add(%a, %b)
+  """
+  assert inspection.collective_bytes(program) == 4 * 8 * 4 + (16 * 2 + 4) + 3
+  assert inspection.collective_bytes('%a = f32[4] add(%all-gather)') == 0
+
+
+def test_run_prints_and_writes_everything(tmp_path, capsys, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  found = inspection.run(runs.config(), 'v5e', str(tmp_path / 'found.json'))
+  printed = capsys.readouterr().out
+  assert f'{found.num_parameters:,}' in printed
+  assert '8 x v5e (simulated)' in printed
+  assert 'roofline estimate' in printed
+  stored = json.loads((tmp_path / 'found.json').read_text())
+  assert stored['num_parameters'] == found.num_parameters
+  assert [path.name for path in tmp_path.iterdir()] == ['found.json']  # no workdir
+
+
+def test_a_model_too_large_is_said_not_to_fit(found):
+  small = found._replace(chip=found.chip._replace(memory=1e3))
+  assert 'DOES NOT FIT' in inspection.render(small)
+  assert 'DOES NOT FIT' not in inspection.render(found)

@@ -1,0 +1,55 @@
+"""What a training left can be used and evaluated: best step, averaged parameters."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from _helpers import runs
+
+from vitlab.engine import checkpoint, trained
+from vitlab.engine.train import train
+from vitlab.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  folder = str(tmp_path_factory.mktemp('runs') / 'digits')
+  train(runs.config(checkpoint__best='test/accuracy'), folder, devices=jax.devices()[:1])
+  return trained.load(folder)
+
+
+def test_the_best_checkpoint_with_the_average_is_used(model):
+  result = runs.result(model.workdir)
+  assert model.step == result['best']['step']
+  checkpoints = checkpoint.Checkpoints(f'{model.workdir}/checkpoints', read_only=True)
+  stored = checkpoints.restore_arrays(('variables', 'ema'), model.step).state
+  used = model.variables['model']['params']['head']['kernel']
+  np.testing.assert_array_equal(used, stored['ema']['model']['head']['kernel'])
+  assert np.any(used != stored['variables']['model']['params']['head']['kernel'])
+
+
+def test_evaluation_finds_what_the_training_found(model, tmp_path, capsys):
+  output = tmp_path / 'metrics.json'
+  metrics = trained.evaluate(model.workdir, model.config, str(output))
+  logged = next(row for row in runs.rows(model.workdir) if row['step'] == model.step)
+  for name, value in metrics.items():
+    assert value == pytest.approx(logged[name], abs=1e-6)
+  assert json.loads(output.read_text()) == metrics
+  assert 'test/accuracy' in capsys.readouterr().out
+
+
+def test_a_workdir_without_a_run_or_checkpoint_is_refused(model, tmp_path):
+  with pytest.raises(UserError, match='holds no run'):
+    trained.load(str(tmp_path))
+  copy = tmp_path / 'copy'
+  shutil.copytree(model.workdir, copy, ignore=shutil.ignore_patterns('checkpoints'))
+  with pytest.raises(UserError, match='holds no checkpoint yet'):
+    trained.load(str(copy))
+
+
+def test_another_model_is_not_evaluated(model):
+  config = runs.config(model__width=16)
+  with pytest.raises(UserError, match='not the one in workdir'):
+    trained.evaluate(model.workdir, config)
