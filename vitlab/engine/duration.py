@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 from vitlab.errors import UserError
 
@@ -9,7 +10,7 @@ _PATTERN = re.compile(r'\s*([-+.\deE]+)\s*(steps?|epochs?|examples?|%)\s*')
 
 
 def steps(
-  duration: str, *, batch_size: int, num_examples: int | None, total: int | None = None
+  duration: Any, *, batch_size: int, num_examples: int | None, total: int | None = None
 ) -> int:
   """How many optimiser steps a duration is, rounded; a positive one is at least one step.
 

@@ -34,7 +34,7 @@ def is_stacked(name: str) -> bool:
   return 'blocks' in name.split('/')
 
 
-def matching(regex: str, names: Iterable[str], what: str) -> set[str]:
+def matching(regex: Any, names: Iterable[str], what: str) -> set[str]:
   """The names in which a regular expression is found.
 
   Raises:

@@ -105,7 +105,7 @@ def make(
   frozen = names.matching(own.freeze, shapes, 'optim.freeze') if own.freeze else set()
   # The norm is kept in the state because only here it is known which gradients count; the step
   # reads it from there.
-  parts = [optax.snapshot('grad_norm', optax.global_norm)]
+  parts = [optax.snapshot('grad_norm', optax.tree.norm)]
   if schedules.non_negative('clip_norm', own.clip_norm):
     parts.append(optax.clip_by_global_norm(own.clip_norm))
   parts += _alias(own, keywords, rate, shapes)

@@ -7,7 +7,7 @@ for step i = 0, 1, ... of total. `decay` is 1 until the end of the warm-up.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -96,8 +96,8 @@ def _decay(spec: Schedule, rise: int, total_steps: int, to_steps: Callable[[str]
   raise unknown('optim.schedule', str(spec.schedule), NAMES)
 
 
-def non_negative(key: str, value: float) -> float:
-  """The value of an optimiser setting.
+def non_negative(key: str, value: Any) -> float:
+  """The value of an optimiser setting, if it is one.
 
   Raises:
     UserError: not a finite number >= 0.

@@ -106,7 +106,7 @@ def make_train_step(
       )
       moved = {player: {'params': optax.apply_updates(params, updates)}}
       variables = _merge(_merge(variables, out.mutated), moved)
-      norm = optax.tree.get(opt_state[player], 'grad_norm', optax.global_norm(grads))
+      norm = optax.tree.get(opt_state[player], 'grad_norm', optax.tree.norm(grads))
       norm_name = 'grad_norm' if len(task.losses) == 1 else f'{player}_grad_norm'
       metrics = _union(metrics, {**out.metrics, norm_name: (norm, jnp.ones(()))}, player)
     ema = _average(state.ema, variables, state.step, ema_decay) if ema_decay else state.ema
