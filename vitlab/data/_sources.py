@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from vitlab.data import Example, Source
+from vitlab.data import Dataset, Example, Source
 from vitlab.data._images import preprocess
 from vitlab.errors import UserError
 
@@ -86,28 +86,77 @@ def describe(source: Source, index: int) -> str:
   return named(index) if named else f'example {index}'
 
 
-def check_labels(labels: Mapping[str, np.ndarray], num_classes: int | None, where: str) -> int:
-  """The number of classes, once the labels of every split have been found good.
-
-  Args:
-    labels: By split, one of them 'train'; integers, one a picture.
-    num_classes: What the user says, or None: as many as the training labels need.
-    where: The data set, for messages.
+def labelled_arrays(
+  pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  num_classes: int | None,
+  class_names: Sequence[str] | None,
+  where: str,
+) -> Dataset:
+  """A data set in memory from (images, labels) per split, one of them 'train'.
 
   Raises:
-    UserError: an empty split, a label out of range, a class without training example.
+    UserError: arrays that do not fit, an empty split, a label out of range, a class without
+      training example; names `where`.
   """
-  for split, values in labels.items():
-    if not len(values):
-      raise UserError(f'{where}: split {split!r} is empty; give it examples or leave it out')
+  images, labels = {}, {}
+  for split, (image, label) in pairs.items():
+    images[split] = _check_images(image, f'{where}: split {split!r}')
+    labels[split] = _check_numbers(label, len(image), f'{where}: split {split!r}')
+  sizes = {image.shape[1:] for image in images.values()}
+  if len(sizes) > 1:
+    raise UserError(f'{where}: the splits have images of different sizes, {sorted(sizes)}')
+  if class_names is not None:
+    num_classes = num_classes or len(class_names)
+  classes = _check_classes(labels, num_classes, where)
+  names = list(class_names) if class_names is not None else [str(i) for i in range(classes)]
+  if len(names) != classes:
+    raise UserError(f'{where}: {len(names)} class_names for {classes} classes')
+  height, width, channels = sizes.pop()
+  return Dataset(
+    splits={s: Arrays(dict(image=images[s], label=labels[s].astype(np.int32))) for s in pairs},
+    facts=dict(
+      num_classes=classes,
+      class_names=names,
+      image=dict(image_size=(height, width), channels=channels, resize='squash'),
+    ),
+  )
+
+
+def _check_images(image: np.ndarray, where: str) -> np.ndarray:
+  """Images as [b h w c]."""
+  if image.dtype != np.uint8:
+    raise UserError(f'{where} has images of {image.dtype}\nexpected uint8, 0 to 255: convert them')
+  if image.ndim == 3:
+    image = image[..., None]
+  if image.ndim != 4 or image.shape[3] not in (1, 3) or not all(image.shape[1:]):
+    raise UserError(
+      f'{where} has images of shape {list(image.shape)}\n'
+      'expected [examples, h, w] or [examples, h, w, 1 or 3]'
+    )
+  if not len(image):
+    raise UserError(f'{where} is empty; give it examples or leave it out')
+  return image
+
+
+def _check_numbers(label: np.ndarray, examples: int, where: str) -> np.ndarray:
+  if label.dtype.kind not in 'iu' or label.shape != (examples,):
+    raise UserError(
+      f'{where} has labels {label.dtype}{list(label.shape)} for {examples} images\n'
+      f'expected one integer an image, [{examples}]'
+    )
+  return label.astype(np.int64)
+
+
+def _check_classes(labels: Mapping[str, np.ndarray], num_classes: int | None, where: str) -> int:
+  """The number of classes, if every label is one of them and every class is trained."""
   classes = num_classes or int(labels['train'].max()) + 1
   for split, values in labels.items():
     wrong = np.flatnonzero((values < 0) | (values >= classes))
     if len(wrong):
       raise UserError(
         f'{where}: {len(wrong)} labels of split {split!r} are out of range, the first is '
-        f'{values[wrong[0]]} at example {wrong[0]}\npossible are 0 to {classes - 1} '
-        f'(num_classes={classes})'
+        f'{values[wrong[0]]} at example {wrong[0]}\n'
+        f'possible are 0 to {classes - 1} (num_classes={classes})'
       )
   missing = np.setdiff1d(np.arange(classes), labels['train'])
   if len(missing):
