@@ -25,6 +25,8 @@ from vitlab.errors import UserError, unknown
 from vitlab.evaluators import Predictions, Result
 from vitlab.tasks import Batch, Metrics, Task, Variables
 
+AbstractBatch = Mapping[str, jax.ShapeDtypeStruct]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
@@ -55,7 +57,7 @@ class Experiment:
   schedules: Mapping[str, optax.Schedule]
   mesh: Mesh
   total_steps: int
-  abstract_batch: Batch
+  abstract_batch: AbstractBatch
   abstract_state: step.State
   init: Callable[[], step.State]
   train_step: Callable[[step.State, Batch], tuple[step.State, Metrics]]
@@ -180,7 +182,11 @@ def on_mesh(mesh: Mesh, function: Callable) -> Callable:
 
 
 def _compiled(
-  config: ConfigDict, mesh: Mesh, task: Task, optimizers: step.Optimizers, abstract_batch: Batch
+  config: ConfigDict,
+  mesh: Mesh,
+  task: Task,
+  optimizers: step.Optimizers,
+  abstract_batch: AbstractBatch,
 ) -> tuple[step.State, Callable, Callable]:
   """Abstract state with shardings, jitted init, jitted step; both traced, neither compiled."""
 
@@ -217,7 +223,7 @@ def _steps(config: ConfigDict, text: str, num_examples: int, total_steps: int | 
   )
 
 
-def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> Batch:
+def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> AbstractBatch:
   batches = _pipeline.eval_batches(source, batch_size=1)
   example = next(batches)
   batches.close()

@@ -1,13 +1,11 @@
 """What a person sees while a run trains: a live display on a terminal, plain lines elsewhere."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from absl import logging
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -74,8 +72,6 @@ class Progress:
     if self._console.is_terminal:
       self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
       self._live.start()
-      # absl keeps the stream it started with; warnings have to go above the display.
-      logging.get_absl_handler().python_handler.stream = sys.stderr
     return self
 
   def __exit__(
@@ -86,7 +82,6 @@ class Progress:
   ) -> None:
     if self._live is not None:
       self._live.stop()
-      logging.get_absl_handler().python_handler.stream = sys.stderr
 
   def advance(self, step: int) -> None:
     """A step has been handed to the devices; costs nothing."""
@@ -179,11 +174,12 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
 
 def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
   """The one or two numbers that a run is quoted by: its accuracies, else its losses."""
-  for ending in ('/accuracy', '/loss'):
-    found = {name: x for name, x in metrics.items() if name.endswith(ending)}
+  evaluated = {name: x for name, x in metrics.items() if not name.startswith('train/')} or metrics
+  for ending in ('/accuracy', '/loss', ''):
+    found = [name for name in evaluated if name.endswith(ending)][:2]
     if found:
-      return dict(list(found.items())[:2])
-  return dict(list(metrics.items())[:2])
+      return {name: metrics[name] for name in found}
+  return {}
 
 
 def _speed(speed: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ import importlib.metadata
 import pathlib
 import platform
 import subprocess
+from collections.abc import Sequence
 
 import jax
 
@@ -30,7 +31,7 @@ def commit() -> str | None:
   return run.stdout.strip() or None
 
 
-def device() -> str:
-  """The devices of the run: '8 x NVIDIA H100', '1 x cpu (x86_64, 2 cores)'."""
-  kinds = collections.Counter(d.device_kind for d in jax.devices())
+def device(devices: Sequence[jax.Device]) -> str:
+  """Devices in words: '8 x NVIDIA H100 80GB HBM3', '1 x cpu'."""
+  kinds = collections.Counter(d.device_kind for d in devices)
   return ', '.join(f'{count} x {kind}' for kind, count in kinds.items())

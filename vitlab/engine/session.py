@@ -11,6 +11,7 @@ is, so that no row is missing or doubled wherever a session ends.
 
 import collections
 import contextlib
+import logging
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import logging
 
 from vitlab.data import _pipeline
 from vitlab.engine import names, provenance, workdir
@@ -34,6 +34,7 @@ from vitlab.engine.progress import Progress
 from vitlab.engine.writers import Writers
 from vitlab.errors import UserError
 
+_log = logging.getLogger(__name__)
 _AHEAD = 2  # steps that the devices may have in hand before the loop waits for the oldest
 
 
@@ -201,7 +202,7 @@ class Session:
       except (UserError, Interrupted):
         raise
       except Exception:  # an evaluator, or the disk for its details: no reason to lose the run
-        logging.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
+        _log.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
         continue
       metrics |= found
       self._progress.evaluated(self.step, name, found)
@@ -244,7 +245,7 @@ class Session:
       except CheckpointError as error:
         if needed or jax.process_count() > 1:
           raise
-        logging.warning('%s', error)
+        _log.warning('%s', error)
 
   def _preempt(self) -> None:
     if self.step:
@@ -261,7 +262,7 @@ class Session:
     header = (
       ('model', f'{config.model.get("name", "?")}, {count:,} parameters'),
       ('data', f'{config.data.name}, {len(experiment.train_source):,} examples to train on'),
-      ('devices', f'{provenance.device()} ({mesh})'),
+      ('devices', f'{provenance.device(list(experiment.mesh.devices.flat))} ({mesh})'),
       ('workdir', where),
     )
     return Progress(

@@ -1,6 +1,7 @@
 """Training to the end of a run, from wherever its workdir says it is."""
 
 import contextlib
+import logging
 import math
 import pathlib
 import time
@@ -8,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from absl import logging
 from ml_collections import ConfigDict
 
 from vitlab.engine import clock, experiment, fingerprint, preemption, progress, provenance, workdir
 from vitlab.engine.session import Session
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -64,7 +66,7 @@ def train(
       try:
         report(path)
       except Exception:
-        logging.warning('no report for %s', folder, exc_info=True)
+        _log.warning('no report for %s', folder, exc_info=True)
     progress.closing(result, folder)
   return result
 
@@ -78,7 +80,7 @@ def _result(session: Session) -> dict[str, Any]:
     steps=session.step,
     seconds=totals['seconds'],
     fingerprint=fingerprint.fingerprint(params),
-    device=provenance.device(),
+    device=provenance.device(list(session.experiment.mesh.devices.flat)),
     versions=provenance.versions(),
     commit=provenance.commit(),
     parameters=sum(session.experiment.num_parameters.values()),

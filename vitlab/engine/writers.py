@@ -4,14 +4,16 @@ A disk that is full or gone never stops a training run: rows wait in memory and 
 there is room again.
 """
 
+import logging
 import pathlib
 from collections.abc import Mapping
 from types import TracebackType
 
 import tensorboardX
-from absl import logging
 
 from vitlab.engine import workdir
+
+_log = logging.getLogger(__name__)
 
 
 class Writers:
@@ -36,7 +38,7 @@ class Writers:
       purge_step = restored_step + 1 if restored_step else None
       self._events = tensorboardX.SummaryWriter(str(folder), purge_step=purge_step)
     except OSError as error:
-      logging.warning('no TensorBoard events for this run: %s', error)
+      _log.warning('no TensorBoard events for this run: %s', error)
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """Appends the row of a step; the step must be later than that of the last row."""
@@ -51,7 +53,7 @@ class Writers:
         for name, value in metrics.items():
           self._events.add_scalar(name, value, step)
       except OSError as error:
-        logging.warning('TensorBoard events of step %d are lost: %s', step, error)
+        _log.warning('TensorBoard events of step %d are lost: %s', step, error)
 
   def has(self, step: int) -> bool:
     """Whether the row of this step is written."""
@@ -71,7 +73,7 @@ class Writers:
       try:
         self._events.close()
       except OSError as failure:
-        logging.warning('the last TensorBoard events are lost: %s', failure)
+        _log.warning('the last TensorBoard events are lost: %s', failure)
 
   def _flush(self) -> None:
     if not self._waiting:
@@ -83,7 +85,7 @@ class Writers:
         file.seek(self._size)
         file.write(self._waiting)
     except OSError as error:
-      logging.warning('metrics.jsonl cannot be written now, trying again later: %s', error)
+      _log.warning('metrics.jsonl cannot be written now, trying again later: %s', error)
       return
     self._size += len(self._waiting)
     self._waiting = b''
