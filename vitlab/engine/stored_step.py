@@ -10,9 +10,10 @@ wrong while reading is `Damaged`, so that the caller can turn to another step; a
 fit what the caller wants is the user's mistake, a `UserError`.
 """
 
-import gc
 import hashlib
 import json
+import logging
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -164,23 +165,42 @@ def _nest(named: Mapping[str, Any]) -> dict[str, Any]:
 def _read(restore: Any) -> Any:
   """Runs a read; all processes agree whether it went well before any goes on."""
   problem = result = None
-  with warnings.catch_warnings():
-    # A read that fails leaves coroutines that nobody awaits; Python would print a page about each.
-    warnings.simplefilter('ignore', RuntimeWarning)
-    try:
-      result = restore()
-    except (MemoryError, jax.errors.JaxRuntimeError):
-      raise  # too little memory is not the file's fault
-    except PermissionError as error:
-      raise UserError(f'checkpoint may not be read by this user: {error}') from error
-    except Exception as error:
-      problem = _first_line(error)
-    if problem:
-      gc.collect()
+  _hush_stragglers()
+  try:
+    result = restore()
+  except (MemoryError, jax.errors.JaxRuntimeError):
+    raise  # too little memory is not the file's fault
+  except PermissionError as error:
+    raise UserError(f'checkpoint may not be read by this user: {error}') from error
+  except Exception as error:
+    problem = _first_line(error)
   agreed = same_everywhere(problem is None)
   if problem or not agreed:
     raise Damaged(f'state: {problem or "another process could not read it"}')
   return result
+
+
+def _hush_stragglers() -> None:
+  """Drops what Python prints about the other reads of orbax when one of them fails.
+
+  They go on in threads whose event loop is gone and report that one by one, minutes of scrolling,
+  where one line is due. From now on, for they may be late.
+  """
+  previous = sys.unraisablehook
+  if getattr(previous, '__name__', '') == '_straggler_hook':
+    return
+
+  def _straggler_hook(unraisable: Any) -> None:
+    late = str(unraisable.exc_value) == 'Event loop is closed'
+    code = getattr(unraisable.object, 'cr_code', None)
+    if not late and not (code and '/orbax/' in code.co_filename):
+      previous(unraisable)
+
+  sys.unraisablehook = _straggler_hook
+  warnings.filterwarnings('ignore', message='coroutine .* was never awaited')
+  logging.getLogger('asyncio').addFilter(
+    lambda record: 'exception was never retrieved' not in record.getMessage()
+  )
 
 
 def _verify(leaves: Mapping[str, fingerprint.Leaf], tree: Any) -> None:
@@ -209,5 +229,7 @@ def _check_fits(folder: epath.Path, leaves: Mapping[str, fingerprint.Leaf], abst
 
 
 def _first_line(error: BaseException) -> str:
+  while error.__cause__:  # orbax wraps what the storage says
+    error = error.__cause__
   lines = str(error).strip().splitlines() or ['']
   return f'{type(error).__name__}: {lines[0]}'[:160]

@@ -1,0 +1,124 @@
+"""One stored step: everything that is read back has been verified."""
+
+import contextlib
+import gc
+import json
+import pathlib
+import random
+import sys
+
+import jax
+import numpy as np
+import pytest
+from _helpers.states import array_file, flip, here, make_state
+from etils import epath
+
+from vitlab.engine import fingerprint, stored_step
+from vitlab.engine.checkpoint import Checkpoints
+from vitlab.errors import UserError
+
+_META = {'config': {'step': 1}}
+_STATE = make_state(1, width=256)  # arrays large enough to be hit
+
+
+@pytest.fixture
+def folder(tmp_path):
+  with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+    checkpoints.save(1, _STATE, _META, {'loss': 2.0})
+  return epath.Path(tmp_path / '1')
+
+
+def _read(folder):
+  stored = stored_step.read_meta(folder)
+  return stored, stored_step.read_state(folder, stored, here(_STATE))
+
+
+def test_reads_what_was_written(folder):
+  stored, state = _read(folder)
+  assert stored.step == 1
+  assert stored.meta == _META
+  assert stored.metrics == {'loss': 2.0}
+  assert stored.leaves == fingerprint.leaves(state) == fingerprint.numpy_leaves(_STATE)
+
+
+def test_random_damage_is_noticed_or_harmless(folder):
+  """A short run of experiments/reliability/bit_flips.py, which does 300."""
+  chance = random.Random(0)
+  files = sorted(p for p in pathlib.Path(folder).rglob('*') if p.is_file())
+  content = {path: path.read_bytes() for path in files}
+  weights = [len(content[path]) for path in files]
+  expected = fingerprint.numpy_leaves(_STATE)
+  noticed = 0
+  for _ in range(20):
+    path = chance.choices(files, weights)[0]
+    flip(path, chance.randrange(8 * len(content[path])))
+    try:
+      stored, state = _read(folder)
+      assert fingerprint.leaves(state) == expected
+      assert stored.meta == _META
+    except stored_step.Damaged:
+      noticed += 1
+    path.write_bytes(content[path])
+  assert noticed > 10
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'meta': {'config': {'step': 2}}},
+    {'metrics': {'loss': 1.0}},
+    {'leaves': {}},
+    {'digest': 'f' * 32},
+    {'more': 1},
+  ],
+)
+def test_changed_metadata_is_noticed(folder, change):
+  path = folder / 'meta' / 'metadata'
+  path.write_text(json.dumps(json.loads(path.read_text()) | change))
+  with pytest.raises(stored_step.Damaged, match='meta'):
+    stored_step.read_meta(folder)
+
+
+def test_a_step_under_the_name_of_another_is_noticed(folder):
+  with pytest.raises(stored_step.Damaged, match='belongs to step 1'):
+    stored_step.read_meta(folder.rename(folder.parent / '2'))
+
+
+def test_too_little_memory_is_not_damage(folder, monkeypatch):
+  def restore(*_, **__):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED')
+
+  monkeypatch.setattr(stored_step.ocp.StandardCheckpointHandler, 'restore', restore)
+  with pytest.raises(jax.errors.JaxRuntimeError):
+    _read(folder)
+
+
+def test_a_file_that_may_not_be_read_is_not_damage(folder, monkeypatch):
+  def restore(*_, **__):
+    raise PermissionError(13, 'Permission denied')
+
+  monkeypatch.setattr(stored_step.ocp.StandardCheckpointHandler, 'restore', restore)
+  with pytest.raises(UserError, match='may not be read'):
+    _read(folder)
+
+
+def test_a_failed_read_prints_nothing(folder, monkeypatch, capfd, recwarn):
+  printed = []
+  monkeypatch.setattr(sys, 'unraisablehook', printed.append)
+  path = array_file(pathlib.Path(folder))
+  path.write_bytes(b'')
+  with pytest.raises(stored_step.Damaged) as error:
+    _read(folder)
+  gc.collect()
+  assert len(str(error.value)) < 200
+  assert not printed
+  assert not [w for w in recwarn if 'never awaited' in str(w.message)]
+  assert capfd.readouterr() == ('', '')
+
+
+def test_parts_are_read_without_their_structure(folder):
+  stored = stored_step.read_meta(folder)
+  arrays = stored_step.read_arrays(folder, stored, ('variables', 'ema'))
+  kernel = arrays['variables']['model']['params']['dense']['kernel']
+  np.testing.assert_array_equal(kernel, _STATE.variables['model']['params']['dense']['kernel'])
+  assert arrays['ema'] == {}
