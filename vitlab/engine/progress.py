@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -31,11 +32,8 @@ def value(name: str, number: float | None) -> str:
 
 
 def line(metrics: Mapping[str, float | None]) -> str:
-  """Metrics on one line, loss and accuracy first, without their train/ or test/."""
-  named = {name.rpartition('/')[2].replace('_', ' '): (name, x) for name, x in metrics.items()}
-  first = [name for name in ('loss', 'accuracy') if name in named]
-  order = first + [name for name in named if name not in first]
-  return '  '.join(f'{name} {value(*named[name])}' for name in order)
+  """Metrics on one line: 'loss 0.71  accuracy 93.10 %'."""
+  return '  '.join(f'{name} {number}' for name, number in _ordered(metrics))
 
 
 class Progress:
@@ -64,13 +62,16 @@ class Progress:
     self._console = console or Console(quiet=quiet, highlight=False, soft_wrap=False)
     self._live: Live | None = None
     self._status: str | None = None
-    self._lines: dict[str, str] = {}  # label -> the newest numbers of training and each evaluator
+    self._lines: dict[str, tuple[Mapping, str]] = {}  # label -> newest metrics, what else to say
     self._first: tuple[float, int] | None = None  # when and where the first finished step was
 
   def __enter__(self) -> 'Progress':
-    self._console.print(_header(self._title, self._header, self._console.is_terminal))
-    if self._console.is_terminal:
-      self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
+    terminal = self._console.is_terminal
+    self._print(Text(self._title, style='bold cyan' if terminal else ''))
+    for label, text in self._header:
+      self._print(Text.assemble((f'  {label:8}', 'dim'), f' {text}'))
+    if terminal:
+      self._live = Live(self, console=self._console, refresh_per_second=5)
       self._live.start()
     return self
 
@@ -97,17 +98,18 @@ class Progress:
     """
     if self._first is None:
       self._first = (time.perf_counter(), step)
-    numbers = '  '.join(filter(None, (line(metrics), _speed(speed))))
+    training = {name: x for name, x in metrics.items() if name.startswith('train/')}
     left = self._left()
-    self._show('train', numbers, step, f'  {duration(left)} left' if left else '')
+    in_words = f'{duration(left)} left' if left and self._live is None else ''
+    self._show('train', training, step, (*_speed(speed), in_words))
 
   def evaluated(self, step: int, name: str, metrics: Mapping[str, float | None]) -> None:
     """Shows what an evaluator found at a step."""
-    self._show(name, line(metrics), step)
+    self._show(name, metrics, step, () if self._live is None else (f'at step {step:,}',))
 
   def note(self, text: str) -> None:
     """Prints a line that stays."""
-    self._console.print(Text(text))
+    self._print(Text(text))
 
   @contextlib.contextmanager
   def doing(self, status: str) -> Iterator[None]:
@@ -131,21 +133,29 @@ class Progress:
       Text(f'{self._step:,}/{self._total:,}  {100 * share:.0f} %', style='bold'),
       status,
     )
-    lines = Table.grid(padding=(0, 2))
-    lines.add_column(style='dim', no_wrap=True)
-    lines.add_column(no_wrap=True, overflow='ellipsis')
-    for label, numbers in self._lines.items():
-      lines.add_row(label, numbers)
-    return Group(bar, lines) if self._lines else bar
+    lines = Table.grid(padding=(0, 3, 0, 0))
+    for label, (metrics, more) in self._lines.items():
+      cells = {
+        name: Text.assemble((f'{name} ', 'dim'), number, no_wrap=True)
+        for name, number in _ordered(metrics)
+      }
+      aligned = [cells.pop(name, Text()) for name in ('loss', 'accuracy')]
+      rest = Text('   ').join([Text(more), *cells.values()])
+      rest.no_wrap, rest.overflow = True, 'ellipsis'
+      lines.add_row(Text(f'  {label}', style='cyan', no_wrap=True), *aligned, rest)
+    return Padding(Group(bar, lines) if self._lines else bar, (1, 0))
 
-  def _show(self, label: str, numbers: str, step: int, suffix: str = '') -> None:
-    if self._live is None:
-      self._console.print(
-        Text(f'step {step}/{self._total}  {label}: {numbers}{suffix}'), soft_wrap=True
-      )
+  def _show(
+    self, label: str, metrics: Mapping[str, float | None], step: int, more: Sequence[str]
+  ) -> None:
+    if self._live is not None:
+      self._lines[label] = (metrics, '   '.join(filter(None, more)))
     else:
-      at = '' if label == 'train' else f'  (step {step:,})'
-      self._lines[label] = numbers + at
+      words = (f'step {step}/{self._total}', f'{label} {line(metrics)}', *filter(None, more))
+      self._print(Text('  '.join(words)))
+
+  def _print(self, text: Text) -> None:
+    self._console.print(text, soft_wrap=not self._console.is_terminal)
 
   def _left(self) -> float | None:
     if self._first is None:
@@ -169,7 +179,8 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
   text.append(reached or 'trained', style='bold')
   text.append(f'  after {result["steps"]:,} steps in {duration(result["seconds"])}  ->  ')
   text.append(str(folder), style='bold cyan')
-  Console(highlight=False).print(text, soft_wrap=True)
+  console = Console(highlight=False)
+  console.print(text, soft_wrap=not console.is_terminal)
 
 
 def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -182,17 +193,16 @@ def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
   return {}
 
 
-def _speed(speed: Mapping[str, float]) -> str:
+def _speed(speed: Mapping[str, float]) -> tuple[str, ...]:
   if not speed:
-    return ''
+    return ()
   rate, wait = speed['images_per_second'], 100 * speed['data_wait']
-  return f'{rate:,.0f} images/s  {wait:.1f} % waiting for data'
+  return f'{rate:,.0f} images/s', f'{wait:.1f} % waiting for data'
 
 
-def _header(title: str, pairs: Sequence[tuple[str, str]], terminal: bool) -> RenderableType:
-  grid = Table.grid(padding=(0, 2))
-  grid.add_column(style='dim', no_wrap=True)
-  grid.add_column(overflow='fold')
-  for label, text in pairs:
-    grid.add_row(label, Text(text))
-  return Group(Text(title, style='bold cyan' if terminal else ''), grid)
+def _ordered(metrics: Mapping[str, float | None]) -> list[tuple[str, str]]:
+  """(name, number) without train/; loss and accuracy first; what nobody watches is left out."""
+  short = {name.rpartition('/')[2]: name for name in metrics}
+  first = [name for name in ('loss', 'accuracy') if name in short]
+  rest = [n for n in short if n not in first and not n.endswith(('grad_norm', 'learning_rate'))]
+  return [(n.replace('_', ' '), value(n, metrics[short[n]])) for n in first + rest]
