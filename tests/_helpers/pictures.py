@@ -1,6 +1,9 @@
-"""A small split that decodes, without files: for tests of pipelines, also in worker processes."""
+"""Pictures for tests: a split that decodes without files, and encoded pictures of any kind."""
+
+import io
 
 import numpy as np
+from PIL import Image
 
 from vitlab.data._images import ImageError
 
@@ -29,3 +32,22 @@ class Noise:
 
   def describe(self, index):
     return f'noise-{index}'
+
+
+def encoded(picture, kind='PNG', **options):
+  """A picture (array or PIL image) as the bytes of a file."""
+  image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+  file = io.BytesIO()
+  image.save(file, kind, **options)
+  return file.getvalue()
+
+
+def noise(*shape, seed=0, high=256, dtype=np.uint8):
+  return np.random.default_rng(seed).integers(0, high, shape, dtype)
+
+
+def smooth(height, width, shift=0):
+  """A picture [h w 3] without fine detail, which survives JPEG and resizing."""
+  y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+  waves = [np.sin(3 * x + shift), np.cos(2 * y - shift), np.sin(2 * x + 2 * y)]
+  return np.round(127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)

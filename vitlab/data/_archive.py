@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ _ZIP_LOCAL_HEADER = 30  # bytes before the name; APPNOTE.TXT 4.3.7
 _ARCHIVES = '.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz'
 
 
+@runtime_checkable
 class Tree(Protocol):
   """Files by number; `names` are sorted paths with '/', those of (empty) folders end with one."""
 
@@ -33,7 +34,7 @@ class Tree(Protocol):
     ...
 
 
-def open_tree(path: str | os.PathLike) -> 'Tree':
+def open_tree(path: str | os.PathLike) -> Tree:
   """Indexes a folder or an archive.
 
   Raises:
@@ -138,27 +139,33 @@ class _Zip(_Positioned):
         )
     self.names = [info.filename for info in infos]
     self._spans = np.array(
-      [(i.header_offset, i.compress_size, i.compress_type) for i in infos], np.int64
+      [(i.header_offset, i.compress_size, i.compress_type, i.CRC) for i in infos], np.int64
     )
 
   def __call__(self, number: int) -> bytes:
-    offset, size, compression = self._spans[number].tolist()
+    offset, size, compression, checksum = self._spans[number].tolist()
     header = self._read(offset, _ZIP_LOCAL_HEADER)
     name_and_extra = int.from_bytes(header[26:28], 'little') + int.from_bytes(header[28:], 'little')
     content = self._read(offset + _ZIP_LOCAL_HEADER + name_and_extra, size)
-    if compression == zipfile.ZIP_STORED:
-      return content
     try:
-      return zlib.decompress(content, wbits=-zlib.MAX_WBITS)
+      if compression == zipfile.ZIP_DEFLATED:
+        content = zlib.decompress(content, wbits=-zlib.MAX_WBITS)
     except zlib.error as error:
       raise ImageError(f'damaged in the archive: {error}') from None
+    if zlib.crc32(content) != checksum:
+      raise ImageError('damaged in the archive: its checksum does not match')
+    return content
 
 
 def _index(archive: tarfile.TarFile) -> tuple[list[str], np.ndarray]:
   """Names, and (offset, size) of the contents."""
+  members = list(archive)
+  archive.fileobj.seek(archive.offset)
+  if len(archive.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+    raise tarfile.ReadError('cut short, the end mark is missing')
   members = sorted(
     (m.name.removeprefix('./') + '/' * m.isdir(), m.offset_data, m.size)
-    for m in archive
+    for m in members
     if m.isreg() or m.isdir()
   )
   return [name for name, _, _ in members], np.array([span for _, *span in members], np.int64)

@@ -6,7 +6,8 @@ Pillow decodes and resizes; it releases the GIL in both, so threads scale.
 import io
 import os
 import pathlib
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -37,7 +38,7 @@ class ImageError(UserError):
 def preprocess(
   picture: Picture,
   *,
-  image_size: int | tuple[int, int] | list[int],
+  image_size: int | Sequence[int],
   channels: int = 3,
   resize: str = 'squash',
   crop_fraction: float = 1.0,
@@ -80,7 +81,7 @@ def preprocess(
 
 
 def check_image_arguments(
-  *, image_size: Any, channels: int, resize: str, crop_fraction: float
+  *, image_size: int | Sequence[int], channels: int, resize: str, crop_fraction: float
 ) -> tuple[int, int]:
   """(height, width), or a UserError for arguments that `preprocess` cannot take."""
   size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)

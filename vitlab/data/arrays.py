@@ -46,9 +46,10 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not path.is_file():
     raise UserError(f'{path} does not exist: expected an .npz file')
   try:
-    with np.load(path, allow_pickle=False) as file:
-      if not isinstance(file, np.lib.npyio.NpzFile):
-        raise UserError(f'{path} is a single array: expected an .npz, see numpy.savez')
+    file = np.load(path, allow_pickle=False)
+    if isinstance(file, np.ndarray):
+      raise UserError(f'{path} is a single array: expected an .npz, see numpy.savez')
+    with file:
       return {key: file[key] for key in file.files}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
     # Object arrays are pickles, which run code when they are read.

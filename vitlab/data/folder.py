@@ -22,7 +22,7 @@ _SPLITS = ('train', 'val', 'valid', 'validation', 'test')
 
 def make(
   path: str,
-  image_size: int | tuple[int, int] = 224,
+  image_size: int | Sequence[int] = 224,
   channels: int = 3,
   resize: str = 'crop',
   crop_fraction: float = 1.0,
@@ -137,6 +137,8 @@ def _rows(
 
 
 def _check(path: str, rows: dict, classes: Sequence[str]) -> None:
+  if len(classes) < 2:
+    raise UserError(f'{path}: only one class, {classes[0]!r}; expected one folder a class')
   for split, (files, _) in rows.items():
     if not len(files):
       raise UserError(f'{path}: split {split!r} is empty; add pictures or raise test_fraction')
@@ -144,5 +146,3 @@ def _check(path: str, rows: dict, classes: Sequence[str]) -> None:
     raise UserError(
       f'{path}: class {classes[label]!r} has no training pictures\nadd some or remove its folder'
     )
-  if len(classes) < 2:
-    raise UserError(f'{path}: only one class, {classes[0]!r}; expected one folder a class')

@@ -1,0 +1,252 @@
+"""Pictures in class folders, on disk or packed, give the same splits; bad trees are refused."""
+
+import io
+import itertools
+import pathlib
+import pickle
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from _helpers.pictures import encoded, noise
+
+from vitlab.data import _archive, _pipeline, folder
+from vitlab.data._images import ImageError
+from vitlab.errors import UserError
+
+PLAIN = {
+  f'{name}/{name}{i}.png': encoded(noise(6, 5, 3, seed=100 * label + i))
+  for label, (name, count) in enumerate([('cat', 20), ('dog', 10), ('emu', 3)])
+  for i in range(count)
+}
+SPLIT = {
+  f'{split}/{name}/{i}.png': encoded(noise(6, 5, 3, seed=hash((split == 'test', label, i)) % 999))
+  for split, count in (('train', 4), ('test', 2))
+  for label, name in enumerate(['ant', 'bee'])
+  for i in range(count)
+}
+KINDS = ['folder', 'zip', 'stored.zip', 'tar', 'tar.gz', 'tar.xz']
+image = dict(image_size=(6, 5))
+
+
+def write(root, files, kind='folder'):
+  """The files as a folder or an archive; names that end with '/' are empty folders."""
+  root.mkdir(parents=True, exist_ok=True)
+  if kind == 'folder':
+    for name, content in files.items():
+      (root / name).parent.mkdir(parents=True, exist_ok=True)
+      (root / name).mkdir() if name.endswith('/') else (root / name).write_bytes(content)
+    return str(root)
+  path = root / f'pictures.{kind}'
+  if kind.endswith('zip'):
+    method = zipfile.ZIP_STORED if kind.startswith('stored') else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, 'w', method) as archive:
+      for name, content in files.items():
+        archive.writestr(name, content)
+    return str(path)
+  with tarfile.open(path, f'w:{kind[4:]}') as archive:
+    for name, content in files.items():
+      member = tarfile.TarInfo(name.rstrip('/'))
+      member.type = tarfile.DIRTYPE if name.endswith('/') else tarfile.REGTYPE
+      member.size = len(content)
+      archive.addfile(member, io.BytesIO(content))
+  return str(path)
+
+
+def contents(dataset):
+  return {
+    split: [
+      (e['image'].tobytes(), int(e['label'])) for e in map(source.__getitem__, range(len(source)))
+    ]
+    for split, source in dataset.splits.items()
+  }
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_split_folders(tmp_path, kind):
+  dataset = folder.make(write(tmp_path, SPLIT, kind), **image)
+  assert dataset.facts['class_names'] == ['ant', 'bee']
+  assert {split: len(source) for split, source in dataset.splits.items()} == dict(train=8, test=4)
+  expected = {(content, name) for name, content in SPLIT.items()}
+  for split, source in dataset.splits.items():
+    for number in range(len(source)):
+      example, name = source[number], '/'.join(source.describe(number).split('/')[-3:])
+      assert name.startswith(split) and name.split('/')[1] == ['ant', 'bee'][example['label']]
+      assert (encoded(example['image']), name) in expected
+
+
+def test_every_kind_of_tree_gives_the_same_data(tmp_path):
+  reference = contents(folder.make(write(tmp_path / 'reference', PLAIN), **image))
+  for kind in KINDS[1:]:
+    path = write(tmp_path / kind, PLAIN, kind)
+    assert contents(folder.make(path, **image)) == reference
+
+
+@pytest.mark.parametrize('kind', ['folder', 'tar'])
+def test_an_outer_folder_and_clutter_are_looked_through(tmp_path, kind):
+  clutter = {
+    'LICENSE': b'free',
+    '__MACOSX/cat/._cat0.png': b'rubbish',
+    'cat/.DS_Store': b'rubbish',
+    'cat/readme.txt': b'cats',
+    '.git/x.png': b'rubbish',
+  }
+  outer = {f'pets/v1/{name}': content for name, content in (PLAIN | clutter).items()}
+  plain = folder.make(write(tmp_path / 'plain', PLAIN), **image)
+  dataset = folder.make(write(tmp_path / 'outer', outer, kind), **image)
+  assert dataset.facts == plain.facts and contents(dataset) == contents(plain)
+
+
+def test_held_out_part_is_stratified_and_seeded(tmp_path):
+  path = write(tmp_path, PLAIN)
+  dataset = folder.make(path, test_fraction=0.3, **image)
+  labels = {
+    split: [int(source[i]['label']) for i in range(len(source))]
+    for split, source in dataset.splits.items()
+  }
+  assert np.abs(np.bincount(labels['test'], minlength=3) - [6, 3, 0.9]).max() <= 1
+  np.testing.assert_array_equal(np.bincount(labels['train'] + labels['test']), [20, 10, 3])
+  half = np.bincount(labels['train'][: len(labels['train']) // 2], minlength=3)
+  assert np.abs(half - np.bincount(labels['train']) / 2).max() <= 1
+  other = folder.make(path, test_fraction=0.3, split_seed=1, **image)
+  assert set(contents(other)['test']) != set(contents(dataset)['test'])
+
+
+def test_train_without_test_is_divided(tmp_path):
+  files = {f'train/{name}': content for name, content in PLAIN.items()}
+  dataset = folder.make(write(tmp_path, files), **image)
+  assert {split: len(source) for split, source in dataset.splits.items()} == dict(train=30, test=3)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+  files = {name.replace('cat', 'train'): content for name, content in PLAIN.items()}
+  assert folder.make(write(tmp_path, files), **image).facts['class_names'] == [
+    'dog',
+    'emu',
+    'train',
+  ]
+
+
+def test_facts_are_arguments_of_preprocess(tmp_path):
+  dataset = folder.make(write(tmp_path, PLAIN), image_size=4, channels=1, resize='pad')
+  assert dataset.facts['image'] == dict(
+    image_size=(4, 4), channels=1, resize='pad', crop_fraction=1.0
+  )
+  assert dataset.splits['train'][0]['image'].shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_splits_survive_pickling(tmp_path, kind):
+  source = folder.make(write(tmp_path, PLAIN, kind), **image).splits['train']
+  source[0]
+  state = pickle.dumps(source)
+  assert len(state) < 20_000  # an index, not the pictures
+  np.testing.assert_array_equal(pickle.loads(state)[3]['image'], source[3]['image'])
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar.gz'])
+def test_trains_with_workers_as_without(tmp_path, kind):
+  source = folder.make(write(tmp_path, PLAIN, kind), **image).splits['train']
+  taken = []
+  for workers in (0, 1):
+    batches = _pipeline.train_batches(source, batch_size=8, seed=0, workers=workers)
+    taken.append([batch['image'].tobytes() for batch in itertools.islice(batches, 5)])
+    batches.close()
+  assert taken[0] == taken[1]
+
+
+def test_a_corrupt_picture_is_named(tmp_path, caplog):
+  files = PLAIN | {'cat/cat7.png': PLAIN['cat/cat7.png'][:60], 'dog/dog1.png': b''}
+  source = folder.make(write(tmp_path, files), **image).splits['train']
+  list(_pipeline.eval_batches(source, batch_size=8, max_corrupt=0.1))
+  messages = ' '.join(record.getMessage() for record in caplog.records)
+  assert f'{tmp_path}/cat/cat7.png: cannot be decoded' in messages
+  assert f'{tmp_path}/dog/dog1.png: empty: zero bytes' in messages
+  with pytest.raises(UserError, match=r'1 of 30 .*max_corrupt=0.01 allows; the last is .*\.png'):
+    list(_pipeline.eval_batches(source, batch_size=8))
+
+
+def test_a_file_that_is_gone_is_an_image_error(tmp_path):
+  source = folder.make(write(tmp_path, PLAIN), **image).splits['train']
+  pathlib.Path(source.describe(0)).unlink()
+  with pytest.raises(ImageError, match='cannot be read: No such file'):
+    source[0]
+
+
+def test_damage_inside_of_a_zip_is_an_image_error(tmp_path):
+  path = pathlib.Path(write(tmp_path, {'a/0.png': bytes(1000), 'b/1.png': bytes(1000)}, 'zip'))
+  tree = _archive.open_tree(path)
+  content = bytearray(path.read_bytes())
+  content[38:45] = b'\xff' * 7  # after the local header and the name of the first file
+  path.write_bytes(content)
+  with pytest.raises(ImageError, match='damaged in the archive'):
+    tree(0)
+  assert tree(1) == bytes(1000)
+
+
+@pytest.mark.parametrize(
+  ('files', 'words'),
+  [
+    ({}, 'holds no pictures'),
+    ({'a/readme.txt': b''}, 'holds no pictures'),
+    ({'a.png': b'x', 'b.png': b'x'}, 'picture a.png lies in no class'),
+    ({'train/a.png': b'x', 'test/a.png': b'x'}, 'picture a.png lies in no class'),
+    (PLAIN | {'fox/': b''}, "class 'fox' has no training pictures"),
+    (PLAIN | {'fox/readme.txt': b''}, "class 'fox' has no training pictures"),
+    (SPLIT | {'train/cow/': b''}, "class 'cow' has no training pictures"),
+    (SPLIT | {'test/bees/0.png': b'x'}, "'bees': did you mean bee"),
+    ({'test/a/0.png': b'x', 'val/b/1.png': b'x'}, 'has test, val but no pictures in train/'),
+    ({'cat/0.png': b'x', 'cat/1.png': b'x'}, "only one class, 'cat'"),
+    ({'a/0.png': b'x', 'b/0.png': b'x'}, "split 'test' is empty"),
+  ],
+)
+def test_refuses_trees(tmp_path, files, words):
+  with pytest.raises(UserError, match=words) as caught:
+    folder.make(write(tmp_path, files), **image)
+  assert str(caught.value).count('\n') < 3
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar'])
+def test_refuses_empty_classes_in_archives(tmp_path, kind):
+  with pytest.raises(UserError, match="class 'fox' has no training pictures"):
+    folder.make(write(tmp_path, PLAIN | {'fox/': b''}, kind), **image)
+
+
+@pytest.mark.parametrize(
+  ('name', 'content', 'words'),
+  [
+    ('gone', None, 'does not exist: expected a folder or one of .zip'),
+    ('a.txt', b'text', 'is no archive'),
+    ('a.zip', b'PK\x03\x04 and no more', 'is no archive|is damaged'),
+    ('a.tar', b'', 'is no archive|is damaged'),
+  ],
+)
+def test_refuses_paths(tmp_path, name, content, words):
+  if content is not None:
+    (tmp_path / name).write_bytes(content)
+  with pytest.raises(UserError, match=words):
+    folder.make(str(tmp_path / name), **image)
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz', 'tar.xz'])
+def test_refuses_archives_cut_short(tmp_path, kind):
+  path = pathlib.Path(write(tmp_path, PLAIN, kind))
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  with pytest.raises(UserError, match='is damaged|is no archive'):
+    folder.make(str(path), **image)
+
+
+@pytest.mark.parametrize(
+  ('keywords', 'words'),
+  [
+    (dict(path=''), 'path is empty'),
+    (dict(image_size=-1), 'image_size=-1'),
+    (dict(channels=2), 'channels=2'),
+    (dict(resize='zoom'), "resize='zoom'"),
+    (dict(test_fraction=1.5), 'test_fraction=1.5'),
+  ],
+)
+def test_refuses_arguments(tmp_path, keywords, words):
+  with pytest.raises(UserError, match=words):
+    folder.make(**{'path': write(tmp_path, PLAIN), **image, **keywords})

@@ -1,0 +1,183 @@
+"""Any classification set of TensorFlow Datasets, once it is prepared, without TensorFlow.
+
+Random access needs the ArrayRecord format. Preparing most catalogue sets needs TensorFlow and the
+network, once, anywhere:
+
+    import tensorflow_datasets as tfds
+    tfds.builder('cifar10', file_format='array_record').download_and_prepare()
+
+The folder it writes (`~/tensorflow_datasets`, or TFDS_DATA_DIR) is then all that is needed.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitlab.data import Dataset, Example
+from vitlab.data._images import check_image_arguments, preprocess
+from vitlab.errors import UserError, unknown
+
+
+def make(
+  dataset: str,
+  data_dir: str = '',
+  image_size: int | Sequence[int] = 224,
+  channels: int = 3,
+  resize: str = 'crop',
+  crop_fraction: float = 1.0,
+  image_key: str = 'image',
+  label_key: str = 'label',
+  download: bool = False,
+) -> Dataset:
+  """The splits of a prepared set; never touches the network unless `download`.
+
+  Args:
+    dataset: 'cifar10', with a config 'name/config', with a version 'name:1.0.0'.
+    data_dir: Where it was prepared; TFDS_DATA_DIR or ~/tensorflow_datasets if not given.
+    image_size: (height, width) that pictures are brought to, or one number for both.
+    channels: 3 (RGB) or 1 (grey).
+    resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
+    crop_fraction: Of the picture, with 'crop'.
+    image_key: Name of the picture feature.
+    label_key: Name of the label feature.
+    download: Download and prepare what is missing (needs TensorFlow).
+
+  Raises:
+    UserError: not prepared, or in a format without random access; no such feature.
+  """
+  image = dict(image_size=image_size, channels=channels, resize=resize, crop_fraction=crop_fraction)
+  image['image_size'] = check_image_arguments(**image)
+  root = pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
+  root = root.expanduser()
+  folder = _find(root, dataset)
+  if folder is None:
+    if not download:
+      raise _not_prepared(root, dataset)
+    folder = _prepare(root, dataset)
+  _check_format(folder, dataset)
+  import tensorflow_datasets as tfds  # a second of imports that other data sets do not need
+
+  return from_builder(tfds.builder_from_directory(folder), image, image_key, label_key)
+
+
+def from_builder(builder: Any, image: Mapping[str, Any], image_key: str, label_key: str) -> Dataset:
+  """The data set of a tfds builder; `image` are the arguments of `preprocess`."""
+  import tensorflow_datasets as tfds
+
+  name, features = builder.info.full_name, builder.info.features
+  for key, kind in ((image_key, tfds.features.Image), (label_key, tfds.features.ClassLabel)):
+    if key not in features or not isinstance(features[key], kind):
+      raise UserError(
+        f'data set {name}: {key!r} is no {kind.__name__}; its features are '
+        f'{", ".join(f"{k} ({type(features[k]).__name__})" for k in sorted(features))}\n'
+        'set image_key and label_key'
+      )
+  decoders = {  # Pillow decodes, as it does for prediction
+    key: tfds.decode.SkipDecoding()
+    for key, feature in features.items()
+    if isinstance(feature, tfds.features.Image)
+  }
+  label = features[label_key]
+  return Dataset(
+    splits={
+      split: Records(
+        builder.as_data_source(split, decoders=decoders),
+        f'{name} {split}',
+        (image_key, label_key),
+        label.num_classes,
+        image,
+      )
+      for split in builder.info.splits
+    },
+    facts=dict(num_classes=label.num_classes, class_names=list(label.names), image=dict(image)),
+  )
+
+
+class Records:
+  """A split of a prepared set: encoded pictures, decoded when they are asked for.
+
+  Raises:
+    UserError: (when reading) a label that is none, as in unlabelled test sets; damaged files.
+  """
+
+  def __init__(
+    self,
+    records: Any,
+    name: str,
+    keys: tuple[str, str],
+    num_classes: int,
+    image: Mapping[str, Any],
+  ):
+    self._records, self._name, self._keys = records, name, keys
+    self._num_classes, self._image = num_classes, dict(image)
+
+  def __len__(self) -> int:
+    return len(self._records)
+
+  def __getitem__(self, index: int) -> Example:
+    try:
+      record = self._records[index]
+    except RuntimeError as error:  # ArrayRecord: a checksum does not match, a shard is missing
+      raise UserError(f'{self.describe(index)} is damaged: {error}\nprepare it again') from None
+    picture, label = (record[key] for key in self._keys)
+    if not 0 <= label < self._num_classes:
+      raise UserError(
+        f'{self.describe(index)} has the label {label}, possible are 0 to {self._num_classes - 1}\n'
+        'splits of competitions have no public labels: take another split'
+      )
+    return dict(image=preprocess(picture, **self._image), label=np.int32(label))
+
+  def describe(self, index: int) -> str:
+    return f'{self._name} record {index}'
+
+
+def _find(root: pathlib.Path, dataset: str) -> pathlib.Path | None:
+  """The folder of the newest (or the given) version, if it is prepared."""
+  name, _, version = dataset.partition(':')
+  found = list((root / name).glob(f'{version or "*"}/dataset_info.json'))
+  if not found and '/' not in name:  # the only config there is
+    found = list((root / name).glob(f'*/{version or "*"}/dataset_info.json'))
+    configs = sorted({file.parents[1].name for file in found})
+    if len(configs) > 1:
+      raise unknown(f'config of {name}', f'{name}/?', [f'{name}/{config}' for config in configs])
+  return max(found, key=_version).parent if found else None
+
+
+def _version(file: pathlib.Path) -> list[int]:
+  return [int(part) if part.isdigit() else -1 for part in file.parent.name.split('.')]
+
+
+def _not_prepared(root: pathlib.Path, dataset: str) -> UserError:
+  there = sorted({f.relative_to(root).parts[0] for f in root.glob('*/**/dataset_info.json')})
+  name = dataset.partition(':')[0]
+  return UserError(
+    f'data set {dataset!r} is not prepared in {root} (there: {", ".join(there) or "nothing"})\n'
+    'prepare it once, with TensorFlow installed: python -c "import tensorflow_datasets as tfds; '
+    f"tfds.builder('{name}', data_dir='{root}', file_format='array_record')"
+    '.download_and_prepare()"\nor point data_dir (or TFDS_DATA_DIR) to where it is'
+  )
+
+
+def _prepare(root: pathlib.Path, dataset: str) -> pathlib.Path:
+  if not importlib.util.find_spec('tensorflow'):
+    raise UserError(f'to download and prepare {dataset!r}, install tensorflow')
+  import tensorflow_datasets as tfds
+
+  builder = tfds.builder(dataset, data_dir=root, file_format='array_record')
+  builder.download_and_prepare()
+  return pathlib.Path(builder.data_dir)
+
+
+def _check_format(folder: pathlib.Path, dataset: str) -> None:
+  # Parquet has random access too, but tfds silently ignores slices of its splits.
+  given = json.loads((folder / 'dataset_info.json').read_text()).get('fileFormat', 'tfrecord')
+  if given != 'array_record':
+    raise UserError(
+      f'data set {dataset!r} in {folder} is prepared as {given}, which has no random access\n'
+      "prepare it again with tfds.builder(..., file_format='array_record')"
+    )
