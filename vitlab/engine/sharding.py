@@ -32,7 +32,7 @@ _TENSOR_PARALLEL = (
 )
 
 
-def make_mesh(sizes: Mapping[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(sizes: Mapping[str, Any], devices: Sequence[jax.Device] | None = None) -> Mesh:
   """The mesh with axes data, fsdp, model.
 
   Args:
@@ -151,16 +151,15 @@ def _spec(
   if not is_param:
     return P()
   spec: list[str | None] = [None] * len(shape)
+  model, fsdp = mesh.shape['model'], mesh.shape['fsdp']
   for regex, axis in _TENSOR_PARALLEL:
-    if re.search(regex, name) and shape[axis] % mesh.shape['model'] == 0:
+    if model > 1 and re.search(regex, name) and shape[axis] % model == 0:
       spec[axis] = 'model'
   first = int(names.is_stacked(name))
   free = [
-    axis
-    for axis in range(first, len(shape))
-    if spec[axis] is None and shape[axis] % mesh.shape['fsdp'] == 0
+    axis for axis in range(first, len(shape)) if spec[axis] is None and shape[axis] % fsdp == 0
   ]
-  if free:
+  if fsdp > 1 and free:
     spec[max(free, key=lambda axis: shape[axis])] = 'fsdp'
   return P(*spec)
 
