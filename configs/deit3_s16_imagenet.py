@@ -1,0 +1,79 @@
+"""DeiT III: ViT-S/16 on ImageNet-1k, 800 epochs (2204.07118).
+
+  command    python launch.py --config=configs/deit3_s16_imagenet.py
+  hardware   8 or more accelerators; see --mode=inspect --topology=h100:8
+  published  81.4 % top-1 (DeiT III), 81.44 % in 5.3 h on a TPU v4-64 (deit3-jax); not run here
+  published  80.7 % with --config.duration='400 epochs' (deit3-jax); not run here
+
+ImageNet must have been prepared once by TensorFlow Datasets; or give `path`, a folder of
+train/CLASS/*.JPEG and validation/CLASS/*.JPEG. `:smoke` needs neither: it learns bundled digits.
+
+Two differences from the paper: random boxes are cut on the device, out of the central square at 224
+pixels, not out of the full photograph; and no picture is repeated within a batch.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`variant`: of the ViT; `path`: a folder; `smoke`: a run of seconds on digits."""
+  arg = parse_arg(arg, variant='S/16', path='', smoke=False)
+  config = base()
+  config.duration = '800 epochs'
+  config.batch_size = 2048
+  config.num_workers = 16
+
+  image = dict(image_size=224, resize='crop', crop_fraction=1.0)
+  if arg.path:
+    config.data = dict(name='folder', path=arg.path, **image)
+  else:
+    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.model = dict(
+    name='vit',
+    variant=arg.variant,
+    num_classes=1000,
+    pool='cls',
+    position_embedding='learned_patches',
+    mlp='gelu',
+    layer_scale=1e-4,
+    drop_path_rate=0.05,
+    dtype='bfloat16',
+    scan=False,
+    remat='',
+  )
+  config.task = dict(
+    name='classification',
+    num_classes=1000,
+    loss='sigmoid',
+    augment="resized_crop(interpolation='bicubic')|flip|three_augment"
+    '|mixup_or_cutmix(mixup_alpha=0.8, cutmix_alpha=1.0)',
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+  )
+  config.optim = dict(
+    name='lamb',
+    learning_rate=4e-3,
+    schedule='cosine',
+    warmup='5 epochs',
+    final_learning_rate=1e-5,
+    weight_decay=0.05,
+    clip_norm=1.0,
+  )
+  config.evaluators.validation = dict(name='classification', split='validation', every='10 epochs')
+  config.checkpoint.every = '10 epochs'
+  if arg.smoke:
+    _smoke(config)
+  return config
+
+
+def _smoke(config: ConfigDict) -> None:
+  config.data = dict(name='digits')
+  config.model.update(variant='mu/2', num_classes=10, dtype='float32', drop_path_rate=0.0)
+  config.model.layer_scale = 1.0
+  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  config.optim.update(learning_rate=2e-2, warmup='10%')
+  config.evaluators.validation.update(split='test', every='50%')
+  config.checkpoint.every = '50%'
+  config.duration, config.batch_size, config.log_every = '10 epochs', 64, '25 steps'

@@ -1,0 +1,71 @@
+"""ViT on CIFAR-10, from TFDS or from a folder or archive.
+
+  command   python launch.py --config=configs/vit_cifar10.py
+            python launch.py --config=configs/vit_cifar10.py:path=cifar10.tar.gz
+  hardware  1 GPU
+  time      to be measured
+  reached   to be measured (test accuracy)
+
+Without `path` the set must have been prepared once by TensorFlow Datasets; with it, pictures lie as
+train/CLASS/*.png and test/CLASS/*.png on disk, in a .zip or in a .tar. `:smoke` needs neither: it
+learns the bundled digits.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: folder or archive; `smoke`: a run of seconds on digits."""
+  arg = parse_arg(arg, path='', smoke=False)
+  config = base()
+  config.duration = '200 epochs'
+  config.batch_size = 512
+  config.ema_decay = 0.999
+
+  if arg.path:
+    config.data = dict(name='folder', path=arg.path, image_size=32)
+  else:
+    config.data = dict(name='tfds', dataset='cifar10', image_size=32)
+  config.model = dict(
+    name='vit',
+    variant='Ti/4',
+    depth=9,
+    num_classes=None,
+    pool='gap',
+    drop_path_rate=0.1,
+    dtype='bfloat16',
+    scan=False,
+  )
+  config.task = dict(
+    name='classification',
+    num_classes=None,
+    augment='random_crop(padding=4)|flip|rand_augment(num_layers=2)|mixup_or_cutmix|random_erasing',
+    label_smoothing=0.1,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+  )
+  config.optim = dict(
+    name='adamw',
+    learning_rate=1e-3,
+    schedule='cosine',
+    warmup='10 epochs',
+    weight_decay=0.05,
+    clip_norm=1.0,
+  )
+  config.evaluators.test = dict(name='classification', split='test', every='5%')
+  config.checkpoint.best = 'test/accuracy'
+  if arg.smoke:
+    _smoke(config)
+  return config
+
+
+def _smoke(config: ConfigDict) -> None:
+  config.data = dict(name='digits')
+  config.evaluators.test.every = '50%'
+  config.model.update(variant='mu/2', depth=2, drop_path_rate=0.0, dtype='float32')
+  config.task.update(augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  config.optim.update(learning_rate=5e-3, warmup='10%')
+  config.ema_decay = 0.9
+  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

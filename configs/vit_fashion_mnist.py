@@ -1,0 +1,65 @@
+"""ViT on Fashion-MNIST, from its original .gz files.
+
+  command   python launch.py --config=configs/vit_fashion_mnist.py:path=FOLDER
+  hardware  2 CPU cores
+  time      to be measured
+  reached   to be measured (test accuracy)
+
+FOLDER holds the four files of github.com/zalandoresearch/fashion-mnist; by default it is
+data/fashion_mnist. Any other set in MNIST's format works too. `:smoke` needs none: it learns the
+bundled digits.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: the folder of the files; `smoke`: a run of seconds on digits."""
+  arg = parse_arg(arg, path='data/fashion_mnist', smoke=False)
+  config = base()
+  config.duration = '30 epochs'
+  config.batch_size = 128
+
+  config.data = dict(name='idx', path=arg.path)
+  config.model = dict(
+    name='vit',
+    variant='Ti/4',
+    width=128,
+    depth=6,
+    num_heads=4,
+    mlp_dim=256,
+    num_classes=None,
+    pool='gap',
+    drop_path_rate=0.1,
+    dtype='float32',
+  )
+  config.task = dict(
+    name='classification',
+    num_classes=None,
+    augment='random_crop(padding=2)|flip',
+    label_smoothing=0.1,
+  )
+  config.optim = dict(
+    name='adamw',
+    learning_rate=1e-3,
+    schedule='cosine',
+    warmup='5%',
+    weight_decay=0.05,
+    clip_norm=1.0,
+  )
+  config.evaluators.test = dict(name='classification', split='test', every='10%')
+  config.checkpoint.best = 'test/accuracy'
+  if arg.smoke:
+    _smoke(config)
+  return config
+
+
+def _smoke(config: ConfigDict) -> None:
+  config.data = dict(name='digits')
+  config.evaluators.test.every = '50%'
+  config.model.update(variant='Ti/2', width=32, depth=2, mlp_dim=64, drop_path_rate=0.0)
+  config.task.augment = 'random_crop(padding=1)'
+  config.optim.learning_rate = 5e-3
+  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

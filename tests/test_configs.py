@@ -1,0 +1,77 @@
+"""Every config builds at full size, documents itself, and its smoke variant learns."""
+
+import ast
+import pathlib
+import re
+
+import jax
+import pytest
+
+from vitlab import config as config_lib
+from vitlab.engine import config_file, experiment
+from vitlab.engine.train import train
+from vitlab.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted(ROOT.glob('configs/*.py'))
+# Facts that the data would give; every other shape is in the config.
+ARGUMENTS = {'vit_folder': 'path=photos'}
+FACTS = {
+  'vit_digits': (10, (8, 8, 1)),
+  'vit_fashion_mnist': (10, (28, 28, 1)),
+  'vit_cifar10': (10, (32, 32, 3)),
+  'vit_folder': (7, (128, 128, 3)),
+  'vit_s16_imagenet': (1000, (224, 224, 3)),
+  'deit3_s16_imagenet': (1000, (224, 224, 3)),
+}
+# DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
+PARAMETERS = {'vit_s16_imagenet': 21_974_632, 'deit3_s16_imagenet': 22_059_496}
+
+
+def load(path, arg=''):
+  return config_file.load(f'{path}:{arg}' if arg else str(path))
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_a_config_builds_at_full_size(path):
+  config = load(path, ARGUMENTS.get(path.stem, ''))
+  num_classes, shape = FACTS[path.stem]
+  task = experiment.make_task(config, {'num_classes': num_classes})
+  shapes = {
+    'image': jax.ShapeDtypeStruct((4, *shape), 'uint8'),
+    'label': jax.ShapeDtypeStruct((4,), 'int32'),
+    'mask': jax.ShapeDtypeStruct((4,), 'bool'),
+  }
+  variables = jax.eval_shape(task.init, jax.random.key(0), shapes)
+  loss = jax.eval_shape(task.losses['model'], variables, shapes, jax.random.key(0))
+  assert loss.value.shape == ()
+  assert jax.eval_shape(task.predict['logits'], variables, shapes).shape == (4, num_classes)
+  if path.stem in PARAMETERS:
+    leaves = jax.tree.leaves(variables['model']['params'])
+    assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_a_config_says_command_hardware_and_number(path):
+  text = ast.get_docstring(ast.parse(path.read_text()))
+  assert len(text.partition('\n')[0]) <= 80
+  assert f'--config=configs/{path.name}' in text
+  assert re.search(r'^  hardware ', text, re.M)
+  reached = re.search(r'^  time .*\n  reached ', text, re.M)
+  published = re.search(r'^  published .* %.*; not run here$', text, re.M)
+  assert reached or published
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_a_config_refuses_an_unknown_argument(path):
+  with pytest.raises(UserError, match='unknown config argument'):
+    load(path, 'bogus=1')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_smoke_learns(path, tmp_path):
+  config = load(path, 'smoke')
+  result = train(config, str(tmp_path / 'run'), devices=jax.devices()[:1])
+  accuracy = next(iter(result['metrics'][name] for name in result['metrics'] if 'accuracy' in name))
+  assert set(config) == set(config_lib.base())
+  assert accuracy > 0.3  # chance is 0.1
