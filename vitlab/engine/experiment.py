@@ -129,7 +129,7 @@ def build(config: ConfigDict, devices: list[jax.Device] | None = None) -> Experi
   # Jitted, so that the three functions below that need it trace the model once, not three times.
   task = task._replace(init=jax.jit(on_mesh(mesh, task.init)))
   abstract_batch = _abstract_batch(train_source, config.batch_size, mesh)
-  variables = jax.eval_shape(task.init, jax.random.key(0), abstract_batch)
+  variables = jax.eval_shape(lambda: task.init(jax.random.key(0), _zeros(abstract_batch)))
   optimizers, schedules = optim.for_players(
     config.optim.to_dict(),
     {player: variables[player]['params'] for player in task.losses},
@@ -191,9 +191,8 @@ def _compiled(
   """Abstract state with shardings, jitted init, jitted step; both traced, neither compiled."""
 
   def init_state():
-    # The batch only gives shapes: XLA drops the forward pass.
-    batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), abstract_batch)
-    return step.init_state(task, optimizers, jax.random.key(config.seed), batch, config.ema_decay)
+    key, batch = jax.random.key(config.seed), _zeros(abstract_batch)
+    return step.init_state(task, optimizers, key, batch, config.ema_decay)
 
   abstract = jax.eval_shape(init_state)
   shardings = sharding.state_shardings(abstract, mesh, config.sharding_rules)
@@ -232,6 +231,11 @@ def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> AbstractBatc
     key: jax.ShapeDtypeStruct((batch_size, *x.shape[1:]), x.dtype, sharding=layout)
     for key, x in example.items()
   }
+
+
+def _zeros(abstract_batch: AbstractBatch) -> Batch:
+  """A batch for `Task.init`, which wants its shapes: XLA drops the forward pass."""
+  return {key: jnp.zeros(x.shape, x.dtype) for key, x in abstract_batch.items()}
 
 
 def _check_batch_size(config: ConfigDict, mesh: Mesh) -> None:

@@ -64,8 +64,9 @@ def check_finite(step: int, values: Mapping[str, Any]) -> None:
   """Raises `Diverged` if one of the numbers of this step is nan or infinite."""
   bad = [f'{name} is {value}' for name, value in values.items() if not math.isfinite(value)]
   if bad:
+    more = f' and {len(bad) - 2} more' if len(bad) > 2 else ''
     raise Diverged(
-      f'training diverged at step {step}: {", ".join(bad)}'
+      f'training diverged at step {step}: {", ".join(bad[:2])}{more}'
       '\nno checkpoint after it was saved; the same command would meet the same step again'
       '\nlower optim.learning_rate, lengthen optim.warmup or set optim.clip_norm; new --workdir'
     )
