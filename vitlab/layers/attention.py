@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -18,18 +17,18 @@ class SelfAttention(nn.Module):
 
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
-    use_bias: Whether the projections have biases.
+    qkv_bias: Whether queries, keys and values have biases; the way out always has.
     qk_norm: A norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
       ViT-22B, arXiv:2302.05442), or None.
-    causal: Token t sees the tokens up to t.
     dtype: What is computed in; the softmax is at least float32.
+    causal: Token t sees the tokens up to t.
   """
 
   num_heads: int
-  use_bias: bool = True
+  qkv_bias: bool = True
   qk_norm: nn.Module | None = None
-  causal: bool = False
   dtype: Any = jnp.float32
+  causal: bool = False
 
   @nn.compact
   def __call__(
@@ -53,7 +52,7 @@ class SelfAttention(nn.Module):
     """
     d, n = x.shape[-1], self.num_heads
     init = fan_init('fan_avg', 'uniform', groups=1)
-    qkv = Dense((3, n, d // n), 1, self.use_bias, self.dtype, init, name='qkv')(x)
+    qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, name='qkv')(x)
     q, k, v = jnp.einsum('btcnk->cbntk', qkv)
     q, k = _normalise(self.qk_norm, q, k)
     if angles is not None:
@@ -67,13 +66,13 @@ class CrossAttention(nn.Module):
 
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
-    use_bias: Whether the projections have biases.
+    qkv_bias: Whether queries, keys and values have biases; the way out always has.
     qk_norm: A norm over each head's queries and keys, or None.
     dtype: What is computed in; the softmax is at least float32.
   """
 
   num_heads: int
-  use_bias: bool = True
+  qkv_bias: bool = True
   qk_norm: nn.Module | None = None
   dtype: Any = jnp.float32
 
@@ -89,9 +88,9 @@ class CrossAttention(nn.Module):
     """The queries of x look at the context; returns their mixture and the weights."""
     d, n = x.shape[-1], self.num_heads
     init = fan_init('fan_avg', 'uniform')
-    q = Dense((n, d // n), 1, self.use_bias, self.dtype, init, name='q')(x)
+    q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(x)
     init = fan_init('fan_avg', 'uniform', groups=1)
-    kv = Dense((2, n, d // n), 1, self.use_bias, self.dtype, init, name='kv')(context)
+    kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')(context)
     q = jnp.einsum('btnk->bntk', q)
     k, v = jnp.einsum('bscnk->cbnsk', kv)
     q, k = _normalise(self.qk_norm, q, k)
@@ -108,7 +107,5 @@ def _mix(layer: nn.Module, width: int, q, k, v, options: Mapping) -> tuple[Array
   """Attends and projects back; the weights come from a second, unread computation."""
   mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
   init = fan_init('fan_avg', 'uniform', axes=2)
-  y = Dense(width, 2, layer.use_bias, layer.dtype, init, name='out')(mixed)
-  # Through scan's transposition an unread output would still cost a backward pass of zeros.
-  q, k = jax.lax.stop_gradient((q, k))
+  y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
   return y, attention_weights(q, k, **options)

@@ -20,10 +20,10 @@ def mean(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
 
 
 class AttentionPool(nn.Module):
-  """MAP head: a learned probe attends to all tokens (Scaling ViTs, arXiv:2106.04560, section 3.2).
+  """MAP head: a learned probe attends to the patches (Scaling ViTs, arXiv:2106.04560, section 3.2).
 
   Attributes:
-    attention: The probe's, to the tokens.
+    attention: The probe's, to the patches.
     mlp: On a residual branch after it.
     norm: Before the mlp.
   """
@@ -34,9 +34,8 @@ class AttentionPool(nn.Module):
 
   @nn.compact
   def __call__(self, tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
-    del num_prefix
     d = tokens.shape[-1]
     probe = self.param('probe', nn.initializers.xavier_uniform(), (1, d), jnp.float32)
     probe = jnp.broadcast_to(probe.astype(tokens.dtype), (tokens.shape[0], 1, d))
-    x, _ = self.attention(probe, tokens)
+    x, _ = self.attention(probe, tokens[:, num_prefix:])
     return (x + self.mlp(self.norm(x)))[:, 0]

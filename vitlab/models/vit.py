@@ -5,6 +5,28 @@ tokens; one vector of them (the class token, their mean, or a probe's attention)
 
 In: float images `b h w c`, normalised. Out: float32 logits and a dict of every intermediate.
 Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.vit`).
+
+The words of `make`, for those who write configs:
+
+variant: A size of `VARIANTS` and a patch size, 'S/16'; patch_size (pixels, one number or height and
+  width), width, depth, num_heads and mlp_dim override it. With swiglu the variant's mlp_dim shrinks
+  by a third, so that the number of parameters stays.
+num_classes: Logits; None: the model returns its features.
+pool: 'cls' takes the class token after the norm; 'gap' the mean of the patches after the norm
+  (Google's); 'gap_norm' the norm of that mean (timm's 'avg'); 'map' lets a probe attend.
+class_token: Whether there is one; None: where the pool reads it.
+num_registers: Learned tokens that nobody reads (arXiv:2309.16588).
+position_embedding: 'learned' for all tokens (the original ViT), 'learned_patches' (big_vision,
+  DeiT III), 'sincos_2d', 'rope_2d' (rotates queries and keys in every block) or 'none'.
+mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu' or 'relu'.
+norm, norm_epsilon: 'layernorm' or 'rmsnorm'; 1e-6 but for Hugging Face's 1e-12.
+qk_norm, qkv_bias: Norms on queries and keys (arXiv:2302.05442), biases in their projection.
+layer_scale: Start of the learned factors on the residual branches (arXiv:2103.17239); 0: none.
+dropout_rate, drop_path_rate: On tokens, branches and in the mlp; of whole branches, rising linearly
+  from 0 to this rate at the last block (arXiv:1603.09382).
+scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
+dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics and softmax stay
+  float32.
 """
 
 from collections.abc import Callable
@@ -50,8 +72,6 @@ VARIANTS = {
   'G-opt': Size(1536, 48, 16, 8192),
   'e': Size(1792, 56, 16, 15360),  # PaLI, arXiv:2209.06794
 }
-
-POOLS = {'cls': pooling.class_token, 'gap': pooling.mean, 'gap_norm': pooling.mean, 'map': None}
 
 
 class ViT(nn.Module):
@@ -151,7 +171,6 @@ def make(
   class_token: bool | None = None,
   num_registers: int = 0,
   position_embedding: str = 'learned',
-  position_prefix: bool | None = None,
   mlp: str = 'gelu_tanh',
   norm: str = 'layernorm',
   norm_epsilon: float = 1e-6,
@@ -160,70 +179,28 @@ def make(
   layer_scale: float = 0.0,
   dropout_rate: float = 0.0,
   drop_path_rate: float = 0.0,
-  head_bias: float = 0.0,
   scan: bool = False,
   remat: str = '',
   dtype: str = 'float32',
 ) -> ViT:
-  """Composes a ViT from the words of a config.
-
-  Args:
-    variant: A size of `VARIANTS` and a patch size: 'S/16'. The next five arguments override it.
-    num_classes: Logits; None: the model returns its features.
-    patch_size: Pixels, one number or (height, width).
-    width, depth, num_heads, mlp_dim: Of the encoder. The mlp_dim of swiglu is by default two thirds
-      of the variant's, so that the number of parameters stays.
-    pool: 'cls' the class token after the norm; 'gap' the mean of the patches after the norm
-      (Google's); 'gap_norm' the norm of the mean (timm's 'avg', DeiT III); 'map' attention of a
-      probe.
-    class_token: Whether there is one; by default where the pool reads it.
-    num_registers: Further tokens that nobody reads.
-    position_embedding: 'learned', 'sincos_2d', 'rope_2d' (in every attention) or 'none'.
-    position_prefix: Whether class token and registers have learned positions too; by default as
-      in the original ViT where the pool is 'cls'.
-    mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu' or 'relu'.
-    norm: 'layernorm' or 'rmsnorm'.
-    norm_epsilon: 1e-6 almost everywhere, 1e-12 in Hugging Face's ViT.
-    qk_norm: Whether queries and keys are normalised.
-    qkv_bias: Whether the projections of the attention have biases.
-    layer_scale: What the factors on the residual branches start from; 0: there are none.
-    dropout_rate: On the embedded tokens, inside the mlp and on the branches.
-    drop_path_rate: Probability that the last block's branches are skipped, rising from 0.
-    head_bias: What the head's biases start from: -log(num_classes) with a sigmoid loss.
-    scan, remat: See `vitlab.layers.stack.Stack`.
-    dtype: What is computed in, 'bfloat16' or 'float32'; parameters, norm statistics and softmax
-      stay float32.
-
-  Raises:
-    UserError: a word or size that does not exist or does not fit the others.
-  """
-  if pool not in POOLS:
-    raise unknown('pool', pool, POOLS)
-  size, patch = _size(variant, patch_size, mlp, (width, depth, num_heads, mlp_dim))
-  dtype = _dtype(dtype)
-  # Fresh parts at every place: Flax shares the parameters of one module that stands in two.
-  new_norm = partial(make_norm, norm, norm_epsilon, dtype)
-  new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, dtype)
-  block = Block(
-    SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, dtype=dtype),
-    new_mlp(),
-    new_norm(),
-    LayerScale(layer_scale) if layer_scale else None,
-    dropout_rate,
-  )
-  probe = CrossAttention(size.num_heads, dtype=dtype)
-  zeros, constant = nn.initializers.zeros, nn.initializers.constant(head_bias)
-  head = Dense(num_classes or 1, 1, True, jnp.promote_types(dtype, jnp.float32), zeros, constant)
-  rope = partial(rope_2d, head_dim=size.width // size.num_heads)
-  prefix = pool == 'cls' if position_prefix is None else position_prefix
+  """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
+  size, patch = _size(variant, patch_size, (width, depth, num_heads, mlp_dim), mlp)
+  compute = _dtype(dtype)
+  # New parts at every place: Flax shares the parameters of one module that stands in two.
+  new_norm = partial(make_norm, norm, norm_epsilon, compute)
+  new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, compute)
+  attention = SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, compute)
+  scale = LayerScale(layer_scale) if layer_scale else None
+  block = Block(attention, new_mlp(), new_norm(), scale, dropout_rate)
+  positions, rope = _positions(position_embedding, size)
   return ViT(
-    patch_embed=PatchEmbed(size.width, patch, dtype),
-    encoder=Stack(block, size.depth, drop_path_rate, scan, remat),
-    norm=new_norm(),
-    pool=POOLS[pool] or pooling.AttentionPool(probe, new_mlp(), new_norm()),
-    head=head if num_classes else None,
-    position_embedding=_positions(position_embedding, prefix),
-    rope=rope if position_embedding == 'rope_2d' else None,
+    PatchEmbed(size.width, patch, compute),
+    Stack(block, size.depth, drop_path_rate, scan, remat),
+    new_norm(),
+    _pool(pool, size.num_heads, new_mlp, new_norm, compute),
+    _head(num_classes, compute),
+    positions,
+    rope,
     class_token=pool == 'cls' if class_token is None else class_token,
     num_registers=num_registers,
     norm_after_pool=pool == 'gap_norm',
@@ -231,37 +208,64 @@ def make(
   )
 
 
-def _size(variant, patch_size, mlp, overrides) -> tuple[Size, tuple[int, int]]:
+def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
   """'S/16' and what overrides it -> the size and the patch (height, width)."""
   name, _, patch = variant.partition('/')
   if name not in VARIANTS:
     raise unknown('ViT variant', name, VARIANTS)
   if patch_size is None and not patch.isdigit():
-    raise UserError(f'ViT variant {variant!r} names no patch size: write {name}/16, or give one')
+    raise UserError(
+      f'ViT variant {variant!r} has no patch size: write {name}/16 or give patch_size'
+    )
   patch_size = int(patch) if patch_size is None else patch_size
   patch_size = (patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
-
-  given = {k: v for k, v in zip(Size._fields, overrides) if v is not None}
   size = VARIANTS[name]
   if mlp == 'swiglu':
     # Three matrices instead of two; a multiple of 8 for the matrix units.
     size = size._replace(mlp_dim=-(-2 * size.mlp_dim // 3 // 8) * 8)
-  size = size._replace(**given)
+  size = size._replace(**{k: v for k, v in zip(Size._fields, overrides) if v is not None})
   if size.width % size.num_heads:
-    raise UserError(f'width {size.width} does not divide into num_heads {size.num_heads}')
+    raise UserError(f'ViT: the width {size.width} does not divide into {size.num_heads} heads')
   return size, patch_size
 
 
-def _positions(name: str, prefix: bool) -> nn.Module | None:
+def _positions(name: str, size: Size) -> tuple[nn.Module | None, Callable | None]:
+  """What is added to the tokens, and the angles that turn queries and keys."""
   kinds = {
-    'learned': LearnedPositions(prefix),
-    'sincos_2d': SinCosPositions(),
-    'rope_2d': None,
-    'none': None,
+    'learned': (LearnedPositions(prefix=True), None),
+    'learned_patches': (LearnedPositions(prefix=False), None),
+    'sincos_2d': (SinCosPositions(), None),
+    'rope_2d': (None, partial(rope_2d, head_dim=size.width // size.num_heads)),
+    'none': (None, None),
   }
   if name not in kinds:
     raise unknown('position_embedding', name, kinds)
+  multiple = {'sincos_2d': size.width, 'rope_2d': size.width // size.num_heads}.get(name, 0)
+  if multiple % 4:
+    raise UserError(
+      f'position_embedding {name} needs a width (of a head, for rope_2d) that is a multiple of 4'
+    )
   return kinds[name]
+
+
+def _pool(name: str, num_heads: int, new_mlp: Callable, new_norm: Callable, dtype) -> Callable:
+  kinds = {
+    'cls': pooling.class_token,
+    'gap': pooling.mean,
+    'gap_norm': pooling.mean,
+    'map': pooling.AttentionPool(CrossAttention(num_heads, dtype=dtype), new_mlp(), new_norm()),
+  }
+  if name not in kinds:
+    raise unknown('pool', name, kinds)
+  return kinds[name]
+
+
+def _head(num_classes: int | None, dtype: jnp.dtype) -> Dense | None:
+  """The classifier: starts at zero, so that the first loss is that of a guess."""
+  if num_classes is None:
+    return None
+  zeros = nn.initializers.zeros
+  return Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), kernel_init=zeros)
 
 
 def _dtype(name: str) -> jnp.dtype:
