@@ -159,3 +159,9 @@ def test_huge_logits_stay_finite():
 def test_an_empty_split_is_explained():
   with pytest.raises(UserError, match="split 'test' has no examples"):
     classification.make()(predictions(np.zeros((0, 3)), np.zeros(0, np.int32)))
+
+
+@pytest.mark.parametrize('spec', [dict(bins=0), dict(top_k=(1, 0))])
+def test_bad_specs_are_explained(spec):
+  with pytest.raises(UserError, match='positive'):
+    classification.make(**spec)

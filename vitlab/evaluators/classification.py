@@ -39,7 +39,12 @@ def make(
       empty) and counts, over bins of equal width.
     mistakes_index, mistakes_label, mistakes_predicted, mistakes_confidence: at most 64, the surest
       first.
+
+  Raises:
+    UserError: bins or a k is not positive, or the split is empty.
   """
+  if bins < 1 or any(k < 1 for k in top_k):
+    raise UserError(f'classification(top_k={tuple(top_k)}, bins={bins}): all must be positive')
 
   def evaluate(predictions: Predictions) -> Result:
     examples, num_classes = _read(predictions('logits', split), split)
