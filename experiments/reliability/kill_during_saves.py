@@ -54,8 +54,13 @@ def write(directory, megabytes):
     print('saved', step, flush=True)
 
 
-def kill(directory, megabytes, delay):
-  """One life: (first line, newest step reported as saved)."""
+def kill(directory, megabytes, saves, share):
+  """One life, ended a `share` of a save's duration after its n-th save.
+
+  Returns:
+    What it found (newest step, number of steps, whether a save had been torn), and the newest step
+    that it reported as saved.
+  """
   child = subprocess.Popen(
     [sys.executable, __file__, '--write', str(directory), f'--megabytes={megabytes}'],
     stdout=subprocess.PIPE,
@@ -63,14 +68,19 @@ def kill(directory, megabytes, delay):
     text=True,
     env=os.environ | {'JAX_PLATFORMS': 'cpu'},
   )
-  ready = child.stdout.readline()
-  if not ready:
+  times, lines = [], []
+  for line in child.stdout:
+    lines.append(line.split()[1:])
+    times.append(time.perf_counter())
+    if len(lines) > saves:
+      break
+  if len(lines) <= saves:
     sys.exit(child.communicate()[1])
-  time.sleep(delay)
+  time.sleep(share * (times[-1] - times[-2]))
   child.send_signal(signal.SIGKILL)
-  lines = child.communicate()[0].splitlines()
-  saved = [int(line.split()[1]) for line in lines if line.startswith('saved ')]
-  return [int(number) for number in ready.split()[1:]], max(saved, default=0)
+  lines += [line.split()[1:] for line in child.communicate()[0].splitlines()]
+  found, *saved = [[int(number) for number in line] for line in lines]
+  return found, max(saved)[0]
 
 
 def main():
@@ -85,12 +95,14 @@ def main():
   chance = random.Random(options.seed)
   committed = verified = torn = 0
   with tempfile.TemporaryDirectory() as directory:
-    for _ in range(options.kills + 1):  # the last life only verifies
-      (newest, steps, remains), saved = kill(directory, options.megabytes, chance.uniform(0, 1))
+    for _ in range(options.kills + 1):  # the last life verifies what the others have left
+      (newest, steps, remains), saved = kill(
+        directory, options.megabytes, chance.randint(1, 3), chance.random()
+      )
       if newest < committed:
         print(f'step {committed} was saved and is lost, the newest is {newest}')
         return 1
-      committed = max(committed, newest, saved)
+      committed = saved
       verified += steps
       torn += remains > 0
   print(f'{options.kills} kills, {torn} of them within a save; {committed} steps saved')
