@@ -1,17 +1,15 @@
 """Pictures in class folders, on disk or packed, give the same splits; bad trees are refused."""
 
-import io
 import itertools
 import pathlib
 import pickle
-import tarfile
-import zipfile
 
 import numpy as np
 import pytest
 from _helpers.pictures import encoded, noise
+from _helpers.trees import KINDS, write
 
-from vitlab.data import _archive, _pipeline, folder
+from vitlab.data import _pipeline, folder
 from vitlab.data._images import ImageError
 from vitlab.errors import UserError
 
@@ -26,32 +24,7 @@ SPLIT = {
   for label, name in enumerate(['ant', 'bee'])
   for i in range(count)
 }
-KINDS = ['folder', 'zip', 'stored.zip', 'tar', 'tar.gz', 'tar.xz']
 image = dict(image_size=(6, 5))
-
-
-def write(root, files, kind='folder'):
-  """The files as a folder or an archive; names that end with '/' are empty folders."""
-  root.mkdir(parents=True, exist_ok=True)
-  if kind == 'folder':
-    for name, content in files.items():
-      (root / name).parent.mkdir(parents=True, exist_ok=True)
-      (root / name).mkdir() if name.endswith('/') else (root / name).write_bytes(content)
-    return str(root)
-  path = root / f'pictures.{kind}'
-  if kind.endswith('zip'):
-    method = zipfile.ZIP_STORED if kind.startswith('stored') else zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(path, 'w', method) as archive:
-      for name, content in files.items():
-        archive.writestr(name, content)
-    return str(path)
-  with tarfile.open(path, f'w:{kind[4:]}') as archive:
-    for name, content in files.items():
-      member = tarfile.TarInfo(name.rstrip('/'))
-      member.type = tarfile.DIRTYPE if name.endswith('/') else tarfile.REGTYPE
-      member.size = len(content)
-      archive.addfile(member, io.BytesIO(content))
-  return str(path)
 
 
 def contents(dataset):
@@ -174,17 +147,6 @@ def test_a_file_that_is_gone_is_an_image_error(tmp_path):
     source[0]
 
 
-def test_damage_inside_of_a_zip_is_an_image_error(tmp_path):
-  path = pathlib.Path(write(tmp_path, {'a/0.png': bytes(1000), 'b/1.png': bytes(1000)}, 'zip'))
-  tree = _archive.open_tree(path)
-  content = bytearray(path.read_bytes())
-  content[38:45] = b'\xff' * 7  # after the local header and the name of the first file
-  path.write_bytes(content)
-  with pytest.raises(ImageError, match='damaged in the archive'):
-    tree(0)
-  assert tree(1) == bytes(1000)
-
-
 @pytest.mark.parametrize(
   ('files', 'words'),
   [
@@ -211,30 +173,6 @@ def test_refuses_trees(tmp_path, files, words):
 def test_refuses_empty_classes_in_archives(tmp_path, kind):
   with pytest.raises(UserError, match="class 'fox' has no training pictures"):
     folder.make(write(tmp_path, PLAIN | {'fox/': b''}, kind), **image)
-
-
-@pytest.mark.parametrize(
-  ('name', 'content', 'words'),
-  [
-    ('gone', None, 'does not exist: expected a folder or one of .zip'),
-    ('a.txt', b'text', 'is no archive'),
-    ('a.zip', b'PK\x03\x04 and no more', 'is no archive|is damaged'),
-    ('a.tar', b'', 'is no archive|is damaged'),
-  ],
-)
-def test_refuses_paths(tmp_path, name, content, words):
-  if content is not None:
-    (tmp_path / name).write_bytes(content)
-  with pytest.raises(UserError, match=words):
-    folder.make(str(tmp_path / name), **image)
-
-
-@pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz', 'tar.xz'])
-def test_refuses_archives_cut_short(tmp_path, kind):
-  path = pathlib.Path(write(tmp_path, PLAIN, kind))
-  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-  with pytest.raises(UserError, match='is damaged|is no archive'):
-    folder.make(str(path), **image)
 
 
 @pytest.mark.parametrize(

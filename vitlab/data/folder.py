@@ -53,28 +53,34 @@ def make(
   if not 0 < test_fraction < 1:
     raise UserError(f'test_fraction={test_fraction}: expected a number between 0 and 1')
   tree = open_tree(path)
-  entries = _entries(path, tree.names)
-  tops = {entry.parts[0] for entry in entries if entry.is_picture}
-  if tops <= set(_SPLITS):
-    if 'train' not in tops:
-      raise UserError(f'{path} has {", ".join(sorted(tops))} but no pictures in train/')
-    entries = {
-      top: [e._replace(parts=e.parts[1:]) for e in entries if e.parts[0] == top] for top in tops
-    }
-  else:
-    entries = {'train': entries}
-  classes = _classes(path, entries['train'])
-  rows = {split: _rows(path, part, classes, split_seed) for split, part in entries.items()}
-  if len(rows) == 1:
-    files, labels = rows['train']
-    train = len(files) - round(test_fraction * len(files))
-    rows = dict(train=(files[:train], labels[:train]), test=(files[train:], labels[train:]))
-  _check(path, rows, classes)
+  classes, rows = _divide(path, tree.names, test_fraction, split_seed)
   name = _Names(path, tree.names)
   return Dataset(
     splits={split: Pictures(tree, name, *row, image) for split, row in rows.items()},
     facts=dict(num_classes=len(classes), class_names=classes, image=image),
   )
+
+
+def _divide(path: str, names: Sequence[str], test_fraction: float, seed: int) -> tuple[list, dict]:
+  """The names of the classes; of every split, the numbers of the files and their labels."""
+  entries = _entries(path, names)
+  tops = {entry.parts[0] for entry in entries if entry.is_picture}
+  if tops <= set(_SPLITS):
+    if 'train' not in tops:
+      raise UserError(f'{path} has {", ".join(sorted(tops))} but no pictures in train/')
+    parts = {
+      top: [e._replace(parts=e.parts[1:]) for e in entries if e.parts[0] == top] for top in tops
+    }
+  else:
+    parts = {'train': entries}
+  classes = _classes(path, parts['train'])
+  rows = {split: _rows(path, part, classes, seed) for split, part in sorted(parts.items())}
+  if len(rows) == 1:
+    files, labels = rows['train']
+    train = len(files) - round(test_fraction * len(files))
+    rows = dict(train=(files[:train], labels[:train]), test=(files[train:], labels[train:]))
+  _check(path, rows, classes)
+  return classes, rows
 
 
 class _Entry(NamedTuple):

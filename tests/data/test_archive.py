@@ -1,0 +1,100 @@
+"""Files out of folders and archives: the same bytes by random access; damage is never silent."""
+
+import concurrent.futures
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+from _helpers.trees import KINDS, write
+
+from vitlab.data import _archive
+from vitlab.data._images import ImageError
+from vitlab.errors import UserError
+
+FILES = {
+  f'{folder}/{number:02}.bin': np.random.default_rng(number).bytes(number * 97)
+  for folder in ('a', 'b/c', 'ü')
+  for number in range(12)
+} | {'top.txt': b'', 'zeros': bytes(5000)}
+
+
+def contents(tree):
+  return {name: tree(number) for number, name in enumerate(tree.names)}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_holds_the_files(tmp_path, kind):
+  tree = _archive.open_tree(write(tmp_path, FILES, kind))
+  assert contents(tree) == FILES and list(tree.names) == sorted(FILES)
+  assert contents(pickle.loads(pickle.dumps(tree))) == FILES
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_empty_folders_are_listed(tmp_path, kind):
+  tree = _archive.open_tree(write(tmp_path, FILES | {'empty/': b''}, kind))
+  assert list(tree.names) == sorted([*FILES, 'empty/'])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_threads_may_read_at_once(tmp_path, kind):
+  tree = _archive.open_tree(write(tmp_path, FILES, kind))
+  numbers = np.random.default_rng(0).integers(0, len(FILES), 500).tolist()
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    read = list(pool.map(tree, numbers))
+  assert read == [FILES[tree.names[number]] for number in numbers]
+
+
+def test_names_without_the_dot_of_tar(tmp_path):
+  tree = _archive.open_tree(write(tmp_path, {'./a/b': b'1'}, 'tar'))
+  assert list(tree.names) == ['a/b']
+
+
+@pytest.mark.parametrize('kind', ['zip', 'stored.zip'])
+def test_no_bit_flips_in_a_zip_unnoticed(tmp_path, kind):
+  path = pathlib.Path(write(tmp_path, {'a': FILES['a/11.bin']}, kind))
+  tree = _archive.open_tree(path)
+  content = path.read_bytes()
+  for position in range(60, 1000, 47):  # inside of the compressed file
+    damaged = bytearray(content)
+    damaged[position] ^= 1 << position % 8
+    path.write_bytes(damaged)
+    with pytest.raises(ImageError, match='damaged in the archive'):
+      tree(0)
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz', 'tar.xz'])
+@pytest.mark.parametrize('fraction', [0.1, 0.5, 0.9])
+def test_archives_cut_short_are_refused(tmp_path, kind, fraction):
+  path = pathlib.Path(write(tmp_path, FILES, kind))
+  content = path.read_bytes()
+  length = int(fraction * len(content))
+  for cut in (length, length // 512 * 512):  # a tar is cut between two files, too
+    path.write_bytes(content[:cut])
+    with pytest.raises(UserError, match='is damaged|is no archive'):
+      _archive.open_tree(path)
+
+
+@pytest.mark.parametrize(
+  ('name', 'content', 'words'),
+  [
+    ('gone', None, 'does not exist: expected a folder or one of .zip'),
+    ('a.txt', b'text', 'is no archive: expected a folder or one of .zip'),
+    ('a.zip', b'PK\x03\x04 and no more', 'is no archive'),
+    ('a.tar', b'', 'is no archive'),
+  ],
+)
+def test_refuses_paths(tmp_path, name, content, words):
+  if content is not None:
+    (tmp_path / name).write_bytes(content)
+  with pytest.raises(UserError, match=words):
+    _archive.open_tree(tmp_path / name)
+
+
+def test_refuses_encrypted_zips(tmp_path):
+  path = pathlib.Path(write(tmp_path, {'a': b'1'}, 'zip'))
+  content = bytearray(path.read_bytes())
+  content[content.index(b'PK\x01\x02') + 8] |= 1  # the flag in the central directory
+  path.write_bytes(content)
+  with pytest.raises(UserError, match='a is encrypted'):
+    _archive.open_tree(path)
