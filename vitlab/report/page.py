@@ -1,0 +1,95 @@
+"""The report: one self-contained page for a run, or for several side by side.
+
+The page asks the network for nothing (its content security policy forbids it), follows the reader's
+light or dark setting and reads from a phone to a wide screen. What a run does not have is left out,
+with a line at the end that says so.
+"""
+
+import logging
+import os
+import pathlib
+import string
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+from vitlab.engine import workdir
+from vitlab.report import comparison, sections
+from vitlab.report import pictures as pictures_lib
+from vitlab.report import run as run_lib
+from vitlab.report.markup import breakable
+from vitlab.report.pictures import Pictures
+
+_log = logging.getLogger(__name__)
+
+SCRIPTS = ('page.js', 'matrix.js', 'attention.js')
+
+
+def report(
+  workdirs: Sequence[str | pathlib.Path], output: str | pathlib.Path | None = None
+) -> pathlib.Path:
+  """`write`, with pictures where one run is given and its checkpoint and data are at hand."""
+  pictures = None
+  if len(workdirs) == 1:
+    try:
+      pictures = pictures_lib.collect(workdirs[0])
+    except Exception as error:  # what is left of the page is worth having, whatever went wrong
+      _log.warning('the report goes without pictures: %s', error)
+  return write(workdirs, output, pictures)
+
+
+def write(
+  workdirs: Sequence[str | pathlib.Path],
+  output: str | pathlib.Path | None = None,
+  pictures: Pictures | None = None,
+) -> pathlib.Path:
+  """Builds the page of a run, or a comparison of several, from the small files of their workdirs.
+
+  Args:
+    workdirs: Folders of runs, finished or not.
+    output: The page. Default: report.html in the workdir; for several, comparison.html beside the
+      first one.
+    pictures: Images of the run (see `vitlab.report.pictures.collect`); not used for several.
+
+  Returns:
+    The path of the page, which is replaced in one step.
+
+  Raises:
+    UserError: no workdir is given or one does not exist.
+  """
+  runs = run_lib.read(workdirs)
+  first = pathlib.Path(workdirs[0])
+  if output is None:
+    output = first / workdir.REPORT if len(runs) == 1 else first.parent / 'comparison.html'
+  output = pathlib.Path(output)
+  output.parent.mkdir(parents=True, exist_ok=True)
+  beside = output.with_name(output.name + '.tmp')
+  beside.write_text(build(runs, pictures), encoding='utf-8')
+  os.replace(beside, output)
+  return output
+
+
+def build(runs: Sequence[run_lib.Run], pictures: Pictures | None = None) -> str:
+  """The page as text."""
+  if len(runs) == 1:
+    title, head = runs[0].name, sections.summary(runs[0])
+    parts = sections.one(runs[0], pictures)
+  else:
+    title, head = f'{len(runs)} runs', comparison.summary(runs)
+    parts = comparison.several(runs)
+  present = [part for part in parts if part.body]
+  absent = ''.join(f'<li>{escape(p.title)}: {escape(p.note)}</li>' for p in parts if not p.body)
+  return string.Template(_file('page.html')).substitute(
+    title=escape(title),
+    heading=breakable(title),
+    head=head,
+    links=''.join(f'<a href="#{part.anchor}">{escape(part.title)}</a>' for part in present),
+    sections='\n'.join(part.html() for part in present),
+    absent=f'<p>Not in this report:</p><ul>{absent}</ul>' if absent else '',
+    css=_file('page.css'),
+    js=''.join(map(_file, SCRIPTS)),
+  )
+
+
+def _file(name: str) -> str:
+  return resources.files('vitlab.report').joinpath(name).read_text(encoding='utf-8')

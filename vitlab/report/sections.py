@@ -1,0 +1,252 @@
+"""The parts of the page of one run; an empty body means that the run does not have it."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from vitlab.engine import workdir
+from vitlab.report import figures
+from vitlab.report.markup import (
+  ABSENT,
+  SMALL_IS_GOOD,
+  Section,
+  bar,
+  breakable,
+  duration,
+  figure,
+  number,
+  pairs,
+  score,
+  spaced,
+  table,
+  tiles,
+)
+from vitlab.report.pictures import Picture, Pictures
+from vitlab.report.run import Run
+
+TILES = (
+  ('images per second', 'images_per_second', number),
+  ('total time', 'seconds', duration),
+  ('to the first step', 'seconds_to_first_step', duration),
+  ('waiting for data', 'data_wait', lambda share: f'{100 * share:.1f} %'),
+  ('parameters', 'parameters', number),
+)
+
+
+def one(run: Run, pictures: Pictures | None) -> list[Section]:
+  """The parts of the page of one run."""
+  return [
+    _results(run),
+    curves([run]),
+    *(part for name in run.details or [''] for part in _details(run, name)),
+    _mistakes(run, pictures),
+    _attention(run, pictures),
+    _config(run),
+    _provenance(run),
+  ]
+
+
+def summary(run: Run) -> str:
+  """The head of the page: one sentence and the numbers that everybody asks for."""
+  last, result = run.last, run.result
+  metric = _primary(run)
+  found = []
+  if metric:
+    value = escape(score(metric, last[metric]))
+    found.append(f'<strong>{value}</strong> {escape(spaced(metric))}')
+  step = result.get('steps', run.rows[-1]['step'] if run.rows else None)
+  if step is not None:
+    found.append(f'after {number(step)} steps')
+  if 'seconds' in result:
+    found.append(f'in {duration(result["seconds"])}')
+  lead = f'{escape(_what(run))} {" ".join(found) or "nothing measured yet"}.'
+  if not result:
+    lead += ' <span class="badge">not finished</span>'
+  values = {key.removeprefix('time/'): value for key, value in last.items()} | result
+  shown = [(label, say(values[key])) for label, key, say in TILES if _is_number(values.get(key))]
+  return f'<p class="lead">{lead}</p>{tiles(shown)}'
+
+
+def _what(run: Run) -> str:
+  """'vit S/16 on digits:'."""
+  model, data = (run.config.get(part) or {} for part in ('model', 'data'))
+  model = ' '.join(str(model[key]) for key in ('name', 'variant') if model.get(key))
+  words = [word for word in (model, str(data.get('name') or '')) if word]
+  return f'{" on ".join(words)}:' if words else ''
+
+
+def _primary(run: Run) -> str:
+  """The metric that stands for the run."""
+  wanted = (run.config.get('checkpoint') or {}).get('best')
+  return next((key for key in [wanted, *run.last] if key in run.last), '')
+
+
+def _results(run: Run) -> Section:
+  keys = [key.rpartition('/') for key in run.last if not key.startswith('time/')]
+  evaluators = list(dict.fromkeys(evaluator for evaluator, _, _ in keys))
+  head = ['']
+  for name in evaluators:
+    head += [escape(name or 'value')] + [f'best {escape(name)}'] * (name != 'train')
+  rows = []
+  for metric in dict.fromkeys(metric for _, _, metric in keys):
+    cells = [escape(spaced(metric))]
+    for name in evaluators:
+      key = f'{name}/{metric}' if name else metric
+      cells.append(escape(score(key, run.last[key])) if key in run.last else ABSENT)
+      cells += [_best(run, key)] * (name != 'train')
+    rows.append(cells)
+  note = 'The last value of everything that was measured, and the best on held-out data.'
+  body = table(head, rows, 'Final metrics') if rows else ''
+  return Section('Results', note if rows else 'no metrics yet', body)
+
+
+def _best(run: Run, key: str) -> str:
+  """The best value of a metric and its step."""
+  found = [(row[key], -row['step']) for row in run.rows if isinstance(row.get(key), int | float)]
+  if len(found) < 2:
+    return ABSENT
+  smallest = SMALL_IS_GOOD.search(key)
+  value, step = min(found, key=lambda pair: (pair[0] if smallest else -pair[0], -pair[1]))
+  return f'{escape(score(key, value))} <span class="soft">at {number(-step)}</span>'
+
+
+def curves(runs: Sequence[Run]) -> Section:
+  """All metrics over the steps."""
+  charts = figures.curves(runs)
+  if not charts:
+    return Section('Curves', 'metrics.jsonl has no rows', '')
+  note = (
+    'Move over a chart, or focus it and use the arrow keys, to read all charts at one step. '
+    'Click a name to hide or show its lines.'
+  )
+  data = dict(runs=[run.name for run in runs], charts=charts)
+  return Section('Curves', note, figure('curves', data))
+
+
+def _details(run: Run, evaluator: str) -> list[Section]:
+  arrays = run.details.get(evaluator, {})
+  of = f' ({evaluator})' if len(run.details) > 1 else ''
+  names = run.class_names
+  return [
+    _confusion(f'Confusion{of}', figures.confusion(arrays, names)),
+    _classes(f'Classes{of}', figures.classes(arrays, names), len(arrays.get('class_count', ()))),
+    _calibration(f'Calibration{of}', figures.calibration(arrays)),
+  ]
+
+
+def _confusion(title: str, found: Mapping[str, Any] | None) -> Section:
+  if found is None:
+    return Section(title, 'no confusion matrix was stored', '')
+  names, matrix = found['names'], ''
+  note = f'{number(found["wrong"])} of {number(found["total"])} examples are wrong.'
+  if found['counts']:
+    matrix = figure('confusion', found)
+    note += ' Rows are true classes, columns what the model said; colour is the share of the row.'
+  rows = []
+  for pair in found['pairs']:
+    truth, said = breakable(names[pair['truth']]), breakable(names[pair['said']])
+    rows.append(
+      [
+        f'{truth} <span class="soft">→</span> {said}',
+        f'{number(pair["count"])} <span class="soft">of {number(pair["of"])}</span>',
+      ]
+    )
+  head = ['Most confused: true → said', 'Examples']
+  worst = table(head, rows, 'Most confused pairs of classes') if rows else ''
+  return Section(title, note, f'<div class="beside">{matrix}{worst}</div>')
+
+
+def _classes(title: str, found: Sequence[Mapping[str, Any]] | None, total: int) -> Section:
+  if found is None:
+    return Section(title, 'no accuracy by class was stored', '')
+  rows = [
+    [
+      breakable(one['name']),
+      bar(one['accuracy'], _percent(one['accuracy'])),
+      bar(one['precision'], _percent(one['precision'])),
+      number(one['support']),
+    ]
+    for one in found
+  ]
+  which = f'The {len(found)} weakest of {number(total)}. ' if len(found) < total else ''
+  note = f'{which}Recall: how many of a class are found. Precision: how many that are said are.'
+  body = table(['', 'Recall', 'Precision', 'Examples'], rows, 'Recall and precision by class')
+  return Section(title, note, body)
+
+
+def _calibration(title: str, bins: Mapping[str, Any] | None) -> Section:
+  if bins is None:
+    return Section(title, 'no calibration bins were stored', '')
+  note = (
+    'How often the model is right when it says how sure it is; on the diagonal it knows. '
+    f'The mean gap, the expected calibration error, is {100 * bins["error"]:.2f} %.'
+  )
+  return Section(title, note, figure('calibration', bins))
+
+
+def _percent(share: float | None) -> str:
+  return '–' if share is None else f'{100 * share:.1f} %'
+
+
+def _mistakes(run: Run, pictures: Pictures | None) -> Section:
+  if pictures is None or not pictures.mistakes:
+    reason = 'no images were collected' if pictures is None else 'the model made none'
+    return Section('Mistakes', reason, '')
+  cards = ''.join(_card(figures.picture(one, run.class_names)) for one in pictures.mistakes)
+  note = 'True → said: what the model got wrong, the surest first. The bar is its confidence.'
+  return Section('Mistakes', note, f'<ul class="cards">{cards}</ul>')
+
+
+def _card(one: Mapping[str, Any]) -> str:
+  truth, said, share = breakable(one['truth']), breakable(one['said']), one['confidence']
+  small = ' class="pixels"' if max(one['width'], one['height']) <= 64 else ''
+  return (
+    f'<li><img{small} src="{one["source"]}" width="{one["width"]}" height="{one["height"]}" '
+    f'alt="test image {one["index"]}"><p>{truth} <span class="soft">→</span> <b>{said}</b></p>'
+    f'<p>{bar(share, _percent(share))}</p></li>'
+  )
+
+
+def _attention(run: Run, pictures: Pictures | None) -> Section:
+  attended: Sequence[Picture] = pictures.attended if pictures else ()
+  seen = [figures.picture(one, run.class_names) for one in attended if one.attention is not None]
+  if not seen:
+    return Section('Attention', 'the model gives no attention over image patches', '')
+  note = (
+    'Where the class token (or, without one, the average patch) looks: a row per layer, a column '
+    'per head. Rollout follows it through all layers to the pixels. Each map is scaled to its '
+    'own maximum.'
+  )
+  return Section('Attention', note, figure('attention', seen))
+
+
+def _config(run: Run) -> Section:
+  groups: dict[str, dict[str, Any]] = {'': {}}
+  for key, value in workdir.flatten(run.config).items():
+    group, dot, name = key.partition('.')
+    groups.setdefault(group if dot else '', {})[name if dot else key] = value
+  body = ''.join(
+    f'<div class="group"><h3>{escape(group or "run")}</h3>{pairs(leaves)}</div>'
+    for group, leaves in groups.items()
+    if leaves
+  )
+  note = 'Everything that was asked for.' if body else 'config.json is not there'
+  return Section('Config', note, f'<div class="groups">{body}</div>' if body else '')
+
+
+def _provenance(run: Run) -> Section:
+  found = facts(run)
+  note = 'What it takes to get the same parameters again.' if found else 'result.json is not there'
+  return Section('Provenance', note, pairs(found) if found else '')
+
+
+def facts(run: Run) -> dict[str, Any]:
+  """Seed, commit, versions, device, fingerprint, time: everything but the metrics."""
+  rest = {key: value for key, value in run.result.items() if key != 'metrics'}
+  seed = {'seed': run.config['seed']} if 'seed' in run.config else {}
+  leaves = workdir.flatten(rest)
+  return seed | {k: number(v) if isinstance(v, float) else v for k, v in leaves.items()}
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float)
