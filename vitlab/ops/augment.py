@@ -16,7 +16,7 @@ import jax
 from jaxtyping import Array, Float, Shaped
 
 from vitlab.errors import UserError, unknown
-from vitlab.ops import geometry, mix
+from vitlab.ops import geometry, mix, policies
 
 Key = Shaped[Array, '']
 Image = Float[Array, 'b h w c']
@@ -24,16 +24,48 @@ Target = Float[Array, 'b classes']
 Augment = Callable[[Key, Image, Target], tuple[Image, Target]]
 
 OPERATIONS: dict[str, Callable[..., tuple[Image, Target]]] = {
-  'random_crop': geometry.random_crop,
-  'flip': geometry.flip,
-  'mixup': mix.mixup,
+  function.__name__: function
+  for function in (
+    geometry.affine,
+    geometry.flip,
+    geometry.random_crop,
+    geometry.resized_crop,
+    mix.cutmix,
+    mix.mixup,
+    mix.mixup_or_cutmix,
+    mix.random_erasing,
+    policies.color_jitter,
+    policies.rand_augment,
+    policies.three_augment,
+  )
 }
 
-# The same keyword means the same thing in every operation, so its limits stand here once.
+# A keyword means the same thing in every operation, so what it may be stands here once.
 LIMITS = {
+  'alpha': (1e-3, 1e3),
+  'brightness': (0.0, 10.0),
+  'contrast': (0.0, 10.0),
+  'cutmix_alpha': (1e-3, 1e3),
+  'degrees': (0.0, 180.0),
+  'fill': (0.0, 1.0),
+  'jitter': (0.0, 10.0),
+  'magnitude': (0.0, policies.MAX_MAGNITUDE),
+  'magnitude_std': (0.0, policies.MAX_MAGNITUDE),
+  'mixup_alpha': (1e-3, 1e3),
+  'num_layers': (0, 16),
   'padding': (0, 1024),
   'probability': (0.0, 1.0),
-  'alpha': (1e-3, 1e3),
+  'ratio': (1e-2, 1e2),
+  'saturation': (0.0, 10.0),
+  'scale': (1e-6, 1.0),
+  'shear': (0.0, 10.0),
+  'switch_probability': (0.0, 1.0),
+  'translate': (0.0, 1.0),
+  'zoom': (1e-2, 1e2),
+}
+CHOICES = {
+  'interpolation': ('bilinear', 'bicubic'),
+  'mode': ('zero', 'reflect', 'edge'),
 }
 
 
@@ -99,27 +131,33 @@ def _bind(name: str, arguments: list[Any], keywords: dict[str, Any]) -> Augment:
   for key, value in keywords.items():
     if key not in parameters:
       raise unknown(f'keyword of augmentation {name}', key, parameters)
-    _check(name, key, value, parameters[key].default)
+    keywords[key] = _convert(name, key, value, parameters[key].default)
   return functools.partial(operation, **keywords)
 
 
-def _check(name: str, key: str, value: Any, default: Any) -> None:
-  """A value has the type of its default (an int may stand for a float) and lies in its limits."""
+def _convert(name: str, key: str, value: Any, default: Any) -> Any:
+  """The value as the type of its default: an int may stand for a float, a list for a tuple."""
   given = f'augmentation {name}({key}={value!r})'
-  if isinstance(default, tuple):
-    if not isinstance(value, tuple | list) or len(value) != len(default):
-      raise UserError(f'{given}: expected {len(default)} values such as {default}')
-    for element, example in zip(value, default):
-      _check(name, key, element, example)
-    if list(value) != sorted(value):
-      raise UserError(f'{given}: expected the smaller value first, such as {default}')
-    return
-  expected = (int, float) if isinstance(default, float) else type(default)
-  if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, expected):
-    raise UserError(f'{given}: expected {type(default).__name__}, such as {default!r}')
-  low, high = LIMITS.get(key, (value, value))
-  if not low <= value <= high:
-    raise UserError(f'{given}: expected a value from {low:g} to {high:g}')
+  if isinstance(default, str):
+    if value not in CHOICES[key]:
+      raise UserError(f'{given}: possible are {", ".join(CHOICES[key])}')
+    return value
+  pair = isinstance(default, tuple)
+  if pair and not (isinstance(value, tuple | list) and len(value) == len(default)):
+    raise UserError(f'{given}: expected two values, such as {default}')
+  numbers, kind = (value, float) if pair else ([value], type(default))
+  if not all(_is_a(kind, number) for number in numbers):
+    raise UserError(f'{given}: expected {kind.__name__}, such as {default}')
+  low, high = LIMITS[key]
+  if not all(low <= number <= high for number in numbers):
+    raise UserError(f'{given}: expected from {low:g} to {high:g}')
+  if list(numbers) != sorted(numbers):
+    raise UserError(f'{given}: expected the smaller value first')
+  return tuple(map(kind, numbers)) if pair else kind(value)
+
+
+def _is_a(kind: type, value: Any) -> bool:
+  return isinstance(value, (int, kind)) and not isinstance(value, bool)
 
 
 def _unreadable(pipeline: str) -> UserError:
