@@ -28,7 +28,7 @@ def train(command: Command) -> None:
   from vitlab.engine import train as loop
   from vitlab.report import page
 
-  loop.train(config, folder, report=lambda path: page.write([path]))
+  loop.train(config, folder, report=lambda path: page.report([path]))
 
 
 def evaluate(command: Command) -> None:
@@ -64,9 +64,11 @@ def inspect(command: Command) -> None:
 
 def report(command: Command) -> None:
   """write report.html of a workdir, or compare those that follow the flags"""
+  workdirs = command.paths or [command.workdir()]
+  prepare(command.flags)
   from vitlab.report import page
 
-  print(page.write(command.paths or [command.workdir()], command.flags.output or None))
+  print(page.report(workdirs, command.flags.output or None))
 
 
 def export(command: Command) -> None:

@@ -29,6 +29,7 @@ def report(
   workdirs: Sequence[str | pathlib.Path], output: str | pathlib.Path | None = None
 ) -> pathlib.Path:
   """`write`, with pictures where one run is given and its checkpoint and data are at hand."""
+  run_lib.read(workdirs)  # refuses what is not there before any work is done
   pictures = None
   if len(workdirs) == 1:
     try:
