@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from _helpers.states import abstract, array_file, flip, here, make_state, mesh, place
 
-from vitlab.engine import fingerprint
+from vitlab.engine import fingerprint, stored_step
 from vitlab.engine.checkpoint import CheckpointError, Checkpoints
 from vitlab.errors import UserError
 
@@ -218,6 +218,22 @@ def test_a_reader_sets_nothing_aside(tmp_path):
   assert reader.restore(here(make_state(0))).step == 1
   assert reader.restore_arrays().step == 1
   assert sorted(p.name for p in tmp_path.iterdir()) == ['1', '2', '3.orbax-checkpoint-tmp']
+
+
+def test_a_reader_follows_a_run_that_deletes_what_it_reads(tmp_path, monkeypatch):
+  writer = Checkpoints(tmp_path, keep=1)
+  _save_steps(writer, 1)
+  reader = Checkpoints(tmp_path, read_only=True)
+  read_meta = stored_step.read_meta
+
+  def late(folder):
+    if folder.name == '1':
+      _save_steps(writer, 2)  # and step 1 is gone
+    return read_meta(folder)
+
+  monkeypatch.setattr(stored_step, 'read_meta', late)
+  assert reader.restore(here(make_state(0))).step == 2
+  writer.close()
 
 
 def test_never_starts_again_when_every_step_is_damaged(tmp_path):

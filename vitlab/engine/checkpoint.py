@@ -75,7 +75,7 @@ class Checkpoints:
     self._manager: ocp.CheckpointManager | None = None
     if not read_only:
       self._open()
-    for step in self.steps():
+    for step in self.steps() if best else ():
       with contextlib.suppress(stored_step.Damaged):
         self._retention.add(step, stored_step.read_meta(self._folder(step)).metrics)
 
@@ -206,6 +206,8 @@ class Checkpoints:
         'training does not start again from step 0 by itself\n'
         'put back a copy of a step, or remove the folder to start again'
       )
+    if steps:  # all were deleted while we read them: the run being written is ahead of us
+      return self._newest_good(read, None)
     return None
 
   def _set_aside(self, damaged: Mapping[int, str], good: int) -> None:
