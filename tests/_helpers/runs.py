@@ -36,6 +36,7 @@ def config(**overrides):
   config.ema_decay = 0.9
   config.log_every = '4 steps'
   config.checkpoint.every = '5 steps'
+  config.checkpoint.best = 'test/accuracy'
   for key, value in overrides.items():
     *parents, name = key.split('__')
     node = config

@@ -1,5 +1,6 @@
 """A run is its config: however often it is stopped, it ends in the same bits and the same rows."""
 
+import functools
 import json
 import logging
 
@@ -33,10 +34,27 @@ def _state(folder, **overrides):
   return restored.step, {k: np.asarray(x) for k, x in names.flatten(restored.state).items()}
 
 
+@pytest.fixture(scope='module', autouse=True)
+def built_once():
+  """Runs of the same config share what is compiled: an experiment has no state."""
+  build = experiment.build
+  cached = functools.cache(lambda text, devices: build(configs[text], devices))
+  configs = {}
+
+  def build_once(config, devices=None):
+    text = config.to_json()
+    configs[text] = config
+    return cached(text, None if devices is None else tuple(devices))
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(experiment, 'build', build_once)
+    yield
+
+
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory):
   folder = tmp_path_factory.mktemp('runs') / 'undisturbed'
-  _train(folder, checkpoint__best='test/accuracy')
+  _train(folder)
   return folder
 
 
@@ -79,11 +97,11 @@ def test_stopped_and_continued_is_never_stopped(tmp_path, undisturbed, monkeypat
   for step in stops:
     _stop_at(monkeypatch, step)
     with pytest.raises(Preempted) as stopped:
-      _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+      _train(tmp_path / 'run')
     assert stopped.value.code == 75
     assert not (tmp_path / 'run' / 'result.json').exists()
   monkeypatch.undo()
-  _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+  _train(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
   (step, state), (wanted_step, wanted) = _state(tmp_path / 'run'), _state(undisturbed)
@@ -96,10 +114,10 @@ def test_stopped_within_an_evaluation(tmp_path, undisturbed, monkeypatch):
   asked = iter([False] * 15 + [True] * 1000)  # 12 batches each evaluation: in the second one
   monkeypatch.setattr(preemption.StopSignal, 'asked', lambda self: next(asked))
   with pytest.raises(Preempted):
-    _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+    _train(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run')[-1]['step'] == 8
   monkeypatch.undo()
-  _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+  _train(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
 
@@ -117,16 +135,16 @@ def test_killed_between_a_row_and_its_checkpoint(tmp_path, undisturbed, monkeypa
 
   monkeypatch.setattr(session.Session, '_save', die_at_15)
   with pytest.raises(Killed):
-    _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+    _train(tmp_path / 'run')
   monkeypatch.undo()
-  _train(tmp_path / 'run', checkpoint__best='test/accuracy')
+  _train(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
 
 
 def test_a_finished_run_says_so(undisturbed, capsys, monkeypatch):
   monkeypatch.setattr(experiment, 'build', None)  # nothing is built for it
-  again = _train(undisturbed, checkpoint__best='test/accuracy')
+  again = _train(undisturbed)
   assert again == json.loads((undisturbed / 'result.json').read_text())
   printed = capsys.readouterr().out
   assert 'already finished' in printed and str(undisturbed) in printed
@@ -158,12 +176,12 @@ def test_divergence_names_the_step_and_saves_nothing_bad(tmp_path):
   assert all(np.isfinite(array).all() for array in state.values())
 
 
-def test_a_failing_report_is_a_warning(undisturbed, caplog, tmp_path):
+def test_a_failing_report_is_a_warning(caplog, tmp_path):
   def report(folder):
     assert (folder / 'result.json').exists()
     raise RuntimeError('no ink')
 
-  train.train(runs.config(duration='3 steps'), str(tmp_path), devices=ONE, report=report)
+  train.train(runs.config(), str(tmp_path), devices=ONE, report=report)
   assert 'no ink' in caplog.text
 
 
@@ -172,7 +190,7 @@ def test_a_failing_evaluator_is_a_warning(tmp_path, caplog, monkeypatch):
     raise ZeroDivisionError('no such number')
 
   monkeypatch.setattr(session, 'evaluate', evaluate)
-  result = _train(tmp_path, duration='3 steps')
+  result = _train(tmp_path)
   assert 'no such number' in caplog.text and 'train/loss' in result['metrics']
 
 
@@ -190,18 +208,18 @@ def _refuse_checkpoint(monkeypatch, refused):
 def test_a_failing_checkpoint_is_a_warning(tmp_path, caplog, monkeypatch):
   _refuse_checkpoint(monkeypatch, {5})
   with caplog.at_level(logging.WARNING):
-    _train(tmp_path, duration='10 steps')
+    _train(tmp_path)
   assert 'the disk is full' in caplog.text
-  assert Checkpoints(tmp_path / 'checkpoints', read_only=True).latest() == 10
+  assert Checkpoints(tmp_path / 'checkpoints', read_only=True).steps()[-1] == 20
 
 
 def test_a_failing_last_checkpoint_is_an_error(tmp_path, monkeypatch):
-  _refuse_checkpoint(monkeypatch, {6})
+  _refuse_checkpoint(monkeypatch, {20})
   with pytest.raises(CheckpointError):
-    _train(tmp_path, duration='6 steps')
+    _train(tmp_path)
   assert not (tmp_path / 'result.json').exists()
   monkeypatch.undo()
-  assert _train(tmp_path, duration='6 steps')['steps'] == 6
+  assert _train(tmp_path)['steps'] == 20
 
 
 def test_a_disk_without_space_is_refused_before_the_start(tmp_path, monkeypatch):

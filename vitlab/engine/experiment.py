@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -101,7 +101,7 @@ class Experiment:
     return jax.jit(function, out_shardings=sharding.batch_sharding(self.mesh))
 
 
-def build(config: ConfigDict, devices: list[jax.Device] | None = None) -> Experiment:
+def build(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Experiment:
   """Resolves a config.
 
   Args:

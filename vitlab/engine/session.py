@@ -248,9 +248,10 @@ class Session:
         _log.warning('%s', error)
 
   def _preempt(self) -> None:
+    message = 'stopped before the first step: the same command starts again'
     if self.step:
       self._save(needed=True)
-    message = f'stopped at step {self.step:,}, saved: the same command continues'
+      message = f'stopped after step {self.step:,}, saved: the same command continues'
     self._progress.note(message)
     raise Preempted(message)
 

@@ -5,7 +5,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ def train(
   config: ConfigDict,
   folder: str,
   *,
-  devices: list[jax.Device] | None = None,
+  devices: Sequence[jax.Device] | None = None,
   report: Callable[[pathlib.Path], object] | None = None,
 ) -> dict[str, Any]:
   """Trains to the end of `config.duration`; a run that is finished says so.
