@@ -101,6 +101,13 @@ def test_a_class_may_be_called_train(tmp_path):
   ]
 
 
+def test_in_memory_is_the_same_data(tmp_path):
+  path = write(tmp_path, PLAIN)
+  lazy, loaded = (folder.make(path, in_memory=flag, **image) for flag in (False, True))
+  assert contents(loaded) == contents(lazy) and loaded.facts == lazy.facts
+  assert hasattr(loaded.splits['train'], 'arrays')
+
+
 def test_facts_are_arguments_of_preprocess(tmp_path):
   dataset = folder.make(write(tmp_path, PLAIN), image_size=4, channels=1, resize='pad')
   assert dataset.facts['image'] == dict(

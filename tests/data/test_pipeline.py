@@ -1,13 +1,7 @@
 """Batches depend on (seed, step) alone: not on processes, workers, threads or where one starts."""
 
 import itertools
-import os
-import pathlib
 import pickle
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -175,6 +169,25 @@ def test_other_errors_come_through(workers):
   batches.close()
 
 
+def test_a_loaded_split_gives_the_same_batches(caplog):
+  lazy = Noise(corrupt={4, 9})
+  loaded = _pipeline.Loaded(lazy)
+  assert not caplog.records  # nothing is read before it is used
+  assert len(loaded.arrays['label']) == 40
+  assert sum('noise-4: damaged' in record.getMessage() for record in caplog.records) == 1
+  keywords = dict(batch_size=16, seed=0, max_corrupt=0.1)
+  assert_equal(
+    take(_pipeline.train_batches(loaded, **keywords), 6),
+    take(_pipeline.train_batches(lazy, **keywords), 6),
+  )
+  keywords = dict(batch_size=16, max_corrupt=0.1)
+  assert_equal(
+    list(_pipeline.eval_batches(loaded, **keywords)), list(_pipeline.eval_batches(lazy, **keywords))
+  )
+  with pytest.raises(UserError, match='1 of 40 .*noise-4'):
+    list(_pipeline.eval_batches(loaded, batch_size=16, max_corrupt=0.01))
+
+
 @pytest.mark.parametrize(
   ('call', 'words'),
   [
@@ -215,84 +228,3 @@ def test_sources_are_picklable(kind):
 def test_image_error_survives_pickling():
   copy = pickle.loads(pickle.dumps(ImageError('damaged')))
   assert isinstance(copy, ImageError) and str(copy) == 'damaged'
-
-
-SCRIPT = """
-import multiprocessing, signal, sys, time
-from _helpers.pictures import Noise
-from vitlab.data import _pipeline
-
-def main():
-  asked_to_stop = []
-  signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.append(True))
-  batches = _pipeline.train_batches(Noise(), batch_size=8, seed=0, workers=2)
-  next(batches)
-  print(*[child.pid for child in multiprocessing.active_children()], flush=True)
-  ending = sys.argv[1]
-  if ending in ('term', 'kill'):
-    while not asked_to_stop:
-      time.sleep(0.01)
-    for _ in range(10):
-      next(batches)
-  if ending != 'forget':
-    batches.close()
-    print('children', len(multiprocessing.active_children()))
-
-if __name__ == '__main__':
-  main()
-"""
-
-
-@pytest.fixture
-def script(tmp_path):
-  """Starts a program that trains on two workers; its ending is its argument."""
-  path = tmp_path / 'script.py'
-  path.write_text(SCRIPT)
-  root = pathlib.Path(__file__).parents[2]
-  environment = {**os.environ, 'PYTHONPATH': f'{root}:{root / "tests"}'}
-
-  def start(ending):
-    return subprocess.Popen(
-      [sys.executable, str(path), ending],
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      env=environment,
-      start_new_session=True,
-    )
-
-  return start
-
-
-def wait_until_gone(pids):
-  deadline = time.monotonic() + 20
-  while time.monotonic() < deadline:
-    if not any(pathlib.Path(f'/proc/{pid}').exists() for pid in pids):
-      return
-    time.sleep(0.05)
-  raise AssertionError(f'still alive: {pids}')
-
-
-@pytest.mark.parametrize('ending', ['close', 'forget'])
-def test_ends_in_silence(script, ending):
-  process = script(ending)
-  out, err = process.communicate(timeout=60)
-  assert (process.returncode, err) == (0, '')
-  assert ending == 'forget' or out.endswith('children 0\n')
-
-
-def test_workers_go_on_when_the_process_group_is_asked_to_stop(script):
-  process = script('term')
-  process.stdout.readline()
-  os.killpg(process.pid, signal.SIGTERM)
-  out, err = process.communicate(timeout=60)
-  assert (process.returncode, out, err) == (0, 'children 0\n', '')
-
-
-def test_workers_die_with_a_killed_run(script):
-  process = script('kill')
-  workers = [int(pid) for pid in process.stdout.readline().split()]
-  assert len(workers) == 2
-  process.kill()
-  process.communicate(timeout=60)
-  wait_until_gone(workers)

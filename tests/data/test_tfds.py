@@ -96,6 +96,14 @@ def test_a_picture_that_does_not_decode_is_masked_and_named(prepared, caplog):
   assert any('tiny_pets/1.0.0 broken record' in r.getMessage() for r in caplog.records)
 
 
+def test_in_memory_is_the_same_data(prepared):
+  lazy, loaded = (make(prepared, in_memory=flag) for flag in (False, True))
+  left, right = lazy.splits['train'], loaded.splits['train']
+  for number in range(10):
+    np.testing.assert_array_equal(left[number]['image'], right[number]['image'])
+    assert left[number]['label'] == right[number]['label']
+
+
 def test_unlabelled_splits_are_refused(prepared):
   source = make(prepared).splits['unlabelled']
   with pytest.raises(UserError, match=r'unlabelled record 0 has the label -1, possible are 0 to 2'):

@@ -6,6 +6,7 @@ work; one of its elements is a whole batch, which in-memory splits gather at onc
 """
 
 import concurrent.futures
+import functools
 import math
 import multiprocessing
 import os
@@ -17,18 +18,19 @@ import grain
 import numpy as np
 from absl import flags, logging
 
-from vitlab.data import Source
+from vitlab.data import Example, Source
 from vitlab.data._images import ImageError
 from vitlab.data._order import epoch_shuffle
 from vitlab.data._sources import describe
 from vitlab.errors import UserError
 
 Batch = dict[str, np.ndarray]
-Failures = list[tuple[int, str]]  # (example number, what is wrong with it)
+Failures = list[tuple[int, str]]  # (row or number of an example, what is wrong with it)
 
 _FOREVER = 2**60  # steps
 _TRIES = 100  # examples that may be unreadable before the first good one
 _CHUNK = 8  # examples a thread takes at a time
+_LOADED = 64  # examples that `Loaded` takes at a time
 
 
 def train_batches(
@@ -94,6 +96,31 @@ def eval_batches(
   length = math.ceil(len(source) / batch_size)
   steps = _Steps(source, batch_size, rows, None, length, threads=not workers)
   return Batches(source, steps, 0, workers, max_corrupt)
+
+
+class Loaded:
+  """A split that is decoded when it is first used and then stays in memory: small, often read.
+
+  What cannot be read is named once, and marked by a `mask` that the batches respect.
+  """
+
+  def __init__(self, source: Source):
+    self._source = source
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> Example:
+    return {key: array[index] for key, array in self.arrays.items()}
+
+  @functools.cached_property
+  def arrays(self) -> Batch:
+    batches = list(eval_batches(self._source, batch_size=_LOADED, max_corrupt=1.0))
+    joined = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+    return {key: array[: len(self)] for key, array in joined.items()}
+
+  def describe(self, index: int) -> str:
+    return describe(self._source, index)
 
 
 def _rows(batch_size: int, process_index: int, process_count: int) -> np.ndarray:
@@ -183,25 +210,26 @@ class _Steps:
       numbers = epoch_shuffle(positions, len(self._source), self._seed)
     else:
       numbers = positions[positions < len(self._source)]  # the last batch is not full
-    if self.in_memory:
-      batch, failures = self._gather(numbers), []
-    else:
-      batch, failures = self._read(numbers)
+    batch, failures = self._gather(numbers) if self.in_memory else self._read(numbers)
     mask = np.arange(len(self._rows)) < len(numbers)
     mask[[row for row, _ in failures]] = False
     return {**batch, 'mask': mask}, [(int(numbers[row]), reason) for row, reason in failures]
 
-  def _gather(self, numbers: np.ndarray) -> Batch:
-    return {key: _grow(a[numbers], len(self._rows)) for key, a in self._source.arrays.items()}
+  def _gather(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
+    """As `_read`; a `Loaded` split says by its own `mask` what could not be."""
+    batch = {key: _grow(a[numbers], len(self._rows)) for key, a in self._source.arrays.items()}
+    readable = batch.pop('mask', np.True_)
+    unreadable = np.flatnonzero(~readable)
+    return batch, [(int(row), 'unreadable') for row in unreadable if row < len(numbers)]
 
-  def _read(self, numbers: np.ndarray) -> tuple[Batch, list[tuple[int, str]]]:
+  def _read(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
     """The examples, and (row, reason) where one could not be read and stayed zero."""
     batch = {
       key: np.zeros((len(self._rows), *shape), dtype)
       for key, (shape, dtype) in self._shapes.items()
     }
 
-    def fill(start: int) -> list[tuple[int, str]]:
+    def fill(start: int) -> Failures:
       failures = []
       for row in range(start, min(start + _CHUNK, len(numbers))):
         try:

@@ -14,6 +14,7 @@ from vitlab.data import Dataset
 from vitlab.data._archive import open_tree
 from vitlab.data._images import SUFFIXES, check_image_arguments
 from vitlab.data._order import stratified
+from vitlab.data._pipeline import Loaded
 from vitlab.data._sources import Pictures
 from vitlab.errors import UserError, unknown
 
@@ -28,6 +29,7 @@ def make(
   crop_fraction: float = 1.0,
   test_fraction: float = 0.1,
   split_seed: int = 0,
+  in_memory: bool = False,
 ) -> Dataset:
   """Splits as the folders are named, else 'train' and 'test'.
 
@@ -42,6 +44,7 @@ def make(
     crop_fraction: Of the picture, with 'crop'.
     test_fraction: Held out of every class where there are no folders for the splits.
     split_seed: Which ones are held out.
+    in_memory: Decode a split once and keep it: for small pictures.
 
   Raises:
     UserError: nothing there, no classes, an empty class or split, bad arguments.
@@ -55,8 +58,9 @@ def make(
   tree = open_tree(path)
   classes, rows = _divide(path, tree.names, test_fraction, split_seed)
   name = _Names(path, tree.names)
+  splits = {split: Pictures(tree, name, *row, image) for split, row in rows.items()}
   return Dataset(
-    splits={split: Pictures(tree, name, *row, image) for split, row in rows.items()},
+    splits={split: Loaded(source) for split, source in splits.items()} if in_memory else splits,
     facts=dict(num_classes=len(classes), class_names=classes, image=image),
   )
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from vitlab.data import Dataset, Example
 from vitlab.data._images import check_image_arguments, preprocess
+from vitlab.data._pipeline import Loaded
 from vitlab.errors import UserError, unknown
 
 
@@ -33,6 +34,7 @@ def make(
   image_key: str = 'image',
   label_key: str = 'label',
   download: bool = False,
+  in_memory: bool = False,
 ) -> Dataset:
   """The splits of a prepared set; never touches the network unless `download`.
 
@@ -46,6 +48,7 @@ def make(
     image_key: Name of the picture feature.
     label_key: Name of the label feature.
     download: Download and prepare what is missing (needs TensorFlow).
+    in_memory: Decode a split once and keep it: for small pictures.
 
   Raises:
     UserError: not prepared, or in a format without random access; no such feature.
@@ -62,7 +65,11 @@ def make(
   _check_format(folder, dataset)
   import tensorflow_datasets as tfds  # a second of imports that other data sets do not need
 
-  return from_builder(tfds.builder_from_directory(folder), image, image_key, label_key)
+  builder = tfds.builder_from_directory(folder)
+  prepared = from_builder(builder, image, image_key, label_key)
+  if not in_memory:
+    return prepared
+  return prepared._replace(splits={name: Loaded(split) for name, split in prepared.splits.items()})
 
 
 def from_builder(builder: Any, image: Mapping[str, Any], image_key: str, label_key: str) -> Dataset:
