@@ -203,10 +203,12 @@ def collective_bytes(compiled):
 
 
 @functools.cache
-def trained(layout, scan=False, microbatches=1, steps=20):
+def trained(layout, microbatches=1, steps=20):
   """Losses, state, its shardings and the compiled step of a short run."""
   mesh = make_mesh(LAYOUTS[layout])
-  task = classification.make(vit.make('mu/4', 10, depth=1 + scan, scan=scan), num_classes=10)
+  # Stacked blocks start from the same parameters as unrolled ones and give the same losses.
+  scan = layout in ('data', 'all')
+  task = classification.make(vit.make('mu/4', 10, depth=2, scan=scan), num_classes=10)
   rows = sharding.batch_sharding(mesh)
   with jax.set_mesh(mesh):
     batch = jax.device_put(BATCH, rows)
@@ -242,19 +244,14 @@ def test_eight_devices_equal_one(layout):
   assert losses[-1] < 0.8 * losses[0]
 
 
-def test_eight_devices_equal_one_with_scanned_blocks():
-  losses, alone = trained('all', scan=True)[0], trained('one', scan=True)[0]
-  np.testing.assert_allclose(losses, alone, atol=1e-5)
-
-
 def test_microbatches_on_eight_devices():
   losses = trained('all', microbatches=2, steps=3)[0]
   np.testing.assert_allclose(losses, trained('one')[0][:3], atol=1e-5)
 
 
-@pytest.mark.parametrize('layout, scan', [('fsdp', False), ('all', False), ('all', True)])
-def test_state_is_really_split(layout, scan):
-  _, state, placed, _ = trained(layout, scan)
+@pytest.mark.parametrize('layout', ['fsdp', 'all'])
+def test_state_is_really_split(layout):
+  _, state, placed, _ = trained(layout)
   total = held = 0
   for leaf, where in zip(jax.tree.leaves(state), jax.tree.leaves(placed)):
     assert leaf.sharding.is_equivalent_to(where, leaf.ndim)
