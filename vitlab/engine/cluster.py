@@ -8,6 +8,7 @@ start all of them again and the run goes on from its newest checkpoint.
 import glob
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import socket
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 import jax
 
 from vitlab.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 _HEARTBEAT = 60  # seconds of silence until a process counts as dead
 _START = 120  # seconds to wait for all processes at the start
@@ -54,6 +57,14 @@ def initialize(spec: str = 'auto') -> None:
     return
   if cluster.process_id == 0:
     _check_port(cluster.address)
+  # Said before, because JAX ends a process that waits in vain without asking us.
+  _log.warning(
+    'process %d of %d: waiting up to %d s for the others at %s',
+    cluster.process_id,
+    cluster.processes,
+    _START,
+    cluster.address,
+  )
   _connect(
     coordinator_address=cluster.address,
     num_processes=cluster.processes,
