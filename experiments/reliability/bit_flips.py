@@ -1,6 +1,6 @@
 """Damages a checkpoint of a real run in random places: nothing may come back silently wrong.
 
-  python experiments/reliability/bit_flips.py               # 300 damages, 1 minute
+  python experiments/reliability/bit_flips.py               # 300 damages, 1 minute on 2 cores
   python experiments/reliability/bit_flips.py --count=1000 --seed=1
 
 Each time one file of the newest of two checkpoints is damaged and the run restored. Allowed is the

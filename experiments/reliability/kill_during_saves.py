@@ -1,6 +1,6 @@
 """Kills a process with SIGKILL at random moments while it saves checkpoints as fast as it can.
 
-  python experiments/reliability/kill_during_saves.py               # 60 kills
+  python experiments/reliability/kill_during_saves.py               # 60 kills, 5 minutes
   python experiments/reliability/kill_during_saves.py --kills=3 --megabytes=1
 
 After every kill the next process restores every step on the disk and compares it bit for bit with
