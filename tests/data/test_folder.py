@@ -166,6 +166,7 @@ def test_a_file_that_is_gone_is_an_image_error(tmp_path):
     (SPLIT | {'train/cow/': b''}, "class 'cow' has no training pictures"),
     (SPLIT | {'test/bees/0.png': b'x'}, "'bees': did you mean bee"),
     ({'test/a/0.png': b'x', 'val/b/1.png': b'x'}, 'has test, val but no pictures in train/'),
+    (SPLIT | {'val/': b''}, "split 'val' is empty"),
     ({'cat/0.png': b'x', 'cat/1.png': b'x'}, "only one class, 'cat'"),
     ({'a/0.png': b'x', 'b/0.png': b'x'}, "split 'test' is empty"),
   ],

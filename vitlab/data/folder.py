@@ -72,8 +72,10 @@ def _divide(path: str, names: Sequence[str], test_fraction: float, seed: int) ->
   if tops <= set(_SPLITS):
     if 'train' not in tops:
       raise UserError(f'{path} has {", ".join(sorted(tops))} but no pictures in train/')
+    folders = {e.parts[0] for e in entries if len(e.parts) > 1}  # also those without pictures
     parts = {
-      top: [e._replace(parts=e.parts[1:]) for e in entries if e.parts[0] == top] for top in tops
+      top: [e._replace(parts=e.parts[1:]) for e in entries if e.parts[0] == top]
+      for top in folders.intersection(_SPLITS)
     }
   else:
     parts = {'train': entries}

@@ -130,7 +130,8 @@ class Records:
     try:
       record = self._records[index]
     except RuntimeError as error:  # ArrayRecord: a checksum does not match, a shard is missing
-      raise UserError(f'{self.describe(index)} is damaged: {error}\nprepare it again') from None
+      reason = str(error).partition('\n')[0]
+      raise UserError(f'{self.describe(index)} is damaged: {reason}\nprepare it again') from None
     picture, label = (record[key] for key in self._keys)
     if not 0 <= label < self._num_classes:
       raise UserError(
