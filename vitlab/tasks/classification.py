@@ -70,12 +70,7 @@ def make(
     _check_logits(logits, num_classes)
     return _loss(loss, logits, target, mask, label_smoothing)._replace(mutated={'model': mutated})
 
-  def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b classes'], Any]:
-    logits, out = model.apply(variables['model'], scale(_pixels(batch['image'])), train=False)
-    _check_logits(logits, num_classes)
-    return logits.astype(jnp.float32), out
-
-  return Task(init, {'model': training_loss}, _predict(forward, type(model).__name__))
+  return Task(init, {'model': training_loss}, _predict(model, num_classes, scale))
 
 
 def _loss(
@@ -98,7 +93,14 @@ def _loss(
   return Loss(value, metrics, mutated={}, weight=count)
 
 
-def _predict(forward: Callable[..., Any], model_name: str) -> dict[str, Callable[..., Any]]:
+def _predict(
+  model: nn.Module, num_classes: int, scale: Callable[..., Float[Array, 'b h w c']]
+) -> dict[str, Callable[..., Any]]:
+  def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b classes'], Any]:
+    logits, out = model.apply(variables['model'], scale(_pixels(batch['image'])), train=False)
+    _check_logits(logits, num_classes)
+    return logits.astype(jnp.float32), out
+
   def logits(variables: Variables, batch: Batch) -> Float[Array, 'b classes']:
     return forward(variables, batch)[0]
 
@@ -107,18 +109,18 @@ def _predict(forward: Callable[..., Any], model_name: str) -> dict[str, Callable
     return jax.nn.softmax(forward(variables, batch)[0])
 
   def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
-    return _read(forward(variables, batch)[1], 'features', model_name)
+    return _read(forward(variables, batch)[1], 'features', model)
 
   def attention(variables: Variables, batch: Batch) -> Float[Array, 'b depth n t s']:
-    return jnp.stack(_read(forward(variables, batch)[1], 'attention', model_name), axis=1)
+    return jnp.stack(_read(forward(variables, batch)[1], 'attention', model), axis=1)
 
   return dict(logits=logits, probabilities=probabilities, features=features, attention=attention)
 
 
-def _read(out: dict[str, Any], name: str, model_name: str) -> Any:
+def _read(out: dict[str, Any], name: str, model: nn.Module) -> Any:
   if name not in out:
     given = ', '.join(sorted(out)) or 'nothing but logits'
-    raise UserError(f'the model {model_name} gives no {name}: it gives {given}')
+    raise UserError(f'the model {type(model).__name__} gives no {name}: it gives {given}')
   return out[name]
 
 
