@@ -16,8 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from vitlab.errors import UserError
+from vitlab.errors import UserError, unknown
 from vitlab.layers.sharding import constrain_batch
+
+# Policies of jax.checkpoint, from the least memory to the least time.
+REMAT = ('nothing_saveable', 'dots_with_no_batch_dims_saveable', 'dots_saveable')
 
 
 class Stack(nn.Module):
@@ -29,8 +32,8 @@ class Stack(nn.Module):
     depth: How many.
     drop_path_rate: Of the last block; it rises linearly from 0 at the first.
     scan: Compile one block and loop over it: depth times less to compile, some slower on CPU.
-    remat: What the backward pass keeps of a block instead of recomputing it: the name of one of
-      `jax.checkpoint_policies` ('nothing_saveable', 'dots_saveable'); '' keeps everything.
+    remat: What the backward pass keeps of a block instead of recomputing it, one of `REMAT`; ''
+      keeps everything.
   """
 
   block: nn.Module
@@ -92,6 +95,13 @@ class Stack(nn.Module):
         f'\nstack_blocks and unstack_blocks of vitlab.layers.stack convert them'
       )
     return params
+
+
+def check_remat(name: str) -> str:
+  """The name, if it is '' or that of a rematerialisation policy; else UserError lists them."""
+  if name and name not in REMAT:
+    raise unknown('remat', name, REMAT)
+  return name
 
 
 def stack_blocks(params: Mapping) -> dict:

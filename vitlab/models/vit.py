@@ -46,7 +46,7 @@ from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
-from vitlab.layers.stack import Stack
+from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.positions import rope_2d
 
 
@@ -184,6 +184,7 @@ def make(
   dtype: str = 'float32',
 ) -> ViT:
   """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
+  _check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   size, patch = _size(variant, patch_size, (width, depth, num_heads, mlp_dim), mlp)
   compute = _dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
@@ -195,7 +196,7 @@ def make(
   positions, rope = _positions(position_embedding, size)
   return ViT(
     PatchEmbed(size.width, patch, compute),
-    Stack(block, size.depth, drop_path_rate, scan, remat),
+    Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
     _pool(pool, size.num_heads, new_mlp, new_norm, compute),
     _head(num_classes, compute),
@@ -206,6 +207,12 @@ def make(
     norm_after_pool=pool == 'gap_norm',
     dropout_rate=dropout_rate,
   )
+
+
+def _check_rates(**rates: float) -> None:
+  for name, rate in rates.items():
+    if not 0 <= rate < 1:
+      raise UserError(f'ViT: {name}={rate} is not a probability below 1')
 
 
 def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
@@ -240,8 +247,8 @@ def _positions(name: str, size: Size) -> tuple[nn.Module | None, Callable | None
   }
   if name not in kinds:
     raise unknown('position_embedding', name, kinds)
-  multiple = {'sincos_2d': size.width, 'rope_2d': size.width // size.num_heads}.get(name, 0)
-  if multiple % 4:
+  divided = {'sincos_2d': size.width, 'rope_2d': size.width // size.num_heads}.get(name, 0)
+  if divided % 4:
     raise UserError(
       f'position_embedding {name} needs a width (of a head, for rope_2d) that is a multiple of 4'
     )

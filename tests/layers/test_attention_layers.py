@@ -1,0 +1,65 @@
+"""Attention layers: equivariance, and self-attention as attention to oneself."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vitlab.layers.attention import CrossAttention, SelfAttention
+
+
+def inputs(t=5, d=8, seed=0):
+  return jax.random.normal(jax.random.key(seed), (2, t, d))
+
+
+def test_permuting_tokens_permutes_the_output():
+  x, layer = inputs(), SelfAttention(2)
+  variables = layer.init(jax.random.key(0), x)
+  order = np.array([3, 1, 0, 4, 2])
+  y, weights = layer.apply(variables, x)
+  permuted, permuted_weights = layer.apply(variables, x[:, order])
+  np.testing.assert_allclose(permuted, y[:, order], atol=1e-5)
+  np.testing.assert_allclose(permuted_weights, weights[:, :, order][..., order], atol=1e-5)
+
+
+def test_causal_hides_the_future():
+  x, layer = inputs(), SelfAttention(2, causal=True)
+  variables = layer.init(jax.random.key(0), x)
+  jacobian = jax.jacrev(lambda x: layer.apply(variables, x)[0][0].sum(-1))(x)[:, 0]
+  np.testing.assert_array_equal((jacobian != 0).any(-1), np.tril(np.ones((5, 5), bool)))
+
+
+def test_cross_attention_to_oneself_is_self_attention():
+  x, layer = inputs(), SelfAttention(2)
+  params = layer.init(jax.random.key(0), x)['params']
+  qkv = params['qkv']
+  crossed = dict(
+    q={'kernel': qkv['kernel'][:, 0], 'bias': qkv['bias'][0]},
+    kv={'kernel': qkv['kernel'][:, 1:], 'bias': qkv['bias'][1:]},
+    out=params['out'],
+  )
+  mask = jnp.tril(jnp.ones((1, 1, 5, 5), bool))
+  expected = layer.apply({'params': params}, x, mask=mask)
+  got = CrossAttention(2).apply({'params': crossed}, x, x, mask=mask)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, expected)
+
+
+def test_cross_attention_reads_a_context_of_another_length_and_width():
+  x, context = inputs(), inputs(t=7, d=6, seed=1)
+  layer = CrossAttention(2)
+  (y, weights), variables = layer.init_with_output(jax.random.key(0), x, context)
+  assert (y.shape, weights.shape) == ((2, 5, 8), (2, 2, 5, 7))
+  assert variables['params']['kv']['kernel'].shape == (6, 2, 2, 4)
+  gradient = jax.grad(lambda c: layer.apply(variables, x, c)[0].sum())(context)
+  assert (gradient != 0).all()
+
+
+def test_rotary_angles_reach_queries_and_keys_but_not_values():
+  """Turning all tokens alike changes nothing; turning one changes what it looks at."""
+  x, layer = inputs(), SelfAttention(2)
+  variables = layer.init(jax.random.key(0), x)
+  y, _ = layer.apply(variables, x)
+  alike, _ = layer.apply(variables, x, angles=np.ones((5, 2)))
+  np.testing.assert_allclose(alike, y, atol=1e-5)
+  one, weights = layer.apply(variables, x, angles=np.ones((5, 2)) * (np.arange(5) == 2)[:, None])
+  assert abs(one - y).max() > 1e-3
+  np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)

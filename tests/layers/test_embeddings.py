@@ -1,0 +1,53 @@
+"""Patches and positions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.errors import UserError
+from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
+from vitlab.ops.positions import sincos_2d
+
+
+def test_patch_embedding_is_a_strided_convolution():
+  image = jax.random.normal(jax.random.key(0), (2, 8, 12, 3))
+  layer = PatchEmbed(5, (4, 2))
+  variables = layer.init(jax.random.key(1), image)
+  params = jax.tree.map(lambda p: p + 0.1, variables['params'])
+  dims = ('NHWC', 'HWIO', 'NHWC')
+  expected = jax.lax.conv_general_dilated(
+    image, params['kernel'], (4, 2), 'VALID', dimension_numbers=dims
+  )
+  got = layer.apply({'params': params}, image)
+  np.testing.assert_allclose(got, expected + params['bias'], atol=1e-5)
+
+
+def test_a_cut_patch_is_refused():
+  with pytest.raises(UserError, match='8×10 pixels is not a whole number of patches of 4×4'):
+    PatchEmbed(5, (4, 4)).init(jax.random.key(0), jnp.ones((1, 8, 10, 3)))
+
+
+@pytest.mark.parametrize('prefix', [True, False])
+def test_learned_positions_of_prefix_and_grid(prefix):
+  layer = LearnedPositions(prefix)
+  variables = layer.init(jax.random.key(0), (2, 3), 2, 4)
+  table = layer.apply(variables, (2, 3), 2, 4)
+  assert table.shape == (8, 4)
+  np.testing.assert_array_equal(table[2:].reshape(2, 3, 4), variables['params']['grid'])
+  assert table[:2].any() == prefix
+  assert ('prefix' in variables['params']) == prefix
+
+
+def test_another_grid_is_refused_with_the_way_out():
+  layer = LearnedPositions()
+  variables = layer.init(jax.random.key(0), (2, 3), 0, 4)
+  with pytest.raises(UserError, match='gives 3×2 patches.*learned on 2×3\nresample'):
+    layer.apply(variables, (3, 2), 0, 4)
+
+
+def test_fixed_positions_have_no_parameters_and_leave_the_prefix():
+  table, variables = SinCosPositions().init_with_output(jax.random.key(0), (2, 3), 1, 8)
+  assert not variables
+  np.testing.assert_array_equal(table[0], 0)
+  np.testing.assert_allclose(table[1:].reshape(2, 3, 8), sincos_2d((2, 3), 8), atol=1e-6)

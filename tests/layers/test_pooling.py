@@ -1,0 +1,45 @@
+"""Pools read what they say and nothing else."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.layers import pooling
+from vitlab.layers.attention import CrossAttention
+from vitlab.layers.mlp import make_mlp
+from vitlab.layers.norms import make_norm
+
+
+def attention_pool():
+  layer = pooling.AttentionPool(
+    CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
+  )
+  variables = layer.init(jax.random.key(0), jnp.ones((1, 5, 4)), 2)
+  return lambda tokens, num_prefix: layer.apply(variables, tokens, num_prefix)
+
+
+@pytest.mark.parametrize(
+  ('pool', 'read'),
+  [
+    (lambda: pooling.class_token, [1, 0, 0, 0, 0]),
+    (lambda: pooling.mean, [0, 0, 1, 1, 1]),
+    (attention_pool, [0, 0, 1, 1, 1]),
+  ],
+)
+def test_which_tokens_are_read(pool, read):
+  tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
+  gradient = jax.grad(lambda x: jnp.sin(pool()(x, 2)).sum())(tokens)
+  np.testing.assert_array_equal((gradient[0] != 0).any(-1), read)
+
+
+def test_the_mean_of_16_bit_tokens_is_summed_in_float32():
+  tokens = jnp.ones((1, 3000, 1), jnp.bfloat16)
+  assert pooling.mean(tokens, 0).dtype == jnp.bfloat16
+  assert pooling.mean(tokens, 0) == 1
+
+
+def test_attention_pool_does_not_mind_the_order():
+  tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
+  pool = attention_pool()
+  np.testing.assert_allclose(pool(tokens, 0), pool(tokens[:, ::-1], 0), atol=1e-5)

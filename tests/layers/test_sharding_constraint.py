@@ -1,0 +1,26 @@
+"""Activations at block boundaries: split over the batch when a mesh is set."""
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from vitlab.layers.sharding import constrain_batch
+
+
+def placed(x, shape, names):
+  mesh = jax.make_mesh(shape, names, axis_types=(jax.sharding.AxisType.Auto,) * len(names))
+  with jax.set_mesh(mesh):
+    return jax.jit(lambda x: constrain_batch(x * 2))(x).sharding.spec
+
+
+def test_the_batch_is_split_over_data_and_fsdp():
+  assert placed(jnp.ones((8, 3)), (2, 2, 2), ('data', 'fsdp', 'model')) == P(('data', 'fsdp'))
+  assert placed(jnp.ones((8, 3)), (4, 2), ('data', 'model')) in (P('data'), P(('data',)))
+
+
+def test_a_batch_that_does_not_divide_is_left_alone():
+  assert placed(jnp.ones((3, 3)), (2, 2, 2), ('data', 'fsdp', 'model')) == P()
+
+
+def test_nothing_happens_without_a_mesh():
+  assert 'sharding' not in str(jax.make_jaxpr(constrain_batch)(jnp.ones((8, 3))))

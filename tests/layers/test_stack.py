@@ -1,0 +1,82 @@
+"""The stack: scan and remat change no number, not even of training or initialisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.errors import UserError
+from vitlab.layers.attention import SelfAttention
+from vitlab.layers.blocks import Block
+from vitlab.layers.mlp import make_mlp
+from vitlab.layers.norms import make_norm
+from vitlab.layers.stack import Stack, stack_blocks, unstack_blocks
+
+X = jax.random.normal(jax.random.key(0), (32, 3, 8))
+
+
+def stack(depth=3, dropout_rate=0.1, drop_path_rate=0.5, **options):
+  block = Block(
+    SelfAttention(2), make_mlp('gelu', 16), make_norm('layernorm', 1e-6), dropout_rate=dropout_rate
+  )
+  return Stack(block, depth, drop_path_rate, **options)
+
+
+def train(layer, variables):
+  """Output, intermediates and gradients of a random training pass."""
+
+  @jax.jit
+  def run(variables):
+    rngs = {'dropout': jax.random.key(2)}
+    f = lambda v: layer.apply(v, X, True, rngs=rngs)  # noqa: E731
+    loss = lambda v: (jnp.sin(f(v)[0]).sum(), f(v))  # noqa: E731
+    return jax.value_and_grad(loss, has_aux=True)(variables)
+
+  (_, (x, outs)), grads = run(variables)
+  return x, outs, unstack_blocks(grads['params'])
+
+
+@pytest.mark.parametrize(
+  'options',
+  [dict(scan=True), dict(remat='nothing_saveable'), dict(scan=True, remat='dots_saveable')],
+)
+def test_scan_and_remat_are_the_same_in_training(options):
+  layer = stack(**options)
+  variables, unrolled = (jax.jit(s.init)(jax.random.key(1), X) for s in (layer, stack()))
+  jax.tree.map(
+    np.testing.assert_array_equal, unstack_blocks(variables['params']), unrolled['params']
+  )
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-5),
+    train(layer, variables),
+    train(stack(), unrolled),
+  )
+
+
+def test_drop_path_rises_linearly_over_the_depth():
+  layer = stack(depth=3, dropout_rate=0.0)
+  x = jnp.broadcast_to(X[:1], (2000, 3, 8))
+  variables = layer.init(jax.random.key(1), x)
+  _, outs = layer.apply(variables, x, True, rngs={'dropout': jax.random.key(3)})
+  skipped = [float(jnp.mean((out['mlp_out'] == 0).all((1, 2)))) for out in outs]
+  np.testing.assert_allclose(skipped, [0, 0.25, 0.5], atol=0.04)
+
+
+def test_blocks_start_differently():
+  params = stack().init(jax.random.key(1), X)['params']
+  kernels = [params[f'block_{i}']['mlp']['up']['kernel'] for i in range(3)]
+  assert (kernels[0] != kernels[1]).all()
+  assert (kernels[1] != kernels[2]).all()
+
+
+def test_stacking_and_unstacking_are_inverse_wherever_the_blocks_are():
+  params = {'encoder': stack(depth=11).init(jax.random.key(1), X)['params'], 'head': jnp.ones(2)}
+  stacked = stack_blocks(params)
+  assert stacked['encoder']['blocks']['mlp']['up']['kernel'].shape == (11, 8, 16)
+  jax.tree.map(np.testing.assert_array_equal, unstack_blocks(stacked), params)
+
+
+def test_parameters_of_the_other_layout_are_refused_with_the_way_out():
+  variables = stack().init(jax.random.key(1), X)
+  with pytest.raises(UserError, match='no blocks: .*scan=False\n.*convert'):
+    stack(scan=True).apply(variables, X)

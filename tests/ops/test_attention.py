@@ -1,0 +1,136 @@
+"""Attention against its definition, and what each argument means."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.ops import attention
+from vitlab.ops.attention import attend, attention_weights
+
+
+def operands(b=2, n=3, t=5, s=7, k=8, v=6, dtype='float32'):
+  keys = jax.random.split(jax.random.key(0), 4)
+  shapes = (b, n, t, k), (b, n, s, k), (b, n, s, v), (b, n, t, s)
+  return [jax.random.normal(key, shape, dtype) for key, shape in zip(keys, shapes)]
+
+
+def brute_force(q, k, v, bias, mask, scale):
+  """Equation 1 of arXiv:1706.03762, one query at a time."""
+  q, k, v, bias = (np.asarray(x, np.float64) for x in (q, k, v, bias))
+  out = np.zeros((*q.shape[:3], v.shape[-1]))
+  for b, n, t in np.ndindex(*q.shape[:3]):
+    seen = np.flatnonzero(mask[b, n, t])
+    logits = np.array([scale * q[b, n, t] @ k[b, n, s] + bias[b, n, t, s] for s in seen])
+    weights = np.exp(logits) / np.exp(logits).sum()
+    out[b, n, t] = sum(w * v[b, n, s] for w, s in zip(weights, seen))
+  return out
+
+
+@pytest.mark.parametrize('scale', [None, 0.3])
+def test_equals_the_definition(scale):
+  q, k, v, bias = operands()
+  mask = np.random.default_rng(0).random(bias.shape) < 0.6
+  mask[..., 0] = True
+  out = attend(q, k, v, bias=bias, mask=jnp.asarray(mask), scale=scale)
+  expected = brute_force(q, k, v, bias, mask, scale or 8**-0.5)
+  np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+def test_the_weights_give_the_output():
+  q, k, v, bias = operands()
+  mask = jax.random.bernoulli(jax.random.key(1), 0.5, (2, 1, 5, 7))  # for all heads alike
+  options = dict(bias=bias[:1], mask=mask)  # for all images alike
+  weights = attention_weights(q, k, **options)
+  np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+  assert weights[:, :, mask[:, 0].any(-1).all(0)].min() >= 0
+  np.testing.assert_allclose(weights @ v, attend(q, k, v, **options), atol=1e-6)
+
+
+def test_a_masked_key_has_no_influence_and_takes_no_gradient():
+  q, k, v, _ = operands()
+  mask = jnp.ones((1, 1, 1, 7), bool).at[..., 3].set(False)
+  f = jax.grad(lambda k, v: jnp.sin(attend(q, k, v, mask=mask)).sum(), argnums=(0, 1))
+  for gradient in f(k, v):
+    assert not gradient[:, :, 3].any()
+    assert gradient[:, :, 2].all()
+
+
+def test_causal_hides_the_future():
+  q, k, v, _ = operands(t=7)
+  jacobian = jax.jacrev(lambda v: attend(q, k, v, causal=True)[0, 0, :, 0])(v)[:, 0, 0, :, 0]
+  np.testing.assert_array_equal(jacobian != 0, np.tril(np.ones((7, 7), bool)))
+  both = attend(q, k, v, causal=True, mask=jnp.ones((1, 1, 1, 7), bool).at[..., 0].set(False))
+  np.testing.assert_allclose(both[:, :, 1], v[:, :, 1], atol=1e-6)
+
+
+def test_a_query_that_may_look_nowhere_stays_finite():
+  q, k, v, _ = operands()
+  f = lambda q: attend(q, k, v, mask=jnp.zeros((1, 1, 1, 1), bool)).sum()  # noqa: E731
+  value, gradient = jax.value_and_grad(f)(q)
+  assert np.isfinite(value)
+  assert not gradient.any()
+  out = attend(q, k, v, mask=jnp.zeros((1, 1, 1, 1), bool))
+  np.testing.assert_allclose(out, jnp.broadcast_to(v.mean(2, keepdims=True), out.shape), atol=1e-6)
+
+
+def test_the_softmax_of_large_16_bit_logits_is_float32():
+  q, k, v, _ = operands(dtype='bfloat16')
+  q = q * 30
+  assert attend(q, k, v).dtype == jnp.bfloat16
+  weights = attention_weights(q, k)
+  assert weights.dtype == jnp.float32
+  exact = attention_weights(q.astype('float32'), k.astype('float32'))
+  np.testing.assert_allclose(weights, exact, atol=1e-5)
+
+
+def test_float64_stays(x64):
+  q, k, v, bias = operands(dtype='float64')
+  mask = np.ones(bias.shape, bool)
+  expected = brute_force(q, k, v, bias, mask, 8**-0.5)
+  np.testing.assert_allclose(attend(q, k, v, bias=bias), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize('causal', [False, True])
+@pytest.mark.parametrize('extras', ['', 'bias', 'mask'])
+def test_the_fused_path_computes_the_same(causal, extras):
+  """Its layouts and arguments, with jax's own kernel standing in for cuDNN's."""
+  q, k, v, bias = operands(t=6, s=6, v=8)
+  mask = jax.random.bernoulli(jax.random.key(1), 0.7, bias.shape).at[..., 0].set(True)
+  bias, mask = bias if extras == 'bias' else None, mask if extras == 'mask' else None
+
+  def f(path):
+    return jax.value_and_grad(lambda q, k, v: jnp.sin(path(q, k, v)).sum(), argnums=(0, 1, 2))
+
+  own = f(lambda q, k, v: attend(q, k, v, bias=bias, mask=mask, causal=causal, scale=0.4))
+  fused = f(lambda q, k, v: attention._fused(q, k, v, bias, mask, causal, 0.4, 'xla'))
+  for a, b in zip(jax.tree.leaves(own(q, k, v)), jax.tree.leaves(fused(q, k, v))):
+    np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('backend', 'options', 'extras', 'expected'),
+  [
+    ('gpu', dict(dtype='bfloat16', v=8), '', True),
+    ('gpu', dict(dtype='float16', v=8), '', True),
+    ('cpu', dict(dtype='bfloat16', v=8), '', False),
+    ('tpu', dict(dtype='bfloat16', v=8), '', False),
+    ('gpu', dict(dtype='float32', v=8), '', False),
+    ('gpu', dict(dtype='bfloat16', v=16), '', False),
+    ('gpu', dict(dtype='bfloat16', k=12, v=12), '', False),
+    ('gpu', dict(dtype='bfloat16', k=136, v=136), '', False),
+    ('gpu', dict(dtype='bfloat16', v=8), 'bias', False),  # odd lengths
+    ('gpu', dict(dtype='bfloat16', v=8, t=6, s=8), 'bias', True),
+    ('gpu', dict(dtype='bfloat16', v=8, t=6, s=8), 'mask', False),  # broadcast over queries
+  ],
+)
+def test_cudnn_is_asked_only_for_what_it_can(backend, options, extras, expected, monkeypatch):
+  sizes = dict(b=2, n=3, t=5, s=7, k=8, dtype='float32') | options
+  b, n, t, s, k = (sizes[axis] for axis in 'bntsk')
+  q, keys, v, bias, mask = (
+    jax.ShapeDtypeStruct(shape, sizes['dtype'])
+    for shape in ((b, n, t, k), (b, n, s, k), (b, n, s, sizes['v']), (1, n, t, s), (b, 1, 1, s))
+  )
+  monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+  bias, mask = bias if extras == 'bias' else None, mask if extras == 'mask' else None
+  assert attention._cudnn_can(q, keys, v, bias, mask) == expected

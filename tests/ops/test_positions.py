@@ -1,0 +1,94 @@
+"""Position tables against their formulas; rotations against their law."""
+
+import math
+
+import _helpers.torchvision_shim  # noqa: F401
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.ops.positions import resample, rope_2d, rotate, sincos_2d
+
+
+def test_sincos_2d_is_its_formula():
+  table = sincos_2d((2, 3), 12)
+  for row, column in np.ndindex(2, 3):
+    frequencies = [10_000 ** (-i / 2) for i in range(3)]
+    expected = [f(p * w) for p in (column, row) for f in (math.sin, math.cos) for w in frequencies]
+    np.testing.assert_allclose(table[row, column], expected, rtol=1e-12)
+
+
+def test_rope_2d_is_its_formula():
+  angles = rope_2d((2, 3), 8)
+  assert angles.shape == (6, 4)
+  for row, column in np.ndindex(2, 3):
+    y, x = 2 * (row + 0.5) / 2 - 1, 2 * (column + 0.5) / 3 - 1
+    expected = [2 * math.pi * p / period for p in (y, x) for period in (1, 10)]
+    np.testing.assert_allclose(angles[3 * row + column], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize('width', [4, 10])
+def test_impossible_widths_are_refused(width):
+  with pytest.raises(ValueError, match=f'the width {width}'):
+    sincos_2d((2, 2), width)
+
+
+def test_impossible_head_sizes_are_refused():
+  with pytest.raises(ValueError, match='the head size 6'):
+    rope_2d((2, 2), 6)
+
+
+def test_rotation_keeps_lengths_and_what_is_nowhere():
+  x = jax.random.normal(jax.random.key(0), (2, 3, 6, 8))
+  turned = rotate(x, rope_2d((2, 3), 8))
+  np.testing.assert_allclose(
+    jnp.linalg.norm(turned, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-6
+  )
+  assert abs(turned - x).max() > 0.1
+  np.testing.assert_array_equal(rotate(x, np.zeros((6, 4))), x)
+
+
+def test_rotated_products_depend_on_the_offset_alone(x64):
+  """The law of rotary embeddings: <R(p) q, R(p') k> is a function of p - p'."""
+  grid = (4, 5)
+  q, k = jax.random.normal(jax.random.key(0), (2, 8), jnp.float64)
+  q, k = (rotate(jnp.broadcast_to(x, (20, 8)), rope_2d(grid, 8)) for x in (q, k))
+  products = (q @ k.T).reshape(*grid, *grid)
+  of_offset = {}
+  for y, x, v, u in np.ndindex(*grid, *grid):
+    of_offset.setdefault((y - v, x - u), []).append(float(products[y, x, v, u]))
+  assert len(of_offset) == 7 * 9
+  assert max(max(same) - min(same) for same in of_offset.values()) < 1e-12
+  assert np.std([same[0] for same in of_offset.values()]) > 0.1
+
+
+def test_rotation_equals_the_published_implementation(x64):
+  """DINOv3's, in Hugging Face's words."""
+  import torch
+  from transformers.models.dinov3_vit import modeling_dinov3_vit as dinov3
+
+  config = dinov3.DINOv3ViTConfig(hidden_size=32, num_attention_heads=2, patch_size=4)
+  embedding = dinov3.DINOv3ViTRopePositionEmbedding(config)
+  cos, sin = embedding(torch.zeros(1, 3, 8, 12))
+  q = torch.randn(1, 2, 9, 16)  # three tokens before the patches
+  expected, _ = dinov3.apply_rotary_pos_emb(q, q, cos, sin)
+  angles = np.pad(rope_2d((2, 3), 16), ((3, 0), (0, 0)))
+  np.testing.assert_allclose(rotate(jnp.asarray(q.numpy()), angles), expected, atol=2e-6)
+
+
+def test_rotation_of_16_bit_numbers_is_computed_in_float32():
+  x = jax.random.normal(jax.random.key(0), (1, 1, 6, 8)).astype(jnp.bfloat16)
+  turned = rotate(x, rope_2d((2, 3), 8))
+  assert turned.dtype == jnp.bfloat16
+  exact = rotate(x.astype(jnp.float32), rope_2d((2, 3), 8))
+  np.testing.assert_array_equal(turned, exact.astype(jnp.bfloat16))
+
+
+def test_resampling_keeps_constants_ramps_and_what_fits():
+  table = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+  np.testing.assert_array_equal(resample(table, (3, 4)), table)
+  np.testing.assert_allclose(resample(np.ones((3, 4, 2)), (5, 2)), 1, rtol=1e-6)
+  ramp = np.broadcast_to(np.arange(8.0)[:, None, None], (8, 2, 1))
+  got = resample(ramp, (16, 2), 'linear')[:, 0, 0]
+  np.testing.assert_allclose(got[1:-1], (np.arange(16) + 0.5)[1:-1] / 2 - 0.5, atol=1e-6)
