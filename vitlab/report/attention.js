@@ -70,8 +70,3 @@ function attention(figure, images) {
   })
   figure.append(thumbs, lens)
 }
-
-for (const figure of document.querySelectorAll('[data-figure]')) {
-  const data = JSON.parse(figure.querySelector('script').textContent)
-  ;({ curves, confusion, calibration, attention })[figure.dataset.figure](figure, data)
-}

@@ -22,7 +22,7 @@ from vitlab.report.pictures import Pictures
 
 _log = logging.getLogger(__name__)
 
-SCRIPTS = ('page.js', 'matrix.js', 'attention.js')
+SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'page.js')
 
 
 def report(

@@ -237,7 +237,8 @@ def _config(run: Run) -> Section:
 def _provenance(run: Run) -> Section:
   found = facts(run)
   note = 'What it takes to get the same parameters again.' if found else 'result.json is not there'
-  return Section('Provenance', note, pairs(found) if found else '')
+  body = f'<div class="groups">{pairs(found)}</div>' if found else ''
+  return Section('Provenance', note, body)
 
 
 def facts(run: Run) -> dict[str, Any]:
