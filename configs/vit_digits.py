@@ -1,4 +1,4 @@
-"""ViT on 8x8 handwritten digits: real learning in a minute, nothing to download.
+"""ViT on 8x8 handwritten digits: a minute, nothing to download.
 
   command   python launch.py --config=configs/vit_digits.py
   hardware  2 CPU cores

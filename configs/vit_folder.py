@@ -1,4 +1,4 @@
-"""ViT on your own pictures: one folder a class, also in a .zip or .tar.
+"""ViT on your own pictures: one folder a class, or an archive of it.
 
   command   python launch.py --config=configs/vit_folder.py:path=photos
   hardware  1 GPU; with size=64,variant=mu/8 a CPU
