@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _HEARTBEAT = 60  # seconds of silence until a process counts as dead
 _START = 120  # seconds to wait for all processes at the start
-_SHUTDOWN = 60
+_SHUTDOWN = 600  # seconds to wait for all at the end: process 0 writes the report alone
 
 
 class Cluster(NamedTuple):
