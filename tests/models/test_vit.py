@@ -1,0 +1,218 @@
+"""The Vision Transformer: published sizes, equal options, nothing paid for what nobody reads."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitlab.errors import UserError
+from vitlab.layers import attention
+from vitlab.models import vit
+
+IMAGE = jax.random.normal(jax.random.key(0), (2, 8, 12, 3))
+TINY = dict(variant='mu/4', num_classes=5, width=16, depth=2, num_heads=2, mlp_dim=24)
+
+
+def shapes(image_size=224, **options):
+  image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+  return jax.eval_shape(vit.make(**options).init, jax.random.key(0), image)['params']
+
+
+def count(tree) -> int:
+  return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def init(image=IMAGE, **options):
+  """A model with no parameter left at zero."""
+  model = vit.make(**TINY | options)
+  variables = jax.jit(model.init)(jax.random.key(1), image)
+  leaves, structure = jax.tree.flatten(variables['params'])
+  keys = jax.random.split(jax.random.key(2), len(leaves))
+  leaves = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
+  return model, {'params': jax.tree.unflatten(structure, leaves)}
+
+
+@pytest.mark.parametrize(
+  ('variant', 'image_size', 'parameters'),
+  [
+    ('Ti/16', 224, 5_717_416),
+    ('S/16', 224, 22_050_664),
+    ('S/32', 224, 22_878_952),
+    ('B/16', 224, 86_567_656),
+    ('B/32', 224, 88_224_232),
+    ('B/16', 384, 86_859_496),
+    ('L/16', 224, 304_326_632),
+    ('H/14', 224, 632_045_800),
+  ],
+)
+def test_number_of_parameters_at_full_size(variant, image_size, parameters):
+  assert count(shapes(image_size, variant=variant, num_classes=1000)) == parameters
+  assert count(shapes(image_size, variant=variant, num_classes=1000, scan=True)) == parameters
+
+
+def test_swiglu_costs_no_more_parameters():
+  plain = count(shapes(variant='B/16', num_classes=1000))
+  assert abs(count(shapes(variant='B/16', num_classes=1000, mlp='swiglu')) / plain - 1) < 0.001
+
+
+def test_parameter_names_are_the_interface():
+  params = shapes(8, **TINY, num_registers=2, qk_norm=True, layer_scale=0.1)
+  assert set(params) == {
+    'patch_embed',
+    'cls_token',
+    'registers',
+    'position_embedding',
+    'encoder',
+    'norm',
+    'head',
+  }
+  assert set(params['encoder']) == {'block_0', 'block_1'}
+  block = params['encoder']['block_0']
+  assert set(block) == {'norm1', 'attention', 'scale1', 'norm2', 'mlp', 'scale2'}
+  assert set(block['attention']) == {'qkv', 'q_norm', 'k_norm', 'out'}
+  assert block['attention']['qkv']['kernel'].shape == (16, 3, 2, 8)
+  assert block['attention']['qkv']['bias'].shape == (3, 2, 8)
+  assert block['attention']['out']['kernel'].shape == (2, 8, 16)
+  scanned = shapes(8, **TINY, scan=True)['encoder']['blocks']
+  assert scanned['attention']['qkv']['kernel'].shape == (2, 16, 3, 2, 8)
+
+
+@pytest.mark.parametrize(
+  'options',
+  [
+    dict(num_registers=2, layer_scale=0.5, qk_norm=True),
+    dict(pool='gap', position_embedding='sincos_2d', mlp='swiglu', scan=True),
+    dict(pool='gap_norm', position_embedding='learned_patches', norm='rmsnorm', mlp='gelu'),
+    dict(pool='map', position_embedding='rope_2d', qkv_bias=False, num_registers=1),
+  ],
+)
+def test_every_parameter_gets_a_gradient(options):
+  model, variables = init(**options)
+  loss = lambda v: jnp.sin(model.apply(v, IMAGE)[0]).sum()  # noqa: E731
+  for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)['params']):
+    if 'attention/qkv/bias' in jax.tree_util.keystr(path, simple=True, separator='/'):
+      gradient = jnp.moveaxis(gradient, -3, 0)[jnp.array([0, 2])]  # softmax ignores the keys' bias
+    assert np.isfinite(gradient).all()
+    assert (gradient != 0).mean() > 0.9, jax.tree_util.keystr(path)
+
+
+def test_a_new_model_guesses():
+  model = vit.make(**TINY)
+  logits, out = model.apply(model.init(jax.random.key(0), IMAGE), IMAGE)
+  np.testing.assert_array_equal(logits, 0)
+  assert out['features'].all()
+
+
+def test_every_intermediate_is_there():
+  model, variables = init(num_registers=3)
+  logits, out = model.apply(variables, IMAGE)
+  got = jax.tree.map(jnp.shape, out)
+  block = dict(
+    attention=(2, 2, 10, 10), attention_out=(2, 10, 16), mlp_out=(2, 10, 16), tokens=(2, 10, 16)
+  )
+  assert got == dict(
+    patches=(2, 2, 3, 16),
+    embedded=(2, 10, 16),
+    blocks=[block] * 2,
+    attention=[(2, 2, 10, 10)] * 2,
+    encoded=(2, 10, 16),
+    features=(2, 16),
+    logits=(2, 5),
+  )
+  np.testing.assert_array_equal(out['logits'], logits)
+  np.testing.assert_allclose(out['attention'][1].sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize('scan', [False, True])
+@pytest.mark.parametrize('train', [False, True])
+def test_unread_attention_weights_cost_nothing(scan, train, monkeypatch):
+  """The compiled program is that of a model which does not have them, gradients included."""
+  model, variables = init(scan=scan)
+
+  def cost(read=False):
+    def loss(variables):
+      logits, out = model.apply(variables, IMAGE)
+      return jnp.sin(logits).sum() + (jnp.sin(out['attention'][0]).sum() if read else 0.0)
+
+    compiled = jax.jit(jax.grad(loss) if train else loss).lower(variables).compile()
+    return compiled.cost_analysis()['flops'], compiled.memory_analysis().temp_size_in_bytes
+
+  unread, read = cost(), cost(read=True)
+  without = lambda q, k, **_: jnp.zeros((*q.shape[:3], k.shape[2]))  # noqa: E731
+  monkeypatch.setattr(attention, 'attention_weights', without)
+  assert unread == cost()
+  assert read[0] > unread[0]
+
+
+def test_any_image_and_patch_size():
+  for size, patch, tokens in [((8, 12), (4, 2), 13), ((6, 3), 3, 3), ((4, 4), 4, 2)]:
+    image = jnp.ones((1, *size, 1))
+    model, variables = init(image, patch_size=patch)
+    assert model.apply(variables, image)[1]['encoded'].shape == (1, tokens, 16)
+
+
+@pytest.mark.parametrize('position_embedding', ['rope_2d', 'sincos_2d', 'none'])
+def test_without_learned_positions_the_image_size_may_change(position_embedding):
+  model, variables = init(position_embedding=position_embedding)
+  logits, _ = model.apply(variables, jnp.ones((2, 16, 8, 3)))
+  assert logits.shape == (2, 5)
+
+
+@pytest.mark.parametrize('position_embedding', ['rope_2d', 'sincos_2d', 'learned', 'none'])
+def test_positions_tell_patches_apart(position_embedding):
+  """A mirrored image is another one, but for a model that does not know where its patches are."""
+  model, variables = init(position_embedding=position_embedding)
+  f = lambda image: model.apply(variables, image)[0]  # noqa: E731
+  patches = IMAGE.reshape(2, 2, 4, 3, 4, 3)
+  swapped = patches[:, :, :, ::-1].reshape(IMAGE.shape)
+  difference = abs(f(swapped) - f(IMAGE)).max()
+  assert difference < 1e-5 if position_embedding == 'none' else difference > 1e-3
+
+
+def test_16_bits_compute_and_32_bits_remember():
+  model, variables = init(qk_norm=True, num_registers=1)
+  exact, _ = model.apply(variables, IMAGE)
+  half = vit.make(**TINY, qk_norm=True, num_registers=1, dtype='bfloat16')
+  fresh = half.init(jax.random.key(0), IMAGE)
+  assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
+  logits, out = half.apply(variables, IMAGE)
+  assert logits.dtype == out['attention'][0].dtype == jnp.float32
+  assert out['encoded'].dtype == out['features'].dtype == jnp.bfloat16
+  assert 0 < abs(logits - exact).max() < 0.05 * abs(exact).max()
+  gradients = jax.grad(lambda v: half.apply(v, IMAGE)[0].sum())(variables)
+  assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype('float32')}
+
+
+def test_training_is_random_only_where_asked():
+  model, variables = init(dropout_rate=0.5)
+  f = lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]  # noqa: E731
+  assert abs(f(0) - f(1)).max() > 0
+  np.testing.assert_array_equal(f(0), f(0))
+  model = vit.make(**TINY)
+  np.testing.assert_array_equal(*(model.apply(variables, IMAGE, t)[0] for t in (True, False)))
+
+
+def test_without_classes_the_features_come_out():
+  model, variables = init(num_classes=None)
+  logits, out = model.apply(variables, IMAGE)
+  assert logits is out['features']
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    (dict(variant='X/16'), "unknown ViT variant 'X'"),
+    (dict(variant='S'), 'no patch size: write S/16'),
+    (dict(pool='max'), "unknown pool 'max'.*map"),
+    (dict(position_embedding='rope'), "unknown position_embedding 'rope': did you mean rope_2d"),
+    (dict(position_embedding='rope_2d', width=12, num_heads=2), 'multiple of 4'),
+    (dict(mlp='gleu'), "unknown mlp 'gleu': did you mean gelu"),
+    (dict(norm='batchnorm'), "unknown norm 'batchnorm'"),
+    (dict(dtype='bf16'), "unknown dtype 'bf16'.*bfloat16"),
+    (dict(width=30, num_heads=4), 'width 30 does not divide into 4 heads'),
+    (dict(remat='everything'), "unknown remat 'everything'"),
+  ],
+)
+def test_bad_words_are_answered(options, message):
+  with pytest.raises(UserError, match=message):
+    vit.make(**dict(variant='mu/4') | options)
