@@ -174,12 +174,16 @@ class Checkpoints:
   def restore_arrays(
     self, parts: Sequence[str] = ('variables',), step: int | None = None
   ) -> Restored | None:
-    """Like `restore`, without a template: some fields of the state as nested dicts (NumPy)."""
-    return self._newest_good(lambda f, s: stored_step.read_arrays(f, s, parts), step)
+    """Like `restore`, without a template: some fields of the state as nested dicts (NumPy).
 
-  def _newest_good(self, read: Any, step: int | None) -> Restored | None:
+    A read-only reader does not wait for other processes: process 0 alone makes the report.
+    """
+    alone = self._read_only
+    return self._newest_good(lambda f, s: stored_step.read_arrays(f, s, parts, alone), step, alone)
+
+  def _newest_good(self, read: Any, step: int | None, alone: bool = False) -> Restored | None:
     steps = self.steps()
-    if not stored_step.same_everywhere([len(steps), *(steps[-1:] or [-1])]):
+    if not alone and not stored_step.same_everywhere([len(steps), *(steps[-1:] or [-1])]):
       raise UserError(
         f'the processes see different checkpoints in {self._directory}\n'
         '--workdir must be on storage that all of them share'
@@ -207,7 +211,7 @@ class Checkpoints:
         'put back a copy of a step, or remove the folder to start again'
       )
     if steps:  # all were deleted while we read them: the run being written is ahead of us
-      return self._newest_good(read, None)
+      return self._newest_good(read, None, alone)
     return None
 
   def _set_aside(self, damaged: Mapping[int, str], good: int) -> None:

@@ -100,7 +100,9 @@ def read_state(folder: epath.Path, stored: Stored, abstract: Any) -> Any:
   return state
 
 
-def read_arrays(folder: epath.Path, stored: Stored, parts: Sequence[str]) -> dict[str, Any]:
+def read_arrays(
+  folder: epath.Path, stored: Stored, parts: Sequence[str], alone: bool = False
+) -> dict[str, Any]:
   """The named fields of the state as nested dicts of NumPy arrays, without knowing their structure.
 
   Raises:
@@ -112,7 +114,7 @@ def read_arrays(folder: epath.Path, stored: Stored, parts: Sequence[str]) -> dic
   restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
   arguments = ocp.args.PyTreeRestore(item=tree, restore_args=restore_args, partial_restore=True)
   handler = ocp.PyTreeCheckpointHandler()
-  arrays = _read(lambda: handler.restore(folder / 'state', args=arguments)) if tree else {}
+  arrays = _read(lambda: handler.restore(folder / 'state', args=arguments), alone) if tree else {}
   named = fingerprint.named_leaves(arrays)
   empty = {n: np.zeros(leaf.shape, leaf.dtype) for n, leaf in wanted.items() if n not in full}
   _verify(wanted, named | empty)
@@ -162,8 +164,8 @@ def _nest(named: Mapping[str, Any]) -> dict[str, Any]:
   return tree
 
 
-def _read(restore: Any) -> Any:
-  """Runs a read; all processes agree whether it went well before any goes on."""
+def _read(restore: Any, alone: bool = False) -> Any:
+  """Runs a read; unless `alone`, all processes agree whether it went well before any goes on."""
   problem = result = None
   _hush_stragglers()
   try:
@@ -174,7 +176,7 @@ def _read(restore: Any) -> Any:
     raise UserError(f'checkpoint may not be read by this user: {error}') from error
   except Exception as error:
     problem = _first_line(error)
-  agreed = same_everywhere(problem is None)
+  agreed = alone or same_everywhere(problem is None)
   if problem or not agreed:
     raise Damaged(f'state: {problem or "another process could not read it"}')
   return result
