@@ -101,12 +101,17 @@ class Experiment:
     return jax.jit(function, out_shardings=sharding.batch_sharding(self.mesh))
 
 
-def build(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Experiment:
+def build(
+  config: ConfigDict,
+  devices: Sequence[jax.Device] | None = None,
+  dataset: Dataset | None = None,
+) -> Experiment:
   """Resolves a config.
 
   Args:
     config: With the keys of `vitlab.config.base()`.
     devices: For the mesh; default all.
+    dataset: Instead of the one that the config names.
 
   Raises:
     UserError: any value of the config that cannot be used.
@@ -114,17 +119,8 @@ def build(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Ex
   mesh = sharding.make_mesh(dict(config.mesh), devices)
   _check_batch_size(config, mesh)
   evaluators = config.evaluators.to_dict()
-  dataset = registry.make('data', config.data.to_dict())
-  train_source = _splits.select(dataset, config.train_split)
-  num_examples = len(train_source)
-  if num_examples < config.batch_size:
-    raise UserError(
-      f'train_split {config.train_split!r} has {num_examples} examples, '
-      f'fewer than one batch of {config.batch_size}\nlower batch_size or take a larger split'
-    )
-  total_steps = _steps(config, config.duration, num_examples)
-  if total_steps < 1:
-    raise UserError(f'duration {config.duration!r} is no step: give for example 10 epochs')
+  dataset = dataset or registry.make('data', config.data.to_dict())
+  train_source, total_steps = _training(config, dataset)
   task = make_task(config, dataset.facts)
   # Jitted, so that the three functions below that need it trace the model once, not three times.
   task = task._replace(init=jax.jit(on_mesh(mesh, task.init)))
@@ -135,7 +131,7 @@ def build(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Ex
     {player: variables[player]['params'] for player in task.losses},
     total_steps=total_steps,
     batch_size=config.batch_size,
-    num_examples=num_examples,
+    num_examples=len(train_source),
   )
   abstract_state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch)
   experiment = Experiment(
@@ -214,6 +210,20 @@ def _compiled(
   )
   jax.eval_shape(jitted_step, abstract, abstract_batch)  # fails now, not in the middle of a start
   return abstract, jax.jit(init_state, out_shardings=shardings), jitted_step
+
+
+def _training(config: ConfigDict, dataset: Dataset) -> tuple[Source, int]:
+  """The split that is trained on, and the steps of the run."""
+  source = _splits.select(dataset, config.train_split)
+  if len(source) < config.batch_size:
+    raise UserError(
+      f'train_split {config.train_split!r} has {len(source)} examples, '
+      f'fewer than one batch of {config.batch_size}\nlower batch_size or take a larger split'
+    )
+  total_steps = _steps(config, config.duration, len(source))
+  if total_steps < 1:
+    raise UserError(f'duration {config.duration!r} is no step: give for example 10 epochs')
+  return source, total_steps
 
 
 def _steps(config: ConfigDict, text: str, num_examples: int, total_steps: int | None = None) -> int:

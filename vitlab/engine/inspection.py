@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
-from vitlab.engine import chips, flops, names, workdir
+from vitlab.engine import chips, flops, names, stand_in, workdir
 from vitlab.engine.experiment import Experiment, build, on_mesh
 from vitlab.engine.progress import duration
 
@@ -81,7 +81,7 @@ def run(config: ConfigDict, topology: str = '', output: str = '') -> Inspection:
   """Inspects a config on the devices that JAX sees, and prints what is found.
 
   Args:
-    config: Of a run.
+    config: Of a run; its data need not be here if the config says their shape.
     topology: The chip that the devices stand for; '' for what they are.
     output: A JSON file for all numbers; '' for none.
 
@@ -91,7 +91,7 @@ def run(config: ConfigDict, topology: str = '', output: str = '') -> Inspection:
   devices = jax.devices()
   chip = topology or chips.name_of(devices[0].device_kind)
   simulated = ' (simulated)' if topology else ''
-  experiment = build(config)
+  experiment = build(config, dataset=stand_in.dataset(config))
   found = inspect(experiment, chips.find(chip, len(devices)), f'{len(devices)} x {chip}{simulated}')
   print(render(found))
   if output:

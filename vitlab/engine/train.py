@@ -62,13 +62,18 @@ def train(
       if first:
         workdir.write_json(path / workdir.RESULT, result)
   if first:
-    if report is not None:
-      try:
-        report(path)
-      except Exception:
-        _log.warning('no report for %s', folder, exc_info=True)
+    _report(report, path)
     progress.closing(result, folder)
   return result
+
+
+def _report(report: Callable[[pathlib.Path], object] | None, path: pathlib.Path) -> None:
+  """A page that cannot be drawn is a warning: the run is finished all the same."""
+  try:
+    if report is not None:
+      report(path)
+  except Exception:
+    _log.warning('no report for %s', path, exc_info=True)
 
 
 def _result(session: Session) -> dict[str, Any]:
