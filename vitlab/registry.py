@@ -47,8 +47,3 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
       if key not in parameters:
         raise unknown(f'keyword of {folder}/{name}', key, set(parameters) - set(given))
   return function(**keywords, **given)
-
-
-def accepts(folder: str, name: str, keyword: str) -> bool:
-  """Whether a component's `make` has this keyword argument."""
-  return keyword in inspect.signature(find(folder, name)).parameters
