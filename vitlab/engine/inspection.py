@@ -237,6 +237,8 @@ def _rate(chip: chips.Chip, dtype: str) -> float:
 def _memory(found: Inspection) -> str:
   peak, capacity = found.memory['peak'], found.chip.memory
   verdict = 'fits' if peak <= capacity else 'DOES NOT FIT'
+  if 'simulated' in found.devices:
+    verdict = f'compiled for CPU, an upper estimate, it {verdict}'
   return (
     f'{_megabytes(peak)} a device at its peak ({_megabytes(found.memory["arguments"])} arguments, '
     f'{_megabytes(found.memory["temporaries"])} temporaries): {verdict} in '
@@ -253,13 +255,12 @@ def _work(found: Inspection) -> str:
 
 
 def _time(found: Inspection) -> str:
-  """The estimate; matmuls at the data sheet's rate are the most that any program could reach."""
-  step = found.seconds['step']
-  bound = 'compute' if found.seconds['compute'] == step else 'memory'
+  """Matmuls alone at the data sheet's rate are the least; unfused memory traffic is too much."""
+  step, parts = found.seconds['step'], found.seconds
   return (
-    f'roofline estimate, a real run is slower: {1000 * step:.3g} ms a step ({bound}-bound), '
-    f'{found.batch_size / step:,.0f} examples/s, {duration(step * found.steps)} for '
-    f'{found.steps:,} steps'
+    f'roofline estimate: {1000 * step:.3g} ms a step (compute {1000 * parts["compute"]:.3g}, '
+    f'memory {1000 * parts["memory"]:.3g}), {found.batch_size / step:,.0f} examples/s, '
+    f'{duration(step * found.steps)} for {found.steps:,} steps'
   )
 
 

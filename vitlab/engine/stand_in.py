@@ -45,4 +45,4 @@ def dataset(config: ConfigDict) -> Dataset:
     _log.warning('%s: %s black pictures stand in for it', reason, f'{NUM_EXAMPLES:,}')
   height, width = (size, size) if isinstance(size, int) else size
   source = Black((height, width, spec.get('channels', 3)))
-  return Dataset({split: source for split in _SPLITS}, {'num_classes': num_classes})
+  return Dataset(dict.fromkeys(_SPLITS, source), {'num_classes': num_classes})
