@@ -15,20 +15,20 @@ from vitlab.layers.stack import Stack, stack_blocks, unstack_blocks
 X = jax.random.normal(jax.random.key(0), (32, 3, 8))
 
 
-def stack(depth=3, dropout_rate=0.1, drop_path_rate=0.5, **options):
-  block = Block(
-    SelfAttention(2), make_mlp('gelu', 16), make_norm('layernorm', 1e-6), dropout_rate=dropout_rate
-  )
+def stack(depth=3, dropout_rate=0.1, drop_path_rate=0.5, dtype=jnp.float32, **options):
+  attention, mlp = SelfAttention(2, dtype=dtype), make_mlp('gelu', 16, dropout_rate, dtype)
+  block = Block(attention, mlp, make_norm('layernorm', 1e-6, dtype), dropout_rate=dropout_rate)
   return Stack(block, depth, drop_path_rate, **options)
 
 
 def train(layer, variables):
-  """Output, intermediates and gradients of a random training pass."""
+  """Output, intermediates and gradients of a random training pass, all in float64."""
+  variables = jax.tree.map(lambda p: p.astype('float64'), variables)
 
   @jax.jit
   def run(variables):
     rngs = {'dropout': jax.random.key(2)}
-    f = lambda v: layer.apply(v, X, True, rngs=rngs)  # noqa: E731
+    f = lambda v: layer.apply(v, X.astype('float64'), True, rngs=rngs)  # noqa: E731
     loss = lambda v: (jnp.sin(f(v)[0]).sum(), f(v))  # noqa: E731
     return jax.value_and_grad(loss, has_aux=True)(variables)
 
@@ -40,16 +40,18 @@ def train(layer, variables):
   'options',
   [dict(scan=True), dict(remat='nothing_saveable'), dict(scan=True, remat='dots_saveable')],
 )
-def test_scan_and_remat_are_the_same_in_training(options):
-  layer = stack(**options)
-  variables, unrolled = (jax.jit(s.init)(jax.random.key(1), X) for s in (layer, stack()))
+def test_scan_and_remat_are_the_same_in_training(options, x64):
+  layer, plain = stack(dtype=jnp.float64, **options), stack(dtype=jnp.float64)
+  variables, unrolled = (
+    jax.jit(s.init)(jax.random.key(1), X.astype('float64')) for s in (layer, plain)
+  )
   jax.tree.map(
     np.testing.assert_array_equal, unstack_blocks(variables['params']), unrolled['params']
   )
   jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-5),
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10, rtol=0),
     train(layer, variables),
-    train(stack(), unrolled),
+    train(plain, unrolled),
   )
 
 
