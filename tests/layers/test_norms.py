@@ -12,7 +12,7 @@ from vitlab.layers.norms import make_norm
 @pytest.mark.parametrize('epsilon', [0.5, 1e-6])
 @pytest.mark.parametrize('name', ['layernorm', 'rmsnorm'])
 def test_is_its_formula(name, epsilon):
-  x = np.random.default_rng(0).normal(2, 1, (3, 8)).astype(np.float32)
+  x = jnp.asarray(np.random.default_rng(0).normal(2, 1, (3, 8)), jnp.float32)
   norm = make_norm(name, epsilon)
   y = norm.apply(norm.init(jax.random.key(0), x), x)
   centred = x - x.mean(-1, keepdims=True) if name == 'layernorm' else x
@@ -21,7 +21,7 @@ def test_is_its_formula(name, epsilon):
 
 
 def test_a_large_mean_does_not_cancel_the_variance():
-  x = 1000 + np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
+  x = 1000 + jnp.asarray(np.random.default_rng(0).normal(size=(4, 64)), jnp.float32)
   norm = make_norm('layernorm', 1e-6)
   y = norm.apply(norm.init(jax.random.key(0), x), x)
   np.testing.assert_allclose(y.std(-1), 1, atol=1e-3)

@@ -70,8 +70,8 @@ def contract(
 ) -> Float[Array, '...']:
   """The last `axes` of x with the first `axes` of the kernel.
 
-  XLA:CPU runs the gradient of the kernel at half speed in the orientation that jax gives it, so
-  there it has a rule of its own with the same numbers. It rules out forward-mode differentiation
+  XLA:CPU runs the gradients at half speed as jax writes them for more than two axes, so there it
+  has a rule of its own: flat matrices, the same numbers. It rules out forward-mode differentiation
   (`jax.jvp`) on CPU; `jax.grad` of any order works.
   """
   if jax.default_backend() == 'cpu':
@@ -86,29 +86,29 @@ def _contract(x, kernel, axes):
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _cpu_contract(x, kernel, axes):
-  return _contract(x, kernel, axes)
+  rows, features = x.shape[: x.ndim - axes], kernel.shape[axes:]
+  x, kernel = _flat(x, x.ndim - axes), _flat(kernel, axes)
+  return (x @ kernel).reshape(rows + features)
 
 
 def _forward(x, kernel, axes):
-  return _contract(x, kernel, axes), (x, kernel)
+  return _cpu_contract(x, kernel, axes), (x, kernel)
 
 
 def _backward(axes, residuals, dy):
   x, kernel = residuals
-  rows, features = x.ndim - axes, kernel.ndim - axes
-  # Without the barrier the transposition below is fused into whatever made dy (GELU's gradient),
-  # which is then written with a stride of thousands of bytes.
-  dy = jax.lax.optimization_barrier(dy)
-  last, trailing = tuple(range(rows, dy.ndim)), tuple(range(axes, kernel.ndim))
-  dx = jax.lax.dot_general(dy, kernel, ((last, trailing), ((), ())))
+  dy = _flat(dy, x.ndim - axes)
+  flat_x, flat_kernel = _flat(x, x.ndim - axes), _flat(kernel, axes)
+  dx = dy @ flat_kernel.T
   # The left operand is the one that is transposed in memory: let it be the smaller.
-  batch = (tuple(range(rows)),) * 2, ((), ())
-  if math.prod(kernel.shape[:axes]) <= math.prod(kernel.shape[axes:]):
-    dkernel = jax.lax.dot_general(x, dy, batch)
-  else:
-    dkernel = jax.lax.dot_general(dy, x, batch)
-    dkernel = dkernel.transpose(*range(features, dkernel.ndim), *range(features))
-  return dx, dkernel
+  fan_in, fan_out = flat_kernel.shape
+  dkernel = flat_x.T @ dy if fan_in <= fan_out else (dy.T @ flat_x).T
+  return dx.reshape(x.shape), dkernel.reshape(kernel.shape)
 
 
 _cpu_contract.defvjp(_forward, _backward)
+
+
+def _flat(x, rows):
+  """The first `rows` axes as rows, the others as columns."""
+  return x.reshape(math.prod(x.shape[:rows]), math.prod(x.shape[rows:]))
