@@ -30,10 +30,18 @@ def built():
 
 def test_rows_are_the_split_in_its_order(built):
   _, rows = _read(built)
-  assert set(rows) == {'image', 'label'}
+  assert set(rows) == {'image', 'label', 'index'}
   source = built.split('test')
   np.testing.assert_array_equal(rows['image'], source.arrays['image'])
   np.testing.assert_array_equal(rows['label'], source.arrays['label'])
+  np.testing.assert_array_equal(rows['index'], np.arange(len(source)))
+
+
+def test_an_unreadable_example_does_not_shift_the_numbers_of_the_others():
+  mask = np.array([True, False, True, False])  # the second is unreadable, the last is padding
+  outputs, rows = evaluate._rows(np.arange(4), {'label': np.arange(4), 'mask': mask}, first=8)
+  np.testing.assert_array_equal(outputs, [0, 2])
+  np.testing.assert_array_equal(rows['index'], [8, 10])
 
 
 @pytest.mark.parametrize('batch_size', [7, 360, 64])

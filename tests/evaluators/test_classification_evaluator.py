@@ -14,8 +14,10 @@ def predictions(logits, label, batch=7):
 
   def run(name, split):
     assert (name, split) == ('logits', 'test')
+    index = np.arange(len(label))
     for i in range(0, len(label), batch):
-      yield logits[i : i + batch], {'label': label[i : i + batch]}
+      rows = slice(i, i + batch)
+      yield logits[rows], {'label': label[rows], 'index': index[rows]}
 
   return run
 

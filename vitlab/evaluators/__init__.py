@@ -3,7 +3,7 @@
 `vitlab/evaluators/<name>.py` holds `make(**spec) -> evaluate`. `evaluate(predictions) -> Result` is
 plain NumPy: the engine has run the task's predict functions over the split, on whatever devices
 there are, gathered the rows in the order of the split and dropped the padding, so no evaluator can
-count it.
+count it; `batch['index']` says which example of the split a row is.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -15,6 +15,7 @@ MAX_CONFUSION = 4096  # classes; the matrix of ImageNet-21k would take 2 GB
 class _Examples(NamedTuple):
   """What is kept of each example of the split; a row of logits is not."""
 
+  index: np.ndarray  # in the split
   label: np.ndarray
   predicted: np.ndarray  # -1 where a logit is NaN
   confidence: np.ndarray  # the probability of the prediction
@@ -77,13 +78,14 @@ def _read(outputs: Iterator[tuple[Any, Mapping[str, Any]]], split: str) -> tuple
   parts, num_classes = [], 0
   for logits, batch in outputs:
     num_classes = logits.shape[-1]
-    parts.append(_reduce(np.asarray(logits, np.float64), np.asarray(batch['label'])))
+    logits, label, index = np.asarray(logits, np.float64), batch['label'], batch['index']
+    parts.append(_reduce(logits, np.asarray(label), np.asarray(index)))
   if not parts:
     raise UserError(f'the split {split!r} has no examples to evaluate: choose another split')
   return _Examples(*(np.concatenate(column) for column in zip(*parts))), num_classes
 
 
-def _reduce(logits: np.ndarray, label: np.ndarray) -> _Examples:
+def _reduce(logits: np.ndarray, label: np.ndarray, index: np.ndarray) -> _Examples:
   with np.errstate(invalid='ignore'):  # inf - inf: the NaN shows in the loss
     shifted = logits - logits.max(axis=-1, keepdims=True)
   log_probability = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -92,6 +94,7 @@ def _reduce(logits: np.ndarray, label: np.ndarray) -> _Examples:
   behind = (logits < own) | ((logits == own) & (np.arange(logits.shape[-1]) > label[:, None]))
   predicted = np.where(np.isnan(logits).any(axis=-1), -1, logits.argmax(axis=-1))
   return _Examples(
+    index=index,
     label=label,
     predicted=predicted,
     confidence=np.exp(log_probability.max(axis=-1)),
@@ -133,7 +136,7 @@ def _mistakes(examples: _Examples) -> dict[str, np.ndarray]:
   wrong = np.flatnonzero(examples.predicted != examples.label)
   wrong = wrong[np.argsort(-examples.confidence[wrong], kind='stable')][:MAX_MISTAKES]
   return dict(
-    index=wrong,
+    index=examples.index[wrong],
     label=examples.label[wrong],
     predicted=examples.predicted[wrong],
     confidence=examples.confidence[wrong],
