@@ -138,5 +138,5 @@ def test_bad_values_are_refused_in_words(overrides, words):
 
 
 def test_batches_that_do_not_spread_over_the_devices():
-  with pytest.raises(UserError, match=r'batch_size=12 .* 8 devices.*\n.*multiple of 8'):
+  with pytest.raises(UserError, match='batch_size=12 is not a multiple of 8'):
     _build(None, batch_size=12)

@@ -117,7 +117,7 @@ def build(
     UserError: any value of the config that cannot be used.
   """
   mesh = sharding.make_mesh(dict(config.mesh), devices)
-  _check_batch_size(config, mesh)
+  sharding.check_batch_size(config.batch_size, mesh, config.microbatches)
   evaluators = config.evaluators.to_dict()
   dataset = dataset or registry.make('data', config.data.to_dict())
   train_source, total_steps = _training(config, dataset)
@@ -246,23 +246,6 @@ def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> AbstractBatc
 def _zeros(abstract_batch: AbstractBatch) -> Batch:
   """A batch for `Task.init`, which wants its shapes: XLA drops the forward pass."""
   return {key: jnp.zeros(x.shape, x.dtype) for key, x in abstract_batch.items()}
-
-
-def _check_batch_size(config: ConfigDict, mesh: Mesh) -> None:
-  size, parts = config.batch_size, config.microbatches
-  if parts < 1 or size < 1 or size % parts:
-    raise UserError(
-      f'batch_size={size} cannot be cut into microbatches={parts}: '
-      'both must be positive, the first a multiple of the second'
-    )
-  shards = mesh.shape['data'] * mesh.shape['fsdp']
-  if size // parts % shards:
-    cut = f' in {parts} microbatches' if parts > 1 else ''
-    unit = parts * shards
-    raise UserError(
-      f'batch_size={size}{cut} cannot be spread over {shards} devices (mesh data x fsdp)'
-      f'\ntake a multiple of {unit}, for example {max(unit, round(size / unit) * unit)}'
-    )
 
 
 def _evaluator(name: str, spec: Mapping[str, Any]) -> Callable[[Predictions], Result]:

@@ -69,13 +69,15 @@ def check_batch_size(batch_size: int, mesh: Mesh, microbatches: int = 1) -> None
   Raises:
     UserError: the batch does not divide.
   """
+  if microbatches < 1:
+    raise UserError(f'config.microbatches={microbatches}: expected a whole number >= 1')
   data, fsdp = mesh.shape['data'], mesh.shape['fsdp']
   parts = data * fsdp * microbatches
   if batch_size < 1 or batch_size % parts:
     near = max(1, round(batch_size / parts)) * parts
     raise UserError(
       f'config.batch_size={batch_size} is not a multiple of {parts} = mesh data {data} x fsdp '
-      f'{fsdp} x microbatches {microbatches}; {near} is'
+      f'{fsdp} x microbatches={microbatches}; {near} is'
     )
 
 
