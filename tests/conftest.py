@@ -6,6 +6,10 @@ import pathlib
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TORCHDYNAMO_DISABLE', '1')
+# Eight devices on two busy cores: XLA would take a late one for lost and abort the whole process.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_cpu_collective_call_terminate_timeout_seconds=600'
+)
 
 import jax
 import pytest
