@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from vitlab.layers.sharding import constrain_batch
+from vitlab.layers.sharding import constrain_batch, parameters_are_whole
 
 
 def placed(x, shape, names):
@@ -24,3 +24,14 @@ def test_a_batch_that_does_not_divide_is_left_alone():
 
 def test_nothing_happens_without_a_mesh():
   assert 'sharding' not in str(jax.make_jaxpr(constrain_batch)(jnp.ones((8, 3))))
+
+
+def test_parameters_are_whole_unless_an_axis_splits_them():
+  def whole(data, fsdp, model):
+    names = ('data', 'fsdp', 'model')
+    mesh = jax.make_mesh((data, fsdp, model), names, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+    with jax.set_mesh(mesh):
+      return parameters_are_whole()
+
+  assert parameters_are_whole() and whole(8, 1, 1)
+  assert not whole(2, 4, 1) and not whole(4, 1, 2)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from vitlab.layers.sharding import parameters_are_whole
 
 
 class Dense(nn.Module):
@@ -72,43 +73,32 @@ def contract(
 
   XLA:CPU runs the gradients at half speed as jax writes them for more than two axes, so there it
   has a rule of its own: flat matrices, the same numbers. It rules out forward-mode differentiation
-  (`jax.jvp`) on CPU; `jax.grad` of any order works.
+  (`jax.jvp`) on CPU; `jax.grad` of any order works. Split parameters keep their axes: flat, XLA
+  would move activations to them.
   """
-  if jax.default_backend() == 'cpu':
-    return _cpu_contract(x, kernel, axes)
-  return _contract(x, kernel, axes)
-
-
-def _contract(x, kernel, axes):
+  if jax.default_backend() == 'cpu' and parameters_are_whole():
+    rows, columns = x.shape[: x.ndim - axes], kernel.shape[axes:]
+    fan_in = math.prod(kernel.shape[:axes])
+    x, kernel = x.reshape(math.prod(rows), fan_in), kernel.reshape(fan_in, math.prod(columns))
+    return _matmul(x, kernel).reshape(rows + columns)
   dims = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
   return jax.lax.dot_general(x, kernel, (dims, ((), ())))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _cpu_contract(x, kernel, axes):
-  rows, features = x.shape[: x.ndim - axes], kernel.shape[axes:]
-  x, kernel = _flat(x, x.ndim - axes), _flat(kernel, axes)
-  return (x @ kernel).reshape(rows + features)
+@jax.custom_vjp
+def _matmul(x: Float[Array, 'rows f'], kernel: Float[Array, 'f g']) -> Float[Array, 'rows g']:
+  return x @ kernel
 
 
-def _forward(x, kernel, axes):
-  return _cpu_contract(x, kernel, axes), (x, kernel)
+def _forward(x, kernel):
+  return x @ kernel, (x, kernel)
 
 
-def _backward(axes, residuals, dy):
+def _backward(residuals, dy):
   x, kernel = residuals
-  dy = _flat(dy, x.ndim - axes)
-  flat_x, flat_kernel = _flat(x, x.ndim - axes), _flat(kernel, axes)
-  dx = dy @ flat_kernel.T
   # The left operand is the one that is transposed in memory: let it be the smaller.
-  fan_in, fan_out = flat_kernel.shape
-  dkernel = flat_x.T @ dy if fan_in <= fan_out else (dy.T @ flat_x).T
-  return dx.reshape(x.shape), dkernel.reshape(kernel.shape)
+  smaller = kernel.shape[0] <= kernel.shape[1]
+  return dy @ kernel.T, x.T @ dy if smaller else (dy.T @ x).T
 
 
-_cpu_contract.defvjp(_forward, _backward)
-
-
-def _flat(x, rows):
-  """The first `rows` axes as rows, the others as columns."""
-  return x.reshape(math.prod(x.shape[:rows]), math.prod(x.shape[rows:]))
+_matmul.defvjp(_forward, _backward)

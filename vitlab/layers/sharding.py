@@ -9,6 +9,12 @@ from jaxtyping import Array, Shaped
 BATCH_AXES = ('data', 'fsdp')
 
 
+def parameters_are_whole() -> bool:
+  """Whether every device of the mesh that is set holds all parameters; True when none is set."""
+  mesh = jax.sharding.get_abstract_mesh()
+  return all(size == 1 for axis, size in mesh.shape.items() if axis != 'data')
+
+
 def constrain_batch(x: Shaped[Array, 'b ...']) -> Shaped[Array, 'b ...']:
   """Splits the batch over the mesh axes data and fsdp and nothing else.
 
