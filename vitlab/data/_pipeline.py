@@ -6,9 +6,11 @@ work; one of its elements is a whole batch, which in-memory splits gather at onc
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import math
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -142,17 +144,20 @@ class Batches(Iterator[Batch]):
     self.corrupt: set[int] = set()  # example numbers
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     pipeline = grain.MapDataset.source(steps)[start:].to_iter_dataset(ahead)
+    self._starting = contextlib.nullcontext
     if workers and not steps.in_memory:
       if not flags.FLAGS.is_parsed():  # grain reads absl flags, which a library cannot count on
         flags.FLAGS.mark_as_parsed()
       options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
       pipeline = pipeline.mp_prefetch(options, worker_init_fn=_shield)
+      self._starting = _signals_held
     self._iterator = iter(pipeline)
 
   def __next__(self) -> Batch:
     if self._iterator is None:
       raise StopIteration
-    batch, failures = next(self._iterator)
+    with self._starting():
+      batch, failures = next(self._iterator)
     for number, reason in failures:
       self._count(number, reason)
     return batch
@@ -269,6 +274,20 @@ def _shapes(source: Source) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     else:
       return {k: (np.shape(v), np.asarray(v).dtype) for k, v in example.items()}
   raise UserError(f'none of the first {number + 1} pictures can be read; the last is {failure}')
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+  """Holds signals back in this thread, so that worker processes inherit it from their first moment.
+
+  They shield themselves only once Python runs in them. Another thread takes what arrives here.
+  """
+  multiprocessing.resource_tracker.ensure_running()  # its start would let the signals through
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _shield(*_) -> None:
