@@ -6,10 +6,6 @@ it. Import this module before anything that imports torchvision.
 
 import torch
 
-_library = torch.library.Library('torchvision', 'DEF')
-_library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-_library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-
 
 def _nms(boxes, scores, threshold):
   """Greedy non-maximum suppression: best first, ties in order, overlap strictly above."""
@@ -26,8 +22,12 @@ def _nms(boxes, scores, threshold):
   return torch.tensor(keep, dtype=torch.long)
 
 
-_library.impl('nms', _nms, 'CPU')
+if torch.version.cuda is None:  # else the wheel brings the operators itself
+  _library = torch.library.Library('torchvision', 'DEF')
+  _library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+  _library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+  _library.impl('nms', _nms, 'CPU')
 
-import torchvision.ops.boxes  # noqa: E402
+  import torchvision.ops.boxes
 
-torchvision.ops.boxes._assert_has_ops = lambda: None
+  torchvision.ops.boxes._assert_has_ops = lambda: None
