@@ -9,18 +9,14 @@ import concurrent.futures
 import contextlib
 import functools
 import math
-import multiprocessing
-import multiprocessing.resource_tracker
 import os
-import signal
-import threading
 from collections.abc import Iterator
 
 import grain
 import numpy as np
 from absl import flags, logging
 
-from vitlab.data import Example, Source
+from vitlab.data import Example, Source, _workers
 from vitlab.data._images import ImageError
 from vitlab.data._order import epoch_shuffle
 from vitlab.data._sources import describe
@@ -149,8 +145,8 @@ class Batches(Iterator[Batch]):
       if not flags.FLAGS.is_parsed():  # grain reads absl flags, which a library cannot count on
         flags.FLAGS.mark_as_parsed()
       options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-      pipeline = pipeline.mp_prefetch(options, worker_init_fn=_shield)
-      self._starting = _signals_held
+      pipeline = pipeline.mp_prefetch(options, worker_init_fn=_workers.shield)
+      self._starting = _workers.signals_held
     self._iterator = iter(pipeline)
 
   def __next__(self) -> Batch:
@@ -274,35 +270,3 @@ def _shapes(source: Source) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     else:
       return {k: (np.shape(v), np.asarray(v).dtype) for k, v in example.items()}
   raise UserError(f'none of the first {number + 1} pictures can be read; the last is {failure}')
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-  """Holds signals back in this thread, so that worker processes inherit it from their first moment.
-
-  They shield themselves only once Python runs in them. Another thread takes what arrives here.
-  """
-  multiprocessing.resource_tracker.ensure_running()  # its start would let the signals through
-  before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-  try:
-    yield
-  finally:
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _shield(*_) -> None:
-  """Runs in every worker process: it outlives no training run and dies before none.
-
-  A scheduler sends SIGTERM to the whole process group; the workers must go on until the main
-  process has saved and closed them. When the main process is killed, they must not stay behind.
-  """
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-  # Not prctl(PR_SET_PDEATHSIG): that kills when the thread that started the worker ends, and grain
-  # starts workers from threads that end before the workers have handed their last batch back.
-  multiprocessing.parent_process().join()
-  os._exit(1)
