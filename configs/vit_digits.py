@@ -17,7 +17,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """`smoke`: a run of seconds."""
   arg = parse_arg(arg, smoke=False)
   config = base()
-  config.duration = '8 epochs' if arg.smoke else '100 epochs'
+  config.duration = '180 steps' if arg.smoke else '1800 steps'
   config.batch_size = 64
 
   config.data = dict(name='digits')
@@ -48,7 +48,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=1.0,
   )
-  config.evaluators.test = dict(name='classification', split='test', every='20%')
-  config.log_every = '2%'
+  config.evaluators.test = dict(name='classification', split='test', every='25%')
+  config.log_every = '50 steps'
   config.checkpoint.best = 'test/accuracy'
   return config
