@@ -3,8 +3,7 @@
   command   python launch.py --config=configs/vit_cifar10.py
             python launch.py --config=configs/vit_cifar10.py:path=cifar10.tar.gz
   hardware  1 GPU
-  time      to be measured
-  reached   to be measured (test accuracy)
+  reached   not run yet
 
 Without `path` the set must have been prepared once by TensorFlow Datasets; with it, pictures lie as
 train/CLASS/*.png and test/CLASS/*.png on disk, in a .zip or in a .tar. `:smoke` needs neither: it
