@@ -42,7 +42,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.layers import pooling
 from vitlab.layers.attention import CrossAttention, SelfAttention
 from vitlab.layers.blocks import Block, LayerScale
-from vitlab.layers.dense import Dense
+from vitlab.layers.choices import check_rates, classifier, compute_dtype
 from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
@@ -184,9 +184,9 @@ def make(
   dtype: str = 'float32',
 ) -> ViT:
   """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
-  _check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
+  check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   size, patch = _size(variant, patch_size, (width, depth, num_heads, mlp_dim), mlp)
-  compute = _dtype(dtype)
+  compute = compute_dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
   new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, compute)
@@ -199,7 +199,7 @@ def make(
     Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
     _pool(pool, size.num_heads, new_mlp, new_norm, compute),
-    _head(num_classes, compute),
+    classifier(num_classes, compute),
     positions,
     rope,
     class_token=pool == 'cls' if class_token is None else class_token,
@@ -207,12 +207,6 @@ def make(
     norm_after_pool=pool == 'gap_norm',
     dropout_rate=dropout_rate,
   )
-
-
-def _check_rates(**rates: float) -> None:
-  for name, rate in rates.items():
-    if not 0 <= rate < 1:
-      raise UserError(f'ViT: {name}={rate} is not a probability below 1')
 
 
 def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
@@ -265,18 +259,3 @@ def _pool(name: str, num_heads: int, new_mlp: Callable, new_norm: Callable, dtyp
   if name not in kinds:
     raise unknown('pool', name, kinds)
   return kinds[name]
-
-
-def _head(num_classes: int | None, dtype: jnp.dtype) -> Dense | None:
-  """The classifier: starts at zero, so that the first loss is that of a guess."""
-  if num_classes is None:
-    return None
-  zeros = nn.initializers.zeros
-  return Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), kernel_init=zeros)
-
-
-def _dtype(name: str) -> jnp.dtype:
-  names = ('bfloat16', 'float16', 'float32', 'float64')
-  if name not in names:
-    raise unknown('dtype', name, names)
-  return jnp.dtype(name)
