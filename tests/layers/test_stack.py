@@ -1,5 +1,6 @@
 """The stack: scan and remat change no number, not even of training or initialisation."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +54,28 @@ def test_scan_and_remat_are_the_same_in_training(options, x64):
     train(layer, variables),
     train(plain, unrolled),
   )
+
+
+class Exchange(nn.Module):
+  """Two streams: what TNT's blocks do with pixels and patches."""
+
+  @nn.compact
+  def __call__(self, x, train=False, drop_path_rate=None):
+    a, b = x
+    a = a + nn.Dense(4)(b)
+    return (a, b + nn.Dense(8)(a)), dict(a=a)
+
+
+@pytest.mark.parametrize('options', [{}, dict(scan=True), dict(remat='dots_saveable')])
+def test_blocks_may_hand_on_several_arrays(options):
+  layer, x = Stack(Exchange(), 2, **options), (X[..., :4], X)
+  variables = layer.init(jax.random.key(1), x)
+  (a, b), outs = layer.apply(variables, x)
+  for params in unstack_blocks(variables['params']).values():
+    x, _ = Exchange().apply({'params': params}, x)
+  np.testing.assert_allclose(a, x[0], atol=1e-5)
+  np.testing.assert_allclose(b, x[1], atol=1e-5)
+  np.testing.assert_array_equal(outs[1]['a'], a)
 
 
 def test_drop_path_rises_linearly_over_the_depth():

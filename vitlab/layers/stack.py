@@ -7,7 +7,8 @@ differs, `block_0`, `block_1`, ... or `blocks` with a leading depth axis; `stack
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -30,59 +31,90 @@ class Stack(nn.Module):
     block: Called as block(x, train, drop_path_rate, **inputs); returns (x, out). It holds
       parameters only.
     depth: How many.
-    drop_path_rate: Of the last block; it rises linearly from 0 at the first.
+    drop_path_rate: Of the last block; it rises linearly from 0 at the first, or from the first of
+      two rates to the second.
     scan: Compile one block and loop over it: depth times less to compile, some slower on CPU.
     remat: What the backward pass keeps of a block instead of recomputing it, one of `REMAT`; ''
       keeps everything.
+    turns: Keyword arguments that the blocks take in turn, constants of the program: a Swin's blocks
+      leave their windows in place and shift them.
   """
 
   block: nn.Module
   depth: int
-  drop_path_rate: float = 0.0
+  drop_path_rate: float | tuple[float, float] = 0.0
   scan: bool = False
   remat: str = ''
+  turns: Sequence[Mapping[str, Any]] = ({},)
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, 'b t d'], train: bool = False, **inputs: Any
-  ) -> tuple[Float[Array, 'b t d'], list[PyTree]]:
-    """Runs the blocks; returns the last one's tokens and every block's `out`."""
+    self, x: PyTree[Float[Array, 'b ...']], train: bool = False, **inputs: Any
+  ) -> tuple[PyTree[Float[Array, 'b ...']], list[PyTree]]:
+    """Runs the blocks; returns the last one's result and every block's `out`.
+
+    x is what goes from block to block: tokens, or a tuple of arrays (TNT's pixels and patches).
+    """
     block = self.block.clone(parent=None)
     if self.is_initializing():
       self._init(block, x, inputs)
     random = train and self.has_rng('dropout')
     layers = dict(
-      rate=jnp.linspace(0, self.drop_path_rate, self.depth) if self.drop_path_rate else None,
+      rate=self._rates(),
       key=jax.random.split(self.make_rng('dropout'), self.depth) if random else None,
     )
 
-    def apply(x, params, layer, inputs):
+    def apply(turn, x, params, layer, inputs):
       rngs = None if layer['key'] is None else {'dropout': layer['key']}
-      x, out = block.apply({'params': params}, x, train, layer['rate'], rngs=rngs, **inputs)
-      return constrain_batch(x), out
+      x, out = block.apply({'params': params}, x, train, layer['rate'], rngs=rngs, **inputs, **turn)
+      return jax.tree.map(constrain_batch, x), out
 
+    turns = [partial(apply, turn) for turn in self.turns]
     if self.remat:
       # Inside a scan nothing can merge the recomputation with the original, so no barrier.
       policy = getattr(jax.checkpoint_policies, self.remat)
-      apply = jax.checkpoint(apply, policy=policy, prevent_cse=not self.scan)
+      turns = [jax.checkpoint(turn, policy=policy, prevent_cse=not self.scan) for turn in turns]
 
-    x = constrain_batch(x)
+    x = jax.tree.map(constrain_batch, x)
     if self.scan:
-      xs = (self._params('blocks'), layers)
-      x, outs = jax.lax.scan(lambda x, xs: apply(x, *xs, inputs), x, xs, length=self.depth)
-      return x, [_layer(outs, i) for i in range(self.depth)]
-    # Traced and lowered once; XLA inlines the calls.
-    apply, outs = jax.jit(apply), []
+      return self._scan(turns, x, layers, inputs)
+    # Traced and lowered once a turn; XLA inlines the calls.
+    turns, outs = [jax.jit(turn) for turn in turns], []
     for i in range(self.depth):
       with jax.named_scope(f'block_{i}'):
-        x, out = apply(x, self._params(f'block_{i}'), _layer(layers, i), inputs)
+        turn = turns[i % len(turns)]
+        x, out = turn(x, self._params(f'block_{i}'), _layer(layers, i), inputs)
       outs.append(out)
     return x, outs
 
-  def _init(self, block: nn.Module, x: Array, inputs: Mapping) -> None:
+  def _scan(self, turns, x, layers, inputs) -> tuple[PyTree, list[PyTree]]:
+    """Loops over groups of as many blocks as there are turns."""
+    n = len(turns)
+    if self.depth % n:
+      raise UserError(f'scan: {self.depth} blocks do not divide into groups of {n}; use scan=False')
+
+    def group(x, xs):
+      outs = []
+      for i, turn in enumerate(turns):
+        x, out = turn(x, *_layer(xs, i), inputs)
+        outs.append(out)
+      return x, outs
+
+    xs = (self._params('blocks'), layers)
+    xs = jax.tree.map(lambda leaf: leaf.reshape(-1, n, *leaf.shape[1:]), xs)
+    x, outs = jax.lax.scan(group, x, xs, length=self.depth // n)
+    return x, [_layer(outs[i % n], i // n) for i in range(self.depth)]
+
+  def _rates(self) -> Float[Array, ' depth'] | None:
+    """Every block's drop-path rate; None where nothing is dropped."""
+    rates = self.drop_path_rate
+    first, last = (0.0, rates) if isinstance(rates, (int, float)) else rates
+    return jnp.linspace(first, last, self.depth) if last else None
+
+  def _init(self, block: nn.Module, x: PyTree, inputs: Mapping) -> None:
     """Draws all layers' parameters at once: compiled once, and the same ones either way."""
-    keys = jax.random.split(self.make_rng('params'), self.depth)
-    stacked = jax.vmap(lambda key: block.init(key, x, **inputs)['params'])(keys)
+    keys, turn = jax.random.split(self.make_rng('params'), self.depth), self.turns[0]
+    stacked = jax.vmap(lambda key: block.init(key, x, **inputs, **turn)['params'])(keys)
     params = {'blocks': stacked} if self.scan else unstack_blocks({'blocks': stacked})
     for name, tree in params.items():
       self.put_variable('params', name, tree)
