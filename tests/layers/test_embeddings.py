@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
+from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions, make_positions
 from vitlab.ops.positions import sincos_2d
 
 
@@ -51,3 +51,29 @@ def test_fixed_positions_have_no_parameters_and_leave_the_prefix():
   assert not variables
   np.testing.assert_array_equal(table[0], 0)
   np.testing.assert_allclose(table[1:].reshape(2, 3, 8), sincos_2d((2, 3), 8), atol=1e-6)
+
+
+def test_positions_by_name():
+  grid = (2, 3)
+  added = lambda layer: layer.init_with_output(jax.random.key(0), grid, 1, 8)  # noqa: E731
+  for name, parameters in dict(learned={'grid', 'prefix'}, learned_patches={'grid'}).items():
+    layer, angles = make_positions(name, 8, 2)
+    assert set(added(layer)[1]['params']) == parameters and angles is None
+  layer, angles = make_positions('sincos_2d', 8, 2)
+  assert added(layer)[0].shape == (7, 8) and angles is None
+  layer, angles = make_positions('rope_2d', 8, 2)
+  assert layer is None and angles(grid).shape == (6, 2)
+  assert make_positions('none', 8, 2) == (None, None)
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    (('sincos', 8, 2), "unknown position_embedding 'sincos': did you mean sincos_2d"),
+    (('sincos_2d', 10, 1), 'multiple of 4'),
+    (('rope_2d', 12, 2), 'multiple of 4'),
+  ],
+)
+def test_bad_positions_are_explained(arguments, message):
+  with pytest.raises(UserError, match=message):
+    make_positions(*arguments)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vitlab.errors import UserError
 from vitlab.layers import pooling
 from vitlab.layers.attention import CrossAttention
 from vitlab.layers.mlp import make_mlp
@@ -43,3 +44,12 @@ def test_attention_pool_does_not_mind_the_order():
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
   pool = attention_pool()
   np.testing.assert_allclose(pool(tokens, 0), pool(tokens[:, ::-1], 0), atol=1e-5)
+
+
+def test_pools_by_name():
+  parts = CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
+  names = dict(cls=pooling.class_token, gap=pooling.mean, gap_norm=pooling.mean)
+  assert {name: pooling.make_pool(name, *parts) for name in names} == names
+  assert pooling.make_pool('map', *parts) == pooling.AttentionPool(*parts)
+  with pytest.raises(UserError, match="unknown pool 'max'.*map"):
+    pooling.make_pool('max', *parts)

@@ -1,5 +1,6 @@
 """The Vision Transformer: published sizes, equal options, nothing paid for what nobody reads."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +51,13 @@ def test_number_of_parameters_at_full_size(variant, image_size, parameters):
   assert count(shapes(image_size, variant=variant, num_classes=1000, scan=True)) == parameters
 
 
+@pytest.mark.parametrize(
+  ('variant', 'parameters'), [('Ti/16', 5_910_800), ('S/16', 22_436_432), ('B/16', 87_338_192)]
+)
+def test_number_of_parameters_of_distilled_deits(variant, parameters):
+  assert count(shapes(variant=variant, num_classes=1000, distillation_token=True)) == parameters
+
+
 def test_swiglu_costs_no_more_parameters():
   plain = count(shapes(variant='B/16', num_classes=1000))
   assert abs(count(shapes(variant='B/16', num_classes=1000, mlp='swiglu')) / plain - 1) < 0.001
@@ -81,6 +89,7 @@ def test_parameter_names_are_the_interface():
   'options',
   [
     dict(num_registers=2, layer_scale=0.5, qk_norm=True),
+    dict(distillation_token=True),
     dict(pool='gap', position_embedding='sincos_2d', mlp='swiglu', scan=True),
     dict(pool='gap_norm', position_embedding='learned_patches', norm='rmsnorm', mlp='gelu'),
     dict(pool='map', position_embedding='rope_2d', qkv_bias=False, num_registers=1),
@@ -119,11 +128,70 @@ def test_every_intermediate_is_there():
     blocks=[block] * 2,
     attention=[(2, 2, 10, 10)] * 2,
     encoded=(2, 10, 16),
+    levels=[(2, 2, 3, 16)],
     features=(2, 16),
     logits=(2, 5),
   )
   np.testing.assert_array_equal(out['logits'], logits)
   np.testing.assert_allclose(out['attention'][1].sum(-1), 1, atol=1e-5)
+  np.testing.assert_array_equal(out['levels'][0].reshape(2, 6, 16), out['encoded'][:, 4:])
+
+
+def test_the_distillation_token_stands_second_and_has_a_head_of_its_own():
+  model, variables = init(distillation_token=True, num_registers=2)
+  params = variables['params']
+  assert params['position_embedding']['prefix'].shape == (4, 16)
+  f = jax.jit(model.apply, static_argnums=2)
+  logits, out = f(variables, IMAGE, True)
+  head = lambda name, x: x @ params[name]['kernel'] + params[name]['bias']  # noqa: E731
+  np.testing.assert_allclose(logits, head('head', out['encoded'][:, 0]), atol=1e-5)
+  distilled = head('head_dist', out['encoded'][:, 1])
+  np.testing.assert_allclose(out['distillation_logits'], distilled, atol=1e-5)
+  mean, evaluated = f(variables, IMAGE, False)
+  np.testing.assert_allclose(mean, (logits + distilled) / 2, atol=1e-5)
+  np.testing.assert_array_equal(evaluated['logits'], mean)
+  np.testing.assert_allclose(evaluated['distillation_logits'], distilled, atol=1e-5)
+  assert out['levels'][0].shape == (2, 2, 3, 16)
+
+
+def test_a_new_distillation_token_is_not_the_class_token():
+  model = vit.make(**TINY, distillation_token=True, position_embedding='none')
+  variables = model.init(jax.random.key(0), IMAGE)
+  _, out = model.apply(variables, IMAGE, train=True)
+  assert abs(out['features'] - out['distillation_features']).max() > 1e-3
+
+
+class Pyramid(nn.Module):
+  """A backbone with what backbones have: levels, statistics, a behaviour in training."""
+
+  @nn.compact
+  def __call__(self, image, train=False):
+    fine = nn.Conv(4, (2, 2), (2, 2), name='stem')(image)
+    coarse = nn.Conv(6, (2, 2), (2, 2), name='stage')(fine)
+    coarse = nn.BatchNorm(use_running_average=not train, name='norm')(coarse)
+    return coarse.mean((1, 2)), {'levels': [fine, coarse]}
+
+
+def test_a_hybrid_embeds_the_last_level_of_its_backbone():
+  model, hybrid = vit.make(**TINY | dict(patch_size=1)), dict(patch_size=1, backbone=Pyramid())
+  hybrid = vit.make(**TINY | hybrid)
+  variables = hybrid.init(jax.random.key(0), IMAGE)
+  variables = jax.tree.map(lambda x: x + 0.1, variables)
+  assert set(variables['params']) == {*shapes(8, **TINY), 'backbone'}
+  assert set(variables['batch_stats']) == {'backbone'}
+  _, out = hybrid.apply(variables, IMAGE)
+  backbone = {name: tree['backbone'] for name, tree in variables.items()}
+  level = Pyramid().apply(backbone, IMAGE)[1]['levels'][-1]
+  np.testing.assert_array_equal(out['backbone']['levels'][-1], level)
+  params = {name: tree for name, tree in variables['params'].items() if name != 'backbone'}
+  _, expected = model.apply({'params': params}, level)
+  np.testing.assert_allclose(out['encoded'], expected['encoded'], atol=1e-5)
+  assert out['levels'][0].shape == (2, 2, 3, 16)
+  _, mutated = hybrid.apply(variables, IMAGE, train=True, mutable='batch_stats')
+  moved = jax.tree.map(
+    lambda a, b: (a != b).all(), mutated, {'batch_stats': variables['batch_stats']}
+  )
+  assert all(jax.tree.leaves(moved))
 
 
 @pytest.mark.parametrize('scan', [False, True])
@@ -207,6 +275,8 @@ def test_without_classes_the_features_come_out():
     (dict(variant='X/16'), "unknown ViT variant 'X'"),
     (dict(variant='S'), 'no patch size: write S/16'),
     (dict(pool='max'), "unknown pool 'max'.*map"),
+    (dict(class_token=False), "pool='cls' reads the class token"),
+    (dict(distillation_token=True, pool='gap'), "goes with a class token: pool='cls', not 'gap'"),
     (dict(position_embedding='rope'), "unknown position_embedding 'rope': did you mean rope_2d"),
     (dict(position_embedding='rope_2d', width=12, num_heads=2), 'multiple of 4'),
     (dict(mlp='gleu'), "unknown mlp 'gleu': did you mean gelu"),

@@ -1,14 +1,16 @@
 """From pictures to tokens, and where the tokens are."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError
+from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import contract, fan_init
-from vitlab.ops.positions import Grid, sincos_2d
+from vitlab.ops.positions import Grid, rope_2d, sincos_2d
 
 
 class PatchEmbed(nn.Module):
@@ -82,3 +84,37 @@ class SinCosPositions(nn.Module):
     """The vectors to add to all tokens, zero for those before the patches."""
     table = sincos_2d(grid, width).reshape(-1, width)
     return jnp.pad(jnp.asarray(table), ((num_prefix, 0), (0, 0)))
+
+
+def make_positions(
+  name: str, width: int, num_heads: int
+) -> tuple[nn.Module | None, Callable[[Grid], Any] | None]:
+  """Position embeddings by name.
+
+  Args:
+    name: 'learned' (all tokens), 'learned_patches', 'sincos_2d', 'rope_2d' or 'none'.
+    width: Of the tokens.
+    num_heads: Of the attention whose queries and keys 'rope_2d' turns.
+
+  Returns:
+    (grid, number of tokens before the patches, width) -> what is added to the tokens, and
+    grid -> the angles that turn queries and keys; None for what there is not.
+
+  Raises:
+    UserError: there is no such embedding, or it cannot have this width.
+  """
+  kinds = {
+    'learned': (LearnedPositions(prefix=True), None),
+    'learned_patches': (LearnedPositions(prefix=False), None),
+    'sincos_2d': (SinCosPositions(), None),
+    'rope_2d': (None, partial(rope_2d, head_dim=width // num_heads)),
+    'none': (None, None),
+  }
+  if name not in kinds:
+    raise unknown('position_embedding', name, kinds)
+  divided = {'sincos_2d': width, 'rope_2d': width // num_heads}.get(name, 0)
+  if divided % 4:
+    raise UserError(
+      f'position_embedding {name} needs a width (of a head, for rope_2d) that is a multiple of 4'
+    )
+  return kinds[name]

@@ -1,9 +1,12 @@
 """From many tokens to one vector."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab.errors import unknown
 from vitlab.layers.attention import CrossAttention
 
 
@@ -39,3 +42,28 @@ class AttentionPool(nn.Module):
     probe = jnp.broadcast_to(probe.astype(tokens.dtype), (tokens.shape[0], 1, d))
     x, _ = self.attention(probe, tokens[:, num_prefix:])
     return (x + self.mlp(self.norm(x)))[:, 0]
+
+
+def make_pool(
+  name: str, attention: CrossAttention, mlp: nn.Module, norm: nn.Module
+) -> Callable[[Array, int], Array]:
+  """A pool by name: (tokens, number of tokens before the patches) -> one vector.
+
+  Args:
+    name: 'cls', 'gap', 'gap_norm' (a mean too; whoever pools norms its result) or 'map'.
+    attention: Of 'map', as what follows.
+    mlp: See `AttentionPool`.
+    norm: See `AttentionPool`.
+
+  Raises:
+    UserError: there is no such pool.
+  """
+  pools = {
+    'cls': class_token,
+    'gap': mean,
+    'gap_norm': mean,
+    'map': AttentionPool(attention, mlp, norm),
+  }
+  if name not in pools:
+    raise unknown('pool', name, pools)
+  return pools[name]

@@ -15,7 +15,11 @@ num_classes: Logits; None: the model returns its features.
 pool: 'cls' takes the class token after the norm; 'gap' the mean of the patches after the norm
   (Google's); 'gap_norm' the norm of that mean (timm's 'avg'); 'map' lets a probe attend.
 class_token: Whether there is one; None: where the pool reads it.
+distillation_token: Whether a second token follows it, with a head of its own that learns from a
+  teacher (DeiT, arXiv:2012.12877; `vitlab.tasks.distillation`).
 num_registers: Learned tokens that nobody reads (arXiv:2309.16588).
+backbone: A model whose coarsest feature map is embedded instead of the image (a hybrid, section 3.1
+  of the ViT paper), as a spec, dict(name='resnet', ...); a patch is then one of its cells ('B/1').
 position_embedding: 'learned' for all tokens (the original ViT), 'learned_patches' (big_vision,
   DeiT III), 'sincos_2d', 'rope_2d' (rotates queries and keys in every block) or 'none'.
 mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu' or 'relu'.
@@ -39,15 +43,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vitlab.errors import UserError, unknown
-from vitlab.layers import pooling
 from vitlab.layers.attention import CrossAttention, SelfAttention
 from vitlab.layers.blocks import Block, LayerScale
 from vitlab.layers.choices import check_rates, classifier, compute_dtype
-from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions
+from vitlab.layers.embeddings import PatchEmbed, make_positions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
+from vitlab.layers.pooling import make_pool
 from vitlab.layers.stack import Stack, check_remat
-from vitlab.ops.positions import rope_2d
 
 
 class Size(NamedTuple):
@@ -83,11 +86,14 @@ class ViT(nn.Module):
     norm: After the encoder.
     pool: (tokens, number of tokens before the patches) -> one vector.
     head: That vector -> logits; None: the vector is what comes out.
+    head_dist: The same for the distillation token.
+    backbone: Image -> out['levels'], whose last is embedded instead of the image; or None.
     position_embedding: (grid, number of tokens before the patches, width) -> what is added to the
       tokens, or None.
     rope: Grid -> rotary angles of the patches, or None.
     class_token: Whether a learned token goes before all others.
-    num_registers: Learned tokens after it that nobody reads (arXiv:2309.16588).
+    distillation_token: Whether another one comes next (DeiT, arXiv:2012.12877, figure 2).
+    num_registers: Learned tokens after them that nobody reads (arXiv:2309.16588).
     norm_after_pool: Whether the norm comes after the pool instead of before.
     dropout_rate: On the embedded tokens.
   """
@@ -97,9 +103,12 @@ class ViT(nn.Module):
   norm: nn.Module
   pool: Callable
   head: nn.Module | None = None
+  head_dist: nn.Module | None = None
+  backbone: nn.Module | None = None
   position_embedding: nn.Module | None = None
   rope: Callable | None = None
   class_token: bool = True
+  distillation_token: bool = False
   num_registers: int = 0
   norm_after_pool: bool = False
   dropout_rate: float = 0.0
@@ -115,12 +124,19 @@ class ViT(nn.Module):
       train: Whether dropout and drop-path act, with the rng 'dropout'.
 
     Returns:
-      Logits in at least float32, and every intermediate: 'patches' (embedded), 'embedded' (with
-      all tokens and positions), 'blocks' (a dict a block, see `vitlab.layers.blocks.Block`),
-      'attention' (the weights of every block, b n t s), 'encoded' (the last tokens), 'features'
-      (what the head sees), 'logits'. What nobody reads costs nothing inside `jit`.
+      Logits in at least float32, and every intermediate: 'backbone' (the dict of a hybrid's),
+      'patches' (embedded), 'embedded' (with all tokens and positions), 'blocks' (a dict a block,
+      see `vitlab.layers.blocks.Block`), 'attention' (the weights of every block, b n t s),
+      'encoded' (the last tokens), 'levels' (one: its patches, b h w c), 'features' (what the head
+      sees), 'logits'. What nobody reads costs nothing inside `jit`.
+
+      With a distillation token also 'distillation_features' and 'distillation_logits'. In training
+      the logits are then those of the class token's head, else the mean of both heads'.
     """
     out = {}
+    if self.backbone is not None:
+      _, out['backbone'] = self.backbone(image, train)
+      image = out['backbone']['levels'][-1]
     patches = out['patches'] = self.patch_embed(image)
     b, *grid, d = patches.shape
     prefix = self._prefix(d, patches.dtype)
@@ -142,19 +158,28 @@ class ViT(nn.Module):
     else:
       out['encoded'] = self.norm(x)
       features = self.pool(out['encoded'], p)
+    out['levels'] = [out['encoded'][:, p:].reshape(b, *grid, d)]
     out['features'] = features
-    logits = out['logits'] = features if self.head is None else self.head(features)
+    logits = features if self.head is None else self.head(features)
+    if self.distillation_token:
+      features = out['distillation_features'] = out['encoded'][:, 1]
+      other = features if self.head_dist is None else self.head_dist(features)
+      out['distillation_logits'] = other
+      logits = logits if train else (logits + other) / 2
+    out['logits'] = logits
     return logits, out
 
   def _prefix(self, width: int, dtype: Any) -> Float[Array, 'p d']:
-    """The tokens before the patches: class token, then registers."""
+    """The tokens before the patches: class token, distillation token, registers."""
     tokens = [jnp.zeros((0, width), dtype)]
+    random = nn.initializers.normal(0.02)
     if self.class_token:
       tokens.append(self.param('cls_token', nn.initializers.zeros, (1, width), jnp.float32))
+    if self.distillation_token:
+      tokens.append(self.param('dist_token', random, (1, width), jnp.float32))
     if self.num_registers:
       # Equal registers would stay equal for ever.
-      init = nn.initializers.normal(0.02)
-      tokens.append(self.param('registers', init, (self.num_registers, width), jnp.float32))
+      tokens.append(self.param('registers', random, (self.num_registers, width), jnp.float32))
     return jnp.concatenate([token.astype(dtype) for token in tokens])
 
 
@@ -169,7 +194,9 @@ def make(
   mlp_dim: int | None = None,
   pool: str = 'cls',
   class_token: bool | None = None,
+  distillation_token: bool = False,
   num_registers: int = 0,
+  backbone: nn.Module | None = None,
   position_embedding: str = 'learned',
   mlp: str = 'gelu_tanh',
   norm: str = 'layernorm',
@@ -193,16 +220,21 @@ def make(
   attention = SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, compute)
   scale = LayerScale(layer_scale) if layer_scale else None
   block = Block(attention, new_mlp(), new_norm(), scale, dropout_rate)
-  positions, rope = _positions(position_embedding, size)
+  positions, rope = make_positions(position_embedding, size.width, size.num_heads)
+  class_token = pool == 'cls' if class_token is None else class_token
+  _check_tokens(pool, class_token, distillation_token)
   return ViT(
     PatchEmbed(size.width, patch, compute),
     Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
-    _pool(pool, size.num_heads, new_mlp, new_norm, compute),
+    make_pool(pool, CrossAttention(size.num_heads, dtype=compute), new_mlp(), new_norm()),
     classifier(num_classes, compute),
+    classifier(num_classes, compute) if distillation_token else None,
+    backbone,
     positions,
     rope,
-    class_token=pool == 'cls' if class_token is None else class_token,
+    class_token=class_token,
+    distillation_token=distillation_token,
     num_registers=num_registers,
     norm_after_pool=pool == 'gap_norm',
     dropout_rate=dropout_rate,
@@ -230,32 +262,8 @@ def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
   return size, patch_size
 
 
-def _positions(name: str, size: Size) -> tuple[nn.Module | None, Callable | None]:
-  """What is added to the tokens, and the angles that turn queries and keys."""
-  kinds = {
-    'learned': (LearnedPositions(prefix=True), None),
-    'learned_patches': (LearnedPositions(prefix=False), None),
-    'sincos_2d': (SinCosPositions(), None),
-    'rope_2d': (None, partial(rope_2d, head_dim=size.width // size.num_heads)),
-    'none': (None, None),
-  }
-  if name not in kinds:
-    raise unknown('position_embedding', name, kinds)
-  divided = {'sincos_2d': size.width, 'rope_2d': size.width // size.num_heads}.get(name, 0)
-  if divided % 4:
-    raise UserError(
-      f'position_embedding {name} needs a width (of a head, for rope_2d) that is a multiple of 4'
-    )
-  return kinds[name]
-
-
-def _pool(name: str, num_heads: int, new_mlp: Callable, new_norm: Callable, dtype) -> Callable:
-  kinds = {
-    'cls': pooling.class_token,
-    'gap': pooling.mean,
-    'gap_norm': pooling.mean,
-    'map': pooling.AttentionPool(CrossAttention(num_heads, dtype=dtype), new_mlp(), new_norm()),
-  }
-  if name not in kinds:
-    raise unknown('pool', name, kinds)
-  return kinds[name]
+def _check_tokens(pool: str, class_token: bool, distillation_token: bool) -> None:
+  if pool == 'cls' and not class_token:
+    raise UserError("pool='cls' reads the class token, but class_token=False")
+  if distillation_token and pool != 'cls':
+    raise UserError(f"a distillation token goes with a class token: pool='cls', not {pool!r}")
