@@ -178,7 +178,7 @@ def test_optimiser_state_and_average_follow_their_parameters(name):
   state = vit_state(tx=tx)
   placed = sharding.state_shardings(state, sharding.make_mesh(LAYOUTS['all']))
   assert jax.tree.structure(placed) == jax.tree.structure(state)
-  assert placed.ema['model'] == placed.variables['model']['params']
+  assert placed.ema['model'] == placed.variables['model']
   by_name = names.flatten(placed.variables['model']['params'])
   held = names.flatten(placed.opt_state['model'])
   leaves = names.flatten(state.opt_state['model'])

@@ -137,17 +137,43 @@ def test_randomness_depends_on_seed_step_and_microbatch():
 
 
 def test_average_is_warmed_up_and_evaluated():
-  state, train_step = supervised(Perceptron(), ema_decay=0.3)
+  state, train_step = supervised(ConvNet(), ema_decay=0.3)
   average = copied(state.ema['model'])
+  assert set(average) == {'params', 'batch_stats'}
   for i in range(6):
     state, _ = train_step(state, BATCH)
     decay = min(0.3, (1 + i) / (10 + i))
-    params = copied(state.variables['model']['params'])
-    average = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * p, average, params)
+    now = copied(state.variables['model'])
+    average = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * p, average, now)
   jax.tree.map(
     lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), state.ema['model'], average
   )
-  assert state.averaged()['model']['params'] is state.ema['model']
+  evaluated = state.averaged()['model']
+  assert all(evaluated[name] is state.ema['model'][name] for name in average)
+
+
+def test_only_parameters_and_running_statistics_are_averaged():
+  def init(key, batch):
+    zero, one = jnp.zeros(()), jnp.ones(())
+    collections = dict(params=dict(w=one), batch_stats=dict(mean=one), memory=dict(m=zero))
+    return {'model': collections, 'teacher': {'params': {'w': one}}}
+
+  def loss(variables, batch, key):
+    changed = {
+      name: {leaf: x + 1 for leaf, x in variables['model'][name].items()}
+      for name in ('batch_stats', 'memory')
+    }
+    return Loss(variables['model']['params']['w'], {}, {'model': changed})
+
+  task = Task(init, {'model': loss}, {})
+  state, train_step = start(task, {'model': optax.sgd(1.0)}, ema_decay=0.01)
+  assert set(state.ema) == {'model'}
+  state, _ = run(state, train_step, 1)
+  evaluated = jax.tree.map(float, state.averaged())
+  assert evaluated['teacher'] == {'params': {'w': 1}}
+  assert evaluated['model']['memory'] == {'m': 1}
+  np.testing.assert_allclose(evaluated['model']['batch_stats']['mean'], 0.01 * 1 + 0.99 * 2)
+  np.testing.assert_allclose(evaluated['model']['params']['w'], 0.01 * 1 + 0.99 * 0, atol=1e-7)
 
 
 def test_without_average_the_parameters_are_evaluated():

@@ -26,7 +26,7 @@ def test_the_best_checkpoint_with_the_average_is_used(model):
   checkpoints = checkpoint.Checkpoints(f'{model.workdir}/checkpoints', read_only=True)
   stored = checkpoints.restore_arrays(('variables', 'ema'), model.step).state
   used = model.variables['model']['params']['head']['kernel']
-  np.testing.assert_array_equal(used, stored['ema']['model']['head']['kernel'])
+  np.testing.assert_array_equal(used, stored['ema']['model']['params']['head']['kernel'])
   assert np.any(used != stored['variables']['model']['params']['head']['kernel'])
 
 

@@ -124,7 +124,10 @@ def state_shardings(state: State, mesh: Mesh, rules: Sequence[tuple[str, Any]] =
     return NamedSharding(mesh, P())
 
   opt_state = jax.tree_util.tree_map_with_path(follower, state.opt_state)
-  ema = jax.tree_util.tree_map_with_path(follower, state.ema)
+  ema = {
+    player: {name: variables[player][name] for name in collections}
+    for player, collections in state.ema.items()
+  }
   return State(NamedSharding(mesh, P()), variables, opt_state, ema)
 
 

@@ -17,6 +17,9 @@ from vitlab.errors import UserError
 from vitlab.tasks import Batch, Key, Loss, Metrics, Task, Variables
 
 Optimizers = Mapping[str, optax.GradientTransformation]  # by player
+# What is averaged: running statistics belong to the parameters that they were measured with. A
+# memory or a spectral norm's vector is no quantity whose mean would mean anything.
+AVERAGED = ('params', 'batch_stats')
 
 
 class State(NamedTuple):
@@ -28,7 +31,8 @@ class State(NamedTuple):
     step: Number of steps done.
     variables: player -> Flax collection -> tree.
     opt_state: player -> state of its optimiser.
-    ema: player -> average of its parameters; empty when the average is off.
+    ema: player -> collection -> average, of parameters and BatchNorm statistics; empty when the
+      average is off.
   """
 
   step: Int[Array, '']
@@ -37,9 +41,9 @@ class State(NamedTuple):
   ema: Mapping[str, PyTree]
 
   def averaged(self) -> Variables:
-    """The variables to evaluate: with the averaged parameters where there are any."""
+    """The variables to evaluate: with the averages where there are any."""
     return {
-      player: {**collections, 'params': self.ema.get(player, collections['params'])}
+      player: {**collections, **self.ema.get(player, {})}
       for player, collections in self.variables.items()
     }
 
@@ -57,7 +61,8 @@ def init_state(
   variables = task.init(key, batch)
   params = {player: variables[player]['params'] for player in task.losses}
   opt_state = {player: optimizers[player].init(params[player]) for player in task.losses}
-  state = State(jnp.zeros((), jnp.int32), variables, opt_state, params if ema_decay else {})
+  ema = {player: _of_average(variables[player]) for player in task.losses} if ema_decay else {}
+  state = State(jnp.zeros((), jnp.int32), variables, opt_state, ema)
   # Each leaf a buffer of its own: the average starts as the parameters, some optimisers keep them
   # too, and a buffer cannot be donated twice.
   return jax.tree.map(jnp.copy, state)
@@ -83,8 +88,8 @@ def make_train_step(
     microbatches: Gradient accumulation: microbatch i is the rows i, i + m, ... of the batch (which
       leaves rows on their devices); gradients are averaged with `Loss.weight` and so are those of
       the whole batch; mutated collections pass from one microbatch to the next.
-    ema_decay: Decay of the average of the parameters, 0 is off. It is min(ema_decay,
-      (1 + t) / (10 + t)) after t steps, so that the first parameters are soon forgotten.
+    ema_decay: Decay of the average of parameters and BatchNorm statistics, 0 is off. It is
+      min(ema_decay, (1 + t) / (10 + t)) after t steps, so that the first ones are soon forgotten.
 
   Raises:
     UserError: microbatches is not a positive number, or, when traced, does not divide the batch.
@@ -192,7 +197,11 @@ def _union(metrics: Metrics, more: Metrics, player: str) -> Metrics:
   return {**metrics, **more}
 
 
+def _of_average(collections: Mapping[str, PyTree]) -> dict[str, PyTree]:
+  return {name: tree for name, tree in collections.items() if name in AVERAGED}
+
+
 def _average(ema: Mapping, variables: Variables, step: Int[Array, ''], ema_decay: float) -> Mapping:
   decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
-  current = {player: variables[player]['params'] for player in ema}
+  current = {player: _of_average(variables[player]) for player in ema}
   return optax.incremental_update(current, ema, 1 - decay)

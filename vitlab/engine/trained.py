@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from vitlab.engine import config_file, progress, workdir
+from vitlab.engine import config_file, progress, step, workdir
 from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
 from vitlab.engine.checkpoint import Checkpoints
@@ -25,7 +25,7 @@ class Trained(NamedTuple):
     config: Of the run.
     facts: Of its data set.
     task: With the model inside.
-    variables: On the default device; the averaged parameters where the run keeps an average.
+    variables: On the default device; the averages where the run keeps them.
   """
 
   workdir: str
@@ -53,12 +53,8 @@ def load(folder: str) -> Trained:
   restored = checkpoints.restore_arrays(('variables', 'ema'), checkpoints.best())
   if restored is None or facts is None:
     raise UserError(f'workdir {folder!r} holds no checkpoint yet: train first: --mode=train')
-  variables, averages = restored.state['variables'], restored.state['ema']
-  variables = {
-    player: {**collections, 'params': averages.get(player, collections.get('params'))}
-    for player, collections in variables.items()
-  }
-  variables = jax.tree.map(jnp.asarray, variables)
+  stored = step.State(restored.step, restored.state['variables'], {}, restored.state['ema'])
+  variables = jax.tree.map(jnp.asarray, stored.averaged())
   task = experiment_lib.make_task(config, facts)
   return Trained(folder, restored.step, config, facts, task, variables)
 
