@@ -151,10 +151,11 @@ def jax_works(args):
   def logits():
     from safetensors.numpy import load_file
 
-    from vitlab.pretrained.vit import from_timm
+    from vitlab.pretrained import import_tensors
 
-    weights = from_timm(load_file(f'{args.folder}/weights.safetensors'), params)
-    return np.asarray(forward({'model': {'params': weights}}))
+    weights = load_file(f'{args.folder}/weights.safetensors')
+    variables = import_tensors(weights, {'params': params}, 'vit', 'timm')
+    return np.asarray(forward({'model': variables}))
 
   return {'forward': forward, 'train': train, 'logits': logits}
 

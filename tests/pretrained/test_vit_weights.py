@@ -1,7 +1,7 @@
 """vitlab's ViT computes what timm's and Hugging Face's compute, with their weights."""
 
 import re
-from functools import cache
+from functools import cache, partial
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
@@ -17,7 +17,7 @@ from transformers import ViTConfig, ViTForImageClassification
 from vitlab.errors import UserError
 from vitlab.layers.stack import unstack_blocks
 from vitlab.models import vit
-from vitlab.pretrained.vit import from_huggingface, from_timm
+from vitlab.pretrained import import_tensors
 
 TINY = dict(img_size=(16, 24), patch_size=(4, 8), embed_dim=16, depth=2, num_heads=2, num_classes=5)
 OURS = dict(
@@ -57,6 +57,14 @@ CASES = {
     dict(position_embedding='none', qkv_bias=False),
   ),
 }
+
+
+def load(state_dict, like, format='timm', **options):
+  return import_tensors(state_dict, {'params': like}, 'vit', format, **options)['params']
+
+
+from_timm = partial(load, format='timm')
+from_huggingface = partial(load, format='huggingface')
 
 
 @cache
@@ -201,7 +209,7 @@ def test_positions_are_resampled_as_timm_does(size, x64):
   state_dict, _ = timm_oracle('original')  # learned on 4 × 3 patches
   model = vit.make(**OURS)
   like = parity.abstract(model, parity.image((1, *size, 3)))
-  got = from_timm(state_dict, like, grid=(4, 3))['position_embedding']
+  got = from_timm(state_dict, like, image_size=(16, 24))['position_embedding']
   new = (size[0] // 4, size[1] // 8)
   expected = timm.layers.resample_abs_pos_embed(state_dict['pos_embed'], new, (4, 3))[0]
   np.testing.assert_allclose(got['prefix'], expected[:1], atol=1e-12)

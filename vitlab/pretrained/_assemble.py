@@ -1,64 +1,183 @@
-"""Fills a parameter tree from somebody else's named tensors, and says exactly what does not fit."""
+"""Our trees of parameters <-> other people's named tensors; says exactly what does not fit.
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+A family's file (`vitlab/pretrained/vit.py`, ...) is a table: which tensors a parameter of ours is
+made of and how they lie in memory (`_layouts.py`). Here is what all tables share; these signatures
+are settled.
 
-import jax.numpy as jnp
+A tree holds one player's collections, {'params': ..., 'batch_stats': ...}; a path in it reads
+'params/head/kernel'. Scanned stacks are unrolled before a table sees them: paths always say
+'encoder/block_3/...', never 'blocks'.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import PyTree
 
 from vitlab.errors import UserError
+from vitlab.layers.stack import unstack_blocks
+from vitlab.ops.positions import Grid
+from vitlab.pretrained._layouts import Layout, Shape
 
-Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+# Our name of a parameter -> torch's.
+LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
+HEAD = r'(head|head_dist|fc|classifier|cls_classifier|distillation_classifier)\.'
 
 
-class Misshapen(Exception):
-  """A tensor does not have the shape that the model needs; carries the shape it needs."""
+class Part(NamedTuple):
+  """The tensors that a parameter is made of.
+
+  Attributes:
+    names: Theirs. Several are equal parts along the first axis: queries, keys and values apart.
+    layout: Of the tensor, or of the several together.
+    share: Where several parameters of ours lie in one tensor of theirs: (the axis of theirs that
+      they lie along, which of them this is). `Layout.to_ours` takes its share out.
+  """
+
+  names: tuple[str, ...]
+  layout: Layout
+  share: tuple[int, int] | None = None
+
+
+PartOf = Callable[[str, Shape], Part | None]
+
+
+class Sides(NamedTuple):
+  """What is known of both sides before a table is chosen.
+
+  Attributes:
+    ours: Path -> shape of all our parameters.
+    theirs: Name -> shape of all their tensors; empty on export.
+    spec: Of our model, dict(name=..., ...); empty where the caller has none.
+    image_size: Pixels (height, width) that the weights were trained on; None: not known.
+  """
+
+  ours: Shapes
+  theirs: Shapes = {}
+  spec: Mapping[str, Any] = {}
+  image_size: Grid | None = None
+
+
+class Format(NamedTuple):
+  """One way in which a family's weights are published.
+
+  Attributes:
+    part_of: Sides -> (path, shape) -> Part, or None if they have no such parameter.
+    spec: (their config.json, their names and shapes) -> our model spec, dict(name=..., ...), all
+      that `registry.make('models', spec)` needs to compute what they compute. timm's config says
+      {'architecture': ..., 'num_classes': ..., 'model_args': ...}; it may be empty.
+    config: (our spec, image size) -> their config.json; UserError if they have no such model.
+    ignored: Regex of tensors that carry nothing (relative_position_index, pooler, ...).
+    head: Regex of the tensors of the classifier.
+  """
+
+  part_of: Callable[[Sides], PartOf]
+  spec: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+  config: Callable[[Mapping[str, Any], Grid], dict[str, Any]] | None = None
+  ignored: str = ''
+  head: str = HEAD
 
 
 def assemble(
   like: PyTree,
   tensors: Mapping[str, Any],
-  names: Callable[[str], Iterable[str]],
-  convert: Callable[[str, list[np.ndarray], Shape], np.ndarray],
+  part_of: PartOf,
+  ignored: str = '',
+  left_out: str = '',
 ) -> PyTree:
-  """Builds parameters like `like` from tensors with other names.
+  """Builds a tree like `like` from their tensors.
 
   Args:
-    like: The model's parameters, arrays or their shapes (`jax.eval_shape` of `init`).
+    like: One player's collections, arrays or their shapes (`jax.eval_shape` of `init`).
     tensors: Name -> tensor of NumPy, JAX or torch.
-    names: Path of a parameter ('head/kernel') -> the names of the tensors it is made of.
-    convert: (path, these tensors, shape of the parameter) -> the parameter, or raises Misshapen.
+    part_of: (path, shape) of a parameter -> the tensors that it is made of, or None.
+    ignored: Regex (`re.match`) of tensors that no parameter needs.
+    left_out: Regex of tensors that are not read: parameters made of them are not in the result.
 
   Returns:
-    Parameters with the structure, shapes and dtypes of `like`.
+    NumPy arrays with the structure, shapes and dtypes of `like`.
 
   Raises:
     UserError: tensors are missing, left over or of another shape; lists them.
   """
-  params, missing, misshapen, unused = {}, [], [], set(tensors)
-  for path, leaf in flatten_dict(like, sep='/').items():
-    wanted = list(names(path))
-    unused -= set(wanted)
-    absent = [name for name in wanted if name not in tensors]
-    if absent or not wanted:
-      missing += absent or [path]
+  skipped = re.compile('|'.join(f'(?:{p})' for p in (ignored, left_out) if p) or r'(?!)')
+  ours, missing, misshapen = {}, [], []
+  unused = {name for name in tensors if not skipped.match(name)}
+  for path, leaf in _flat(like).items():
+    part = part_of(path, leaf.shape)
+    if part is None:
+      missing.append(path)
       continue
-    arrays = [_numpy(tensors[name]) for name in wanted]
-    try:
-      params[path] = jnp.asarray(convert(path, arrays, leaf.shape), leaf.dtype)
-    except Misshapen as error:
-      given = ' '.join(f'{name} {array.shape}' for name, array in zip(wanted, arrays))
-      misshapen.append(f'{given}, needed {error}')
-  problems = dict(missing=missing, unused=sorted(unused), misshapen=misshapen)
-  lines = [f'{problem}: {_shorten(them)}' for problem, them in problems.items() if them]
-  if lines:
-    raise UserError('the weights do not fit the model; ' + '\n'.join(lines))
-  return unflatten_dict(params, sep='/')
+    if left_out and all(re.match(left_out, name) for name in part.names):
+      continue
+    unused -= set(part.names)
+    absent = [name for name in part.names if name not in tensors]
+    if absent:
+      missing += [name for name in absent if name not in missing]
+      continue
+    arrays = [numpy(tensors[name]) for name in part.names]
+    wanted = part.layout.theirs(leaf.shape)
+    if not all(map(_fits, arrays, _wanted_each(wanted, len(arrays)))):
+      given = ' '.join(f'{name} {array.shape}' for name, array in zip(part.names, arrays))
+      misshapen.append(f'{given}, needed {_text(wanted)}')
+      continue
+    whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    ours[path] = np.asarray(part.layout.to_ours(whole, leaf.shape)).astype(leaf.dtype)
+  _complain(dict(missing=missing, unused=sorted(unused), misshapen=misshapen))
+  return _restack(unflatten_dict(ours, sep='/'), like)
 
 
-def _numpy(tensor: Any) -> np.ndarray:
+def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
+  """Their tensors from one player's collections: the inverse of `assemble`.
+
+  Raises:
+    UserError: they have no place for a parameter; lists those.
+  """
+  tensors, shares, homeless = {}, {}, []
+  for path, leaf in _flat(tree).items():
+    array = numpy(leaf)
+    part = part_of(path, array.shape)
+    if part is None:
+      homeless.append(path)
+      continue
+    theirs = part.layout.to_theirs(array)
+    if part.share:
+      axis, place = part.share
+      shares.setdefault((part.names[0], axis), {})[place] = theirs
+    else:
+      tensors |= zip(part.names, np.split(theirs, len(part.names)))
+  if homeless:
+    raise UserError(f'the format has no place for these parameters: {shorten(homeless)}')
+  for (name, axis), parts in shares.items():
+    tensors[name] = np.concatenate([parts[place] for place in sorted(parts)], axis)
+  return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+
+
+def lookup(table: Mapping[str, str | tuple[str, ...]], path: str) -> tuple[str, ...]:
+  """The tensors of a parameter by a table of modules; () if it has none.
+
+  Args:
+    table: Our module, or a parameter outside any -> theirs, or several of theirs:
+      'encoder/block_{}/mlp/up' -> 'blocks.{}.mlp.fc1'. Every {} is a number.
+    path: 'params/encoder/block_3/mlp/up/kernel'.
+  """
+  path = path.partition('/')[2]
+  numbers = re.findall(r'_(\d+)(?=/|$)', path)
+  path = re.sub(r'_\d+(?=/|$)', '_{}', path)
+  module, _, leaf = path.rpartition('/')
+  theirs = table.get(path) or table.get(module, ())
+  suffix = '' if path in table else '.' + LEAVES.get(leaf, leaf)
+  theirs = (theirs,) if isinstance(theirs, str) else theirs
+  return tuple(name.format(*numbers) + suffix for name in theirs)
+
+
+def numpy(tensor: Any) -> np.ndarray:
+  """The array of a tensor of NumPy, JAX or torch."""
   if hasattr(tensor, 'detach'):
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == 'torch.bfloat16':  # NumPy has no such type
@@ -66,6 +185,51 @@ def _numpy(tensor: Any) -> np.ndarray:
   return np.asarray(tensor)
 
 
-def _shorten(names: list[str], most: int = 6) -> str:
+def shorten(names: list[str], most: int = 6) -> str:
+  """The first names of a list, and how many more there are."""
   more = f' and {len(names) - most} more' if len(names) > most else ''
   return ', '.join(names[:most]) + more
+
+
+def shapes(tree: PyTree) -> dict[str, Shape]:
+  """Path -> shape of every array in one player's collections, stacks unrolled."""
+  return {path: tuple(leaf.shape) for path, leaf in _flat(tree).items()}
+
+
+def _flat(tree: PyTree) -> dict[str, Any]:
+  abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+  unrolled = jax.eval_shape(unstack_blocks, tree) if abstract else unstack_blocks(tree)
+  return flatten_dict(unrolled, sep='/')
+
+
+def _restack(tree: PyTree, like: PyTree) -> PyTree:
+  """Stacks the blocks where `like` has them stacked."""
+  if not isinstance(like, Mapping):
+    return tree
+  blocks = {name: tree[name] for name in tree if re.fullmatch(r'block_\d+', name)}
+  if 'blocks' in like and blocks:
+    ordered = [blocks[f'block_{i}'] for i in range(len(blocks))]
+    tree = {name: tree[name] for name in tree if name not in blocks}
+    tree['blocks'] = jax.tree.map(lambda *leaves: np.stack(leaves), *ordered)
+    like = {**like, 'blocks': None}
+  return {name: _restack(value, like.get(name)) for name, value in tree.items()}
+
+
+def _wanted_each(wanted: tuple, count: int) -> list[tuple]:
+  """The shape of each of several tensors that lie along the first axis of `wanted`."""
+  return [wanted if count == 1 else (wanted[0] // count, *wanted[1:])] * count
+
+
+def _fits(array: np.ndarray, wanted: tuple) -> bool:
+  pairs = zip(array.shape, wanted)
+  return array.ndim == len(wanted) and all(there in (None, here) for here, there in pairs)
+
+
+def _text(shape: tuple) -> str:
+  return str(tuple('any' if n is None else n for n in shape)).replace("'", '')
+
+
+def _complain(problems: Mapping[str, list[str]]) -> None:
+  lines = [f'{problem}: {shorten(them)}' for problem, them in problems.items() if them]
+  if lines:
+    raise UserError('the weights do not fit the model; ' + '\n'.join(lines))
