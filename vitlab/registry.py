@@ -1,7 +1,10 @@
 """The folder is the registry: `dict(name='vit', **kw)` means `vitlab.models.vit.make(**kw)`.
 
 A component is a file with a function `make`; its keyword arguments are its schema. To add a model
-is to add a file.
+is to add a file. Where a component is made of others, the config nests them:
+
+  dict(name='vit', backbone=dict(name='resnet', ...))
+  dict(name='distillation', task=dict(name='classification', ...), teacher=dict(name='resnet', ...))
 """
 
 import importlib
@@ -11,6 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vitlab.errors import UserError, unknown
+
+# Keywords that stand for a component -> the folder it is in.
+PARTS = {'backbone': 'models', 'teacher': 'models', 'task': 'tasks'}
 
 
 def names(folder: str) -> list[str]:
@@ -33,17 +39,34 @@ def find(folder: str, name: str) -> Callable[..., Any]:
 def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
   """Builds a component from its spec (a config node) and what the caller passes beside it.
 
+  Specs under the keywords of `PARTS` are built first. What the caller passes goes to the innermost
+  component of the folder: of a wrapper `Task -> Task` and its task, the task has the model.
+
   Raises:
-    UserError: the spec has no name, the name or one of its keywords does not exist.
+    UserError: the spec has no name, the name or one of its keywords does not exist, one is missing.
   """
   keywords = dict(spec)
   if 'name' not in keywords:
     raise UserError(f'a spec for vitlab/{folder} needs a name, one of {", ".join(names(folder))}')
   name = keywords.pop('name')
   function = find(folder, name)
-  parameters = inspect.signature(function).parameters
-  if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-    for key in keywords:
-      if key not in parameters:
-        raise unknown(f'keyword of {folder}/{name}', key, set(parameters) - set(given))
+  _check_keywords(f'{folder}/{name}', function, set(keywords), set(given))
+  for key, part in PARTS.items():
+    if isinstance(keywords.get(key), Mapping):
+      inner, given = (given, {}) if part == folder else ({}, given)
+      keywords[key] = make(part, keywords[key], **inner)
   return function(**keywords, **given)
+
+
+def _check_keywords(
+  component: str, function: Callable, keywords: set[str], given: set[str]
+) -> None:
+  """Raises UserError unless the function takes these keywords and needs no others."""
+  parameters = inspect.signature(function).parameters.values()
+  if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    return
+  for key in sorted(keywords - {p.name for p in parameters}):
+    raise unknown(f'keyword of {component}', key, {p.name for p in parameters} - given)
+  for p in parameters:
+    if p.default is p.empty and p.name not in keywords | given:
+      raise UserError(f'{component} needs {p.name}: its spec has no {p.name}=...')

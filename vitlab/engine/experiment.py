@@ -154,16 +154,22 @@ def build(
 
 
 def make_task(config: ConfigDict, facts: Mapping[str, Any]) -> Task:
-  """The model inside its task; their fields that are None come from the facts, by name.
+  """The model inside its task; fields that are None, at any depth, come from the facts, by name.
 
   Raises:
     UserError: an unknown name or keyword, or whatever the model and the task refuse.
   """
-  model_spec, task_spec = (
-    {key: facts.get(key) if x is None else x for key, x in spec.items()}
-    for spec in (config.model.to_dict(), config.task.to_dict())
-  )
-  return registry.make('tasks', task_spec, model=registry.make('models', model_spec))
+  model = registry.make('models', _with_facts(config.model.to_dict(), facts))
+  return registry.make('tasks', _with_facts(config.task.to_dict(), facts), model=model)
+
+
+def _with_facts(spec: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+  def filled(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+      return _with_facts(value, facts)
+    return facts.get(key) if value is None else value
+
+  return {key: filled(key, value) for key, value in spec.items()}
 
 
 def on_mesh(mesh: Mesh, function: Callable) -> Callable:
