@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.layers.embeddings import LearnedPositions, PatchEmbed, SinCosPositions, make_positions
+from vitlab.layers.embeddings import (
+  LearnedPositions,
+  PatchEmbed,
+  SinCosPositions,
+  cut_patches,
+  make_positions,
+)
 from vitlab.ops.positions import sincos_2d
 
 
@@ -23,9 +29,23 @@ def test_patch_embedding_is_a_strided_convolution():
   np.testing.assert_allclose(got, expected + params['bias'], atol=1e-5)
 
 
+def test_patches_are_cut_row_by_row():
+  image = jnp.arange(8 * 6.0).reshape(1, 8, 6, 1)
+  patches = cut_patches(image, (4, 2))
+  assert patches.shape == (1, 2, 3, 4, 2, 1)
+  np.testing.assert_array_equal(patches[0, 1, 2], image[0, 4:8, 4:6])
+
+
 def test_a_cut_patch_is_refused():
   with pytest.raises(UserError, match='8×10 pixels is not a whole number of patches of 4×4'):
     PatchEmbed(5, (4, 4)).init(jax.random.key(0), jnp.ones((1, 8, 10, 3)))
+
+
+@pytest.mark.parametrize(('stddev', 'expected'), [(None, 1 / 16), (0.02, 0.02)])
+def test_learned_positions_start_as_asked(stddev, expected):
+  layer = LearnedPositions(stddev=stddev)
+  table = layer.init(jax.random.key(0), (8, 8), 0, 256)['params']['grid']
+  assert abs(table.std() / expected - 1) < 0.05
 
 
 @pytest.mark.parametrize('prefix', [True, False])

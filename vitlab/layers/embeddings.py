@@ -13,6 +13,24 @@ from vitlab.layers.dense import contract, fan_init
 from vitlab.ops.positions import Grid, rope_2d, sincos_2d
 
 
+def cut_patches(
+  image: Float[Array, 'b h w c'], patch_size: tuple[int, int]
+) -> Float[Array, 'b rows columns y x c']:
+  """Cuts an image into patches (height, width), row by row.
+
+  Raises:
+    UserError: the image is not a whole number of patches.
+  """
+  b, h, w, c = image.shape
+  y, x = patch_size
+  if h % y or w % x:
+    raise UserError(
+      f'an image of {h}×{w} pixels is not a whole number of patches of {y}×{x}'
+      f'\nchange the image size of the data or the patch size of the model'
+    )
+  return jnp.einsum('brypxc->brpyxc', image.reshape(b, h // y, y, w // x, x, c))
+
+
 class PatchEmbed(nn.Module):
   """Linear embedding of non-overlapping patches (ViT, arXiv:2010.11929, equation 1).
 
@@ -31,17 +49,10 @@ class PatchEmbed(nn.Module):
   @nn.compact
   def __call__(self, image: Float[Array, 'b h w c']) -> Float[Array, 'b rows columns d']:
     """Embeds every patch; raises UserError if the image is not a whole number of patches."""
-    b, h, w, c = image.shape
-    y, x = self.patch_size
-    if h % y or w % x:
-      raise UserError(
-        f'an image of {h}×{w} pixels is not a whole number of patches of {y}×{x}'
-        f'\nchange the image size of the data or the patch size of the model'
-      )
-    kernel = self.param('kernel', fan_init('fan_in', 'truncated_normal', 3), (y, x, c, self.width))
+    shape = (*self.patch_size, image.shape[-1], self.width)
+    kernel = self.param('kernel', fan_init('fan_in', 'truncated_normal', 3), shape)
     bias = self.param('bias', nn.initializers.zeros, (self.width,), jnp.float32)
-    patches = image.astype(self.dtype).reshape(b, h // y, y, w // x, x, c)
-    patches = jnp.einsum('brypxc->brpyxc', patches)
+    patches = cut_patches(image.astype(self.dtype), self.patch_size)
     return contract(patches, kernel.astype(self.dtype), axes=3) + bias.astype(self.dtype)
 
 
@@ -51,14 +62,16 @@ class LearnedPositions(nn.Module):
   Attributes:
     prefix: Whether the tokens before the patches (class token, registers) have vectors as well:
       the original ViT; or not: big_vision, DeiT III.
+    stddev: Of the initial vectors; None: 1 / sqrt(width).
   """
 
   prefix: bool = False
+  stddev: float | None = None
 
   @nn.compact
   def __call__(self, grid: Grid, num_prefix: int, width: int) -> Float[Array, 't d']:
     """The vectors to add to all tokens; raises UserError if they were learned on another grid."""
-    init = nn.initializers.normal(width**-0.5)
+    init = nn.initializers.normal(self.stddev or width**-0.5)
     if self.has_variable('params', 'grid'):
       learned = self.get_variable('params', 'grid').shape[:2]
       if learned != tuple(grid):
