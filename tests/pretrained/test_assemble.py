@@ -95,6 +95,17 @@ def test_there_and_back_is_bit_identical():
   jax.tree.map(np.testing.assert_array_equal, again, TREE)
 
 
+def test_tensors_of_unequal_length_make_one_parameter():
+  part_of = lambda path, shape: Part(('qk', 'v'), linear(), sizes=(2, 1))  # noqa: E731
+  tree = {'qkv': np.arange(12.0).reshape(2, 3, 2)}
+  tensors = disassemble(tree, part_of)
+  np.testing.assert_array_equal(tensors['qk'], tree['qkv'][:, :2].reshape(2, 4).T)
+  np.testing.assert_array_equal(tensors['v'], tree['qkv'][:, 2].T)
+  np.testing.assert_array_equal(assemble(tree, tensors, part_of)['qkv'], tree['qkv'])
+  with pytest.raises(UserError, match=r'misshapen: qk \(3, 2\) v \(3, 2\), needed \(6, 2\)'):
+    assemble(tree, {'qk': np.ones((3, 2)), 'v': np.ones((3, 2))}, part_of)
+
+
 def test_a_parameter_that_the_format_cannot_hold_is_named():
   with pytest.raises(UserError, match='no place for these parameters: a/rope'):
     disassemble({'a': {'rope': np.ones(2)}}, lambda path, shape: None)

@@ -33,15 +33,23 @@ class Part(NamedTuple):
   """The tensors that a parameter is made of.
 
   Attributes:
-    names: Theirs. Several are equal parts along the first axis: queries, keys and values apart.
+    names: Theirs. Several lie along the first axis: queries, keys and values apart.
     layout: Of the tensor, or of the several together.
     share: Where several parameters of ours lie in one tensor of theirs: (the axis of theirs that
       they lie along, which of them this is). `Layout.to_ours` takes its share out.
+    sizes: Of several names, relative to each other; (): equal. (2, 1) where queries and keys are
+      one tensor and values another.
   """
 
   names: tuple[str, ...]
   layout: Layout
   share: tuple[int, int] | None = None
+  sizes: tuple[int, ...] = ()
+
+  def lengths(self, total: int) -> list[int]:
+    """Of the tensors along the first axis, which is so long for all of them together."""
+    sizes = self.sizes or (1,) * len(self.names)
+    return [total * size // sum(sizes) for size in sizes]
 
 
 PartOf = Callable[[str, Shape], Part | None]
@@ -122,7 +130,7 @@ def assemble(
       continue
     arrays = [numpy(tensors[name]) for name in part.names]
     wanted = part.layout.theirs(leaf.shape)
-    if not all(map(_fits, arrays, _wanted_each(wanted, len(arrays)))):
+    if not all(map(_fits, arrays, _wanted_each(wanted, part))):
       given = ' '.join(f'{name} {array.shape}' for name, array in zip(part.names, arrays))
       misshapen.append(f'{given}, needed {_text(wanted)}')
       continue
@@ -150,7 +158,8 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
       axis, place = part.share
       shares.setdefault((part.names[0], axis), {})[place] = theirs
     else:
-      tensors |= zip(part.names, np.split(theirs, len(part.names)))
+      ends = np.cumsum(part.lengths(len(theirs)))
+      tensors |= zip(part.names, np.split(theirs, ends[:-1]))
   if homeless:
     raise UserError(f'the format has no place for these parameters: {shorten(homeless)}')
   for (name, axis), parts in shares.items():
@@ -215,9 +224,11 @@ def _restack(tree: PyTree, like: PyTree) -> PyTree:
   return {name: _restack(value, like.get(name)) for name, value in tree.items()}
 
 
-def _wanted_each(wanted: tuple, count: int) -> list[tuple]:
-  """The shape of each of several tensors that lie along the first axis of `wanted`."""
-  return [wanted if count == 1 else (wanted[0] // count, *wanted[1:])] * count
+def _wanted_each(wanted: tuple, part: Part) -> list[tuple]:
+  """The shape of each of the tensors that are `wanted` together."""
+  if len(part.names) == 1:
+    return [wanted]
+  return [(length, *wanted[1:]) for length in part.lengths(wanted[0])]
 
 
 def _fits(array: np.ndarray, wanted: tuple) -> bool:
