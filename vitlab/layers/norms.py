@@ -1,5 +1,21 @@
-"""Normalisation by name, with the epsilon said aloud: it differs between published weights."""
+"""Normalisation by name, with the epsilon said aloud: it differs between published weights.
 
+All share one interface, norm(x, train=False), and one form: (x - mean) / sqrt(variance + epsilon)
+· scale + bias, in at least float32. They differ in what mean and variance are taken over:
+
+| name         | of x [b h w c]               | paper                                   |
+| batchnorm    | b h w, or running averages   | Ioffe and Szegedy 2015, arXiv:1502.03167 |
+| layernorm    | c                            | Ba et al. 2016, arXiv:1607.06450        |
+| instancenorm | h w                          | Ulyanov et al. 2016, arXiv:1607.08022   |
+| groupnorm    | h w and c / groups channels  | Wu and He 2018, arXiv:1803.08494        |
+| rmsnorm      | c; no mean and no bias       | Zhang and Sennrich 2019, arXiv:1910.07467 |
+
+Over tokens [b t d], each by itself, layernorm and rmsnorm remain. The layer norm of convolutional
+networks that is taken over h w c is groupnorm with one group.
+"""
+
+import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -7,49 +23,196 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vitlab.errors import unknown
+from vitlab.errors import UserError, unknown
+
+Axes = int | tuple[int, ...]
 
 
 class LayerNorm(nn.Module):
-  """(x - mean) / sqrt(variance + epsilon) · scale + bias over the last axis (arXiv:1607.06450).
-
-  The variance is that of the centred x: Flax's fast E[x²] - E[x]² cancels where the mean is large,
-  as in late layers of a ViT, and its exact one takes a sixth longer in a training step on CPU.
+  """Over the last axis (arXiv:1607.06450): every token, or every pixel of a map, by itself.
 
   Attributes:
     epsilon: Added to the variance.
     dtype: Of the result; the statistics are at least float32.
+    scale_init: Initialiser of the scale.
   """
 
   epsilon: float = 1e-6
   dtype: Any = jnp.float32
+  scale_init: Callable = nn.initializers.ones
 
   @nn.compact
-  def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
-    scale = self.param('scale', nn.initializers.ones, x.shape[-1:], jnp.float32)
-    bias = self.param('bias', nn.initializers.zeros, x.shape[-1:], jnp.float32)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    x -= x.mean(-1, keepdims=True)
-    x *= jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + self.epsilon)
-    return (x * scale + bias).astype(self.dtype)
+  def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
+    del train
+    scale, bias = _scale_and_bias(self, x.shape[-1])
+    x, _, variance = _centred(x, -1)
+    return (x * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(self.dtype)
 
 
-NORMS = {'layernorm': LayerNorm, 'rmsnorm': nn.RMSNorm}
+class RMSNorm(nn.Module):
+  """x / sqrt(mean(x²) + epsilon) · scale over the last axis (arXiv:1910.07467).
+
+  Attributes:
+    epsilon: Added to the mean square.
+    dtype: Of the result; the mean square is at least float32.
+    scale_init: Initialiser of the scale.
+  """
+
+  epsilon: float = 1e-6
+  dtype: Any = jnp.float32
+  scale_init: Callable = nn.initializers.ones
+
+  @nn.compact
+  def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
+    del train
+    scale = self.param('scale', self.scale_init, x.shape[-1:], jnp.float32)
+    x = _float32(x)
+    mean_square = jnp.square(x).mean(-1, keepdims=True)
+    return (x * jax.lax.rsqrt(mean_square + self.epsilon) * scale).astype(self.dtype)
 
 
-def make_norm(name: str, epsilon: float, dtype: Any = jnp.float32) -> nn.Module:
-  """A norm over the last axis whose statistics are at least float32.
+class BatchNorm(nn.Module):
+  """Over all but the channels (arXiv:1502.03167), as torch does it.
+
+  In training by the mean and the (biased) variance of the batch, and the running averages move:
+  running = (1 - momentum) · running + momentum · batch, with the unbiased variance. Otherwise by
+  the running averages. They are the collection 'batch_stats', which training has to hold mutable.
+
+  The batch is what the call sees: under `jit` the whole of a sharded one (torch's SyncBatchNorm),
+  under gradient accumulation one microbatch. Every row votes, because models are not told `mask`:
+  in training those are the blank rows of pictures that could not be read, at most `max_corrupt` of
+  them; the padding of an evaluation meets running averages, on which it has no influence.
+
+  Attributes:
+    epsilon: Added to the variance.
+    dtype: Of the result; the statistics are at least float32.
+    scale_init: Initialiser of the scale.
+    momentum: Weight of the new batch: torch's convention, one minus that of Flax and TensorFlow.
+  """
+
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+  scale_init: Callable = nn.initializers.ones
+  momentum: float = 0.1
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b *n c'], train: bool = False) -> Float[Array, 'b *n c']:
+    """Normalises; raises UserError for a training batch of one value per channel."""
+    scale, bias = _scale_and_bias(self, x.shape[-1])
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, x.shape[-1:], jnp.float32)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, x.shape[-1:], jnp.float32)
+    if train:
+      count = math.prod(x.shape[:-1])
+      if count == 1:
+        raise UserError(
+          f'batchnorm in training: one value for each of {x.shape[-1]} channels has no variance'
+          '\ngive it a larger batch, or a larger image'
+        )
+      x, mean, variance = _centred(x, tuple(range(x.ndim - 1)))
+      if not self.is_initializing():
+        running_mean.value = self._moved(running_mean.value, mean)
+        running_var.value = self._moved(running_var.value, variance * (count / (count - 1)))
+    else:
+      x, variance = _float32(x) - running_mean.value, running_var.value
+    # One factor per channel: a pass over x less than dividing first and scaling then.
+    factor = scale * jax.lax.rsqrt(variance + self.epsilon)
+    return (x * factor + bias).astype(self.dtype)
+
+  def _moved(self, running: Float[Array, ' c'], batch: Float[Array, '*ones c']) -> Array:
+    batch = batch.reshape(running.shape).astype(running.dtype)
+    return (1 - self.momentum) * running + self.momentum * batch
+
+
+class GroupNorm(nn.Module):
+  """Over the pixels and the channels of each group, image by image (arXiv:1803.08494).
+
+  Attributes:
+    epsilon: Added to the variance.
+    dtype: Of the result; the statistics are at least float32.
+    scale_init: Initialiser of the scale.
+    num_groups: Of neighbouring channels; None: every channel by itself (InstanceNorm).
+  """
+
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+  scale_init: Callable = nn.initializers.ones
+  num_groups: int | None = 32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b *n c'], train: bool = False) -> Float[Array, 'b *n c']:
+    """Normalises; raises UserError if the channels are not a whole number of groups."""
+    del train
+    shape, c = x.shape, x.shape[-1]
+    groups = c if self.num_groups is None else self.num_groups
+    if c % groups:
+      raise UserError(f'groupnorm: {c} channels do not divide into num_groups={groups}')
+    scale, bias = (p.reshape(groups, c // groups) for p in _scale_and_bias(self, c))
+    x, _, variance = _centred(x.reshape(shape[0], -1, groups, c // groups), (1, 3))
+    x = x * (jax.lax.rsqrt(variance + self.epsilon) * scale) + bias
+    return x.reshape(shape).astype(self.dtype)
+
+
+def InstanceNorm(**options: Any) -> GroupNorm:  # noqa: N802 - stands among classes
+  """Every channel of every image by itself (arXiv:1607.08022), with scale and bias."""
+  return GroupNorm(num_groups=None, **options)
+
+
+def _scale_and_bias(norm: nn.Module, channels: int) -> tuple[Array, Array]:
+  scale = norm.param('scale', norm.scale_init, (channels,), jnp.float32)
+  return scale, norm.param('bias', nn.initializers.zeros, (channels,), jnp.float32)
+
+
+def _float32(x: Float[Array, '...']) -> Float[Array, '...']:
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _centred(x: Float[Array, '...'], axes: Axes) -> tuple[Array, Array, Array]:
+  """x - mean in at least float32, the mean, the biased variance; these two with axes of size 1.
+
+  The variance is that of the centred x: Flax's fast E[x²] - E[x]² cancels where the mean is large,
+  as in late layers of a ViT, and its exact one takes a sixth longer in a training step on CPU.
+  """
+  x = _float32(x)
+  mean = x.mean(axes, keepdims=True)
+  x = x - mean
+  return x, mean, jnp.square(x).mean(axes, keepdims=True)
+
+
+TOKEN_NORMS = {'layernorm': LayerNorm, 'rmsnorm': RMSNorm}
+MAP_NORMS = TOKEN_NORMS | {
+  'batchnorm': BatchNorm,
+  'groupnorm': GroupNorm,
+  'instancenorm': InstanceNorm,
+}
+
+
+def make_norm(
+  name: str,
+  epsilon: float,
+  dtype: Any = jnp.float32,
+  *,
+  maps: bool = False,
+  momentum: float = 0.1,
+  num_groups: int = 32,
+  scale_init: Callable = nn.initializers.ones,
+) -> nn.Module:
+  """A norm by name, called as norm(x, train=False).
 
   Args:
-    name: 'layernorm' (Ba et al. 2016, arXiv:1607.06450) or 'rmsnorm' (Zhang and Sennrich 2019,
-      arXiv:1910.07467).
-    epsilon: Added to the variance (LayerNorm) or the mean square (RMSNorm): 1e-6 in JAX's ViTs,
-      timm and DeiT, 1e-12 in Hugging Face's ViT, 1e-5 in DINOv3 and Swin.
+    name: 'layernorm' or 'rmsnorm'; for maps also 'batchnorm', 'groupnorm' or 'instancenorm'.
+    epsilon: Added to the variance (the mean square for 'rmsnorm'): 1e-6 in JAX's ViTs, timm and
+      DeiT, 1e-12 in Hugging Face's ViT, 1e-5 in DINOv3, Swin, TNT and ResNet.
     dtype: Of the result.
+    maps: Whether it normalises feature maps, b h w c; else tokens.
+    momentum: Of batchnorm: the weight of the new batch in the running averages, as in torch.
+    num_groups: Of groupnorm.
+    scale_init: Initialiser of the scale.
 
   Raises:
     UserError: there is no norm of this name.
   """
-  if name not in NORMS:
-    raise unknown('norm', name, NORMS)
-  return NORMS[name](epsilon=epsilon, dtype=dtype)
+  norms = MAP_NORMS if maps else TOKEN_NORMS
+  if name not in norms:
+    raise unknown('norm', name, norms)
+  own = {'batchnorm': dict(momentum=momentum), 'groupnorm': dict(num_groups=num_groups)}
+  return norms[name](epsilon=epsilon, dtype=dtype, scale_init=scale_init, **own.get(name, {}))
