@@ -46,3 +46,17 @@ class Attention(nn.Module):
       x = x + jnp.einsum('bnts,bsnk->btnk', weights[-1], v).reshape(x.shape)
     x = x.mean(axis=1)
     return nn.Dense(self.num_classes, name='head')(x), {'features': x, 'attention': weights}
+
+
+class Distilled(nn.Module):
+  """A perceptron with a second head for what a teacher says."""
+
+  num_classes: int = 3
+
+  @nn.compact
+  def __call__(self, image, train=False):
+    x = image.reshape(image.shape[0], -1)
+    x = nn.tanh(nn.Dense(8, name='hidden')(x))
+    logits = nn.Dense(self.num_classes, name='head')(x)
+    out = {'features': x, 'distillation_logits': nn.Dense(self.num_classes, name='head_dist')(x)}
+    return logits if train else (logits + out['distillation_logits']) / 2, out

@@ -112,3 +112,29 @@ def test_masked_mean():
 def test_smooth_labels():
   smooth = losses.smooth_labels(jnp.eye(4)[:1], 0.2)
   np.testing.assert_allclose(smooth, [[0.85, 0.05, 0.05, 0.05]], rtol=1e-6)
+
+
+@pytest.mark.parametrize('scale', [1.0, 1e4])
+@pytest.mark.parametrize('temperature', [1.0, 4.0])
+def test_divergence_from_a_teacher(scale, temperature):
+  teacher = RNG.normal(size=(5, 4)).astype(np.float32) * np.float32(scale)
+  p, q = (
+    log_softmax(np.asarray(z, np.float64) / temperature, axis=-1) for z in (teacher, LOGITS * scale)
+  )
+  function = lambda z, mask=None: losses.kl_divergence(  # noqa: E731
+    z, jnp.asarray(teacher), mask=mask, temperature=temperature
+  )
+  logits = jnp.asarray(LOGITS * np.float32(scale))
+  expected = temperature**2 * (np.exp(p) * (p - q)).sum(-1)
+  np.testing.assert_allclose(function(logits), expected, rtol=1e-4)
+  slope = temperature * (np.exp(q) - np.exp(p))
+  np.testing.assert_allclose(gradient(function, logits), slope, atol=1e-5)
+  mask = jnp.asarray(MASK)
+  padded = jnp.where(mask[:, None], logits, jnp.nan)
+  np.testing.assert_allclose(function(padded, mask), np.where(MASK, expected, 0), rtol=1e-4)
+  masked = gradient(lambda z: function(z, mask), padded)
+  np.testing.assert_allclose(masked, np.where(MASK[:, None], slope, 0), atol=1e-5)
+
+
+def test_a_student_that_agrees_diverges_by_nothing():
+  np.testing.assert_array_equal(losses.kl_divergence(jnp.asarray(LOGITS), jnp.asarray(LOGITS)), 0)

@@ -128,7 +128,7 @@ def _differentiate(
   def gradient(variables, batch, key):
     def objective(params):
       out = loss(_merge(variables, {player: {'params': params}}), batch, key)
-      return out.value, out._replace(weight=jnp.asarray(out.weight, jnp.float32))
+      return out.value, out._replace(weight=jnp.asarray(out.weight, jnp.float32), outputs={})
 
     return jax.grad(objective, has_aux=True)(variables[player]['params'])
 

@@ -49,6 +49,23 @@ def sigmoid_cross_entropy(
   return _masked(jnp.mean((1.0 - targets) * logits - jax.nn.log_sigmoid(logits), axis=-1), mask)
 
 
+def kl_divergence(
+  logits: Float[Array, '*b classes'],
+  target_logits: Float[Array, '*b classes'],
+  *,
+  mask: Bool[Array, '*b'] | None = None,
+  temperature: float = 1.0,
+) -> Float[Array, '*b']:
+  """`τ² sum_c p_c (log p_c - log q_c)` of each example, p = softmax(targets / τ), q of the logits.
+
+  τ² keeps the gradient's size whatever the temperature (Hinton et al. 2015, arXiv:1503.02531).
+  """
+  logits, targets = _prepare(logits, target_logits, mask, 0.0)
+  log_q = jax.nn.log_softmax(logits / temperature)
+  log_p = jax.nn.log_softmax(targets / temperature)
+  return _masked(temperature**2 * jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1), mask)
+
+
 def masked_mean(
   values: Float[Array, '*b'], mask: Bool[Array, '*b']
 ) -> tuple[Float[Array, ''], Float[Array, '']]:

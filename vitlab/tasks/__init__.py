@@ -3,11 +3,11 @@
 A supervised task is a game with one player, a GAN one with two. Each player owns a set of Flax
 variables (its parameters, BatchNorm statistics, memories); a step differentiates each player's loss
 in turn with respect to that player's own parameters. Wrappers such as distillation are functions
-`Task -> Task`.
+`Task -> Task`. A player without a loss is there to be looked at: the step never moves it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PyTree, Shaped
 
@@ -26,19 +26,21 @@ class Loss(NamedTuple):
     mutated: Collections that changed, player -> collection -> tree (BatchNorm statistics, memory).
     weight: How much counts in this batch (examples, tokens): microbatches are averaged with it, so
       that their mean is the mean over the whole batch.
+    outputs: name -> what the value was computed from, for wrappers; the step drops it.
   """
 
   value: Float[Array, '']
   metrics: Metrics
   mutated: Variables
   weight: Float[Array, ''] | float = 1.0
+  outputs: Mapping[str, Any] = {}
 
 
 class Task(NamedTuple):
   """One kind of learning.
 
   Attributes:
-    init: (key, batch) -> variables of every player.
+    init: (key, batch) -> variables of every player, those without a loss (a teacher) included.
     losses: player -> ((variables, batch, key) -> Loss); the players move in this order.
     predict: name -> ((variables, batch) -> tree of arrays whose first axis is the batch): what
       evaluators, pictures and export may ask for by name. Never random, never in training mode.

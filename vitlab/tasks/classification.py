@@ -60,7 +60,7 @@ def make(
     augment_key, dropout_key = jax.random.split(key)
     mask = _mask(batch)
     image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
-    (logits, _), mutated = model.apply(
+    (logits, out), mutated = model.apply(
       variables['model'],
       scale(image),
       train=True,
@@ -68,7 +68,9 @@ def make(
       mutable=[collection for collection in variables['model'] if collection != 'params'],
     )
     _check_logits(logits, num_classes)
-    return _loss(loss, logits, target, mask, label_smoothing)._replace(mutated={'model': mutated})
+    outputs = dict(image=image, target=target, mask=mask, logits=logits, out=out)
+    result = _loss(loss, logits, target, mask, label_smoothing)
+    return result._replace(mutated={'model': mutated}, outputs=outputs)
 
   return Task(init, {'model': training_loss}, _predict(model, num_classes, scale))
 
