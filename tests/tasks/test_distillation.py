@@ -55,7 +55,7 @@ def test_hard_distillation_by_hand(student, weight):
   np.testing.assert_allclose(result.metrics['distillation_loss'], (each.sum(), 6), rtol=1e-5)
   np.testing.assert_allclose(result.metrics['label_loss'], label.metrics['loss'], rtol=1e-6)
   same = (student.argmax(-1) == chosen).sum()
-  np.testing.assert_array_equal(result.metrics['agreement'], (same, 6))
+  np.testing.assert_array_equal(result.metrics['distillation_accuracy'], (same, 6))
   right = (np.asarray(label.outputs['target'])[KEPT].argmax(-1) == chosen).sum()
   np.testing.assert_array_equal(result.metrics['teacher_accuracy'], (right, 6))
 

@@ -77,10 +77,11 @@ class Experiment:
 
   @property
   def num_parameters(self) -> dict[str, int]:
-    """By player."""
+    """Of the players that learn: a teacher's are no part of what is trained."""
+    variables = self.abstract_state.variables
     return {
-      player: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections['params']))
-      for player, collections in self.abstract_state.variables.items()
+      player: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables[player]['params']))
+      for player in self.task.losses
     }
 
   def put(self, batch: Mapping[str, np.ndarray]) -> Batch:

@@ -48,10 +48,11 @@ class Inspection(NamedTuple):
     devices: '8 x h100 (simulated)'.
     mesh: Size by axis.
     parameters: In the order of the model.
-    num_parameters: Over all players.
-    state_bytes: Part of the state (params, other variables, optimizer, average) -> bytes.
+    num_parameters: Over all players that learn.
+    state_bytes: Part of the state (params, other variables, frozen, optimizer, average) -> bytes;
+      frozen: all variables of the players without a loss, such as a teacher.
     memory: Part of the compiled step (arguments, temporaries, peak) -> bytes.
-    forward_macs: Multiply-adds of one example's forward pass.
+    forward_macs: Multiply-adds of one example's forward pass, a teacher's included.
     step_flops: FLOPs of the step over all devices, by dtype, recomputation included.
     bytes_moved: Between a device and its memory in one step, as XLA counts them.
     collective_bytes: What the collectives of one step produce (a scanned layer counts once).
@@ -115,21 +116,13 @@ def inspect(experiment: Experiment, chip: chips.Chip, name: str) -> Inspection:
   bytes_moved = compiled.cost_analysis().get('bytes accessed', 0.0)
   compute = sum(n / (count * _rate(chip, dtype)) for dtype, n in step_flops.items())
   seconds = {'compute': compute, 'memory': bytes_moved / chip.bandwidth}
-  state = experiment.abstract_state
   batch_size = experiment.config.batch_size
   return Inspection(
     devices=name,
     mesh=dict(experiment.mesh.shape),
     parameters=_parameters(experiment),
     num_parameters=sum(experiment.num_parameters.values()),
-    state_bytes={
-      'params': _bytes([tree['params'] for tree in state.variables.values()]),
-      'other variables': _bytes(
-        [{k: t for k, t in tree.items() if k != 'params'} for tree in state.variables.values()]
-      ),
-      'optimizer': _bytes(state.opt_state),
-      'average': _bytes(state.ema),
-    },
+    state_bytes=_state_bytes(experiment),
     memory={
       'arguments': memory.argument_size_in_bytes,
       'temporaries': memory.temp_size_in_bytes,
@@ -216,6 +209,19 @@ def _bytes(tree: Any) -> int:
   """Bytes of a tree of shapes on one device."""
   leaves = jax.tree.leaves(tree)
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
+
+
+def _state_bytes(experiment: Experiment) -> dict[str, int]:
+  state = experiment.abstract_state
+  learning = [state.variables[player] for player in experiment.task.losses]
+  params = _bytes([tree['params'] for tree in learning])
+  return {
+    'params': params,
+    'other variables': _bytes(learning) - params,
+    'frozen': _bytes(state.variables) - _bytes(learning),
+    'optimizer': _bytes(state.opt_state),
+    'average': _bytes(state.ema),
+  }
 
 
 def _forward_flops(experiment: Experiment) -> float:

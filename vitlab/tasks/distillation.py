@@ -128,7 +128,7 @@ def _add(result: Loss, teacher: Logits, distance: Callable, weight: float) -> Lo
     'loss': ((1 - weight) * total + weight * jnp.sum(values), weights),
     'label_loss': (total, weights),
     'distillation_loss': (jnp.sum(values), count),
-    'agreement': share(jnp.argmax(student, axis=-1) == answer),
+    'distillation_accuracy': share(jnp.argmax(student, axis=-1) == answer),
     'teacher_accuracy': share(answer == target),
   }
   return result._replace(value=(1 - weight) * result.value + weight * value, metrics=metrics)
