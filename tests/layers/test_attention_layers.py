@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitlab.layers.attention import CrossAttention, SelfAttention
+from vitlab.layers.attention import CosineAttention, CrossAttention, SelfAttention
 
 
 def inputs(t=5, d=8, seed=0):
@@ -63,3 +63,24 @@ def test_rotary_angles_reach_queries_and_keys_but_not_values():
   one, weights = layer.apply(variables, x, angles=np.ones((5, 2)) * (np.arange(5) == 2)[:, None])
   assert abs(one - y).max() > 1e-3
   np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+
+
+def test_cosine_attention_sees_directions_alone():
+  """Of its keys: ten times as long, they change nothing; nor do queries, but for their bias."""
+  x, layer = inputs(), CosineAttention(2)
+  variables = layer.init(jax.random.key(0), x)
+  weights = layer.apply(variables, x)[1]
+  kernel = variables['params']['qkv']['kernel']
+  variables['params']['qkv']['kernel'] = kernel.at[:, :2].multiply(10)
+  np.testing.assert_allclose(layer.apply(variables, x)[1], weights, atol=1e-5)
+
+
+def test_cosine_attention_is_no_sharper_than_100():
+  x, layer = inputs(), CosineAttention(2)
+  variables = layer.init(jax.random.key(0), x)
+  weights = []
+  for scale in (4.0, np.log(100), 6.0):
+    variables['params']['logit_scale'] = jnp.full(2, scale)
+    weights.append(layer.apply(variables, x)[1])
+  np.testing.assert_allclose(weights[1], weights[2], atol=1e-6)
+  assert abs(weights[0] - weights[1]).max() > 1e-3

@@ -38,6 +38,17 @@ def test_the_result_is_the_input_plus_the_branches():
   np.testing.assert_array_equal(x, out['tokens'])
 
 
+def test_post_norm_ends_the_branches():
+  """A norm of zeros is a branch of zeros only where the norm comes last."""
+  for post_norm in (False, True):
+    layer, variables = block(post_norm=post_norm)
+    for name in ('norm1', 'norm2'):
+      variables['params'][name] = jax.tree.map(jnp.zeros_like, variables['params'][name])
+    variables['params']['mlp']['down']['bias'] += 1
+    changed = (layer.apply(variables, X)[0] != X).any()
+    assert changed != post_norm
+
+
 def test_layer_scale_scales_the_branches():
   layer, variables = block(scale=LayerScale(0.0))
   np.testing.assert_array_equal(layer.apply(variables, X)[0], X)

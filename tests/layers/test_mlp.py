@@ -1,5 +1,6 @@
 """Feed-forward layers against their formulas."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,3 +42,11 @@ def test_dropout_acts_in_training_alone():
 def test_an_unknown_name_lists_the_known_ones():
   with pytest.raises(UserError, match='did you mean swiglu'):
     make_mlp('swigelu', 6)
+
+
+def test_a_paper_s_own_initialisation():
+  params = make_mlp('gelu', 64, kernel_init=nn.initializers.constant(2)).init(
+    jax.random.key(0), jnp.ones((3, 4))
+  )['params']
+  np.testing.assert_array_equal(params['up']['kernel'], 2)
+  np.testing.assert_array_equal(params['down']['kernel'], 2)

@@ -78,6 +78,34 @@ def test_blocks_may_hand_on_several_arrays(options):
   np.testing.assert_array_equal(outs[1]['a'], a)
 
 
+class Turning(nn.Module):
+  """A block with a constant of the program."""
+
+  @nn.compact
+  def __call__(self, x, train=False, drop_path_rate=None, sign=1):
+    return x + sign * nn.Dense(8)(x), dict(sign=jnp.float32(sign), rate=drop_path_rate)
+
+
+@pytest.mark.parametrize('remat', ['', 'nothing_saveable'])
+@pytest.mark.parametrize('scan', [False, True])
+def test_blocks_take_turns(scan, remat):
+  layer = Stack(Turning(), 4, (0.2, 0.5), scan, remat, turns=({}, {'sign': -1}))
+  variables = layer.init(jax.random.key(1), X)
+  x, outs = layer.apply(variables, X)
+  assert [float(out['sign']) for out in outs] == [1, -1, 1, -1]
+  np.testing.assert_allclose([out['rate'] for out in outs], [0.2, 0.3, 0.4, 0.5], atol=1e-6)
+  expected = X
+  for i, sign in enumerate([1, -1, 1, -1]):
+    params = unstack_blocks(variables['params'])[f'block_{i}']
+    expected, _ = Turning().apply({'params': params}, expected, False, None, sign)
+  np.testing.assert_allclose(x, expected, atol=1e-4)
+
+
+def test_scanned_turns_divide_the_depth():
+  with pytest.raises(UserError, match='3 blocks do not divide into groups of 2; use scan=False'):
+    Stack(Turning(), 3, scan=True, turns=({}, {'sign': -1})).init(jax.random.key(1), X)
+
+
 def test_drop_path_rises_linearly_over_the_depth():
   layer = stack(depth=3, dropout_rate=0.0)
   x = jnp.broadcast_to(X[:1], (2000, 3, 8))

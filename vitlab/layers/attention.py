@@ -1,10 +1,12 @@
 """Multi-head attention layers: projections around `vitlab.ops.attention`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vitlab.layers.dense import Dense, fan_init
@@ -22,6 +24,7 @@ class SelfAttention(nn.Module):
       ViT-22B, arXiv:2302.05442), or None.
     dtype: What is computed in; the softmax is at least float32.
     causal: Token t sees the tokens up to t.
+    kernel_init: None: Xavier uniform, as in Google's ViTs; or what a paper's code has.
   """
 
   num_heads: int
@@ -29,6 +32,7 @@ class SelfAttention(nn.Module):
   qk_norm: nn.Module | None = None
   dtype: Any = jnp.float32
   causal: bool = False
+  kernel_init: Callable | None = None
 
   @nn.compact
   def __call__(
@@ -51,14 +55,53 @@ class SelfAttention(nn.Module):
       The tokens' mixture, and the weights (dropped by `jit` unless read).
     """
     d, n = x.shape[-1], self.num_heads
-    init = fan_init('fan_avg', 'uniform', groups=1)
+    init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
     qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, name='qkv')(x)
     q, k, v = jnp.einsum('btcnk->cbntk', qkv)
     q, k = _normalise(self.qk_norm, q, k)
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
     options = dict(mask=mask, bias=bias, causal=self.causal)
-    return _mix(self, d, q, k, v, options)
+    return _mix(self, d, q, k, v, options, self.kernel_init)
+
+
+class CosineAttention(nn.Module):
+  """Multi-head self-attention by cosines: softmax(τ · cos(q, k) + bias) v.
+
+  Swin v2 (arXiv:2111.09883, equation 2). τ = exp(logit_scale) is learned per head, starts at 10 and
+  is held to 100. Queries and values have biases, keys do not.
+
+  Attributes:
+    num_heads: Heads; each is width / num_heads wide.
+    dtype: What is computed in; cosines and softmax are at least float32.
+    kernel_init: None: Xavier uniform; or what a paper's code has.
+  """
+
+  num_heads: int
+  dtype: Any = jnp.float32
+  kernel_init: Callable | None = None
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'b t d'],
+    *,
+    mask: Bool[Array, '#b #n #t #t'] | None = None,
+    bias: Float[Array, '#b #n #t #t'] | None = None,
+  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t t']]:
+    """Attends within x; mask and bias are those of `SelfAttention`, as is what comes out."""
+    d, n = x.shape[-1], self.num_heads
+    init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
+    qkv = Dense((3, n, d // n), 1, False, self.dtype, init, name='qkv')(x)
+    zeros = nn.initializers.zeros
+    q_bias, v_bias = (self.param(c, zeros, (n, d // n), jnp.float32) for c in ('q_bias', 'v_bias'))
+    qkv += jnp.stack([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
+    q, k, v = jnp.einsum('btcnk->cbntk', qkv)
+    scale = self.param('logit_scale', nn.initializers.constant(np.log(10)), (n,), jnp.float32)
+    q = unit(q) * jnp.exp(jnp.minimum(scale, np.log(100)))[:, None, None]
+    options = dict(mask=mask, bias=bias, scale=1.0)
+    q, k = q.astype(self.dtype), unit(k).astype(self.dtype)
+    return _mix(self, d, q, k, v, options, self.kernel_init)
 
 
 class CrossAttention(nn.Module):
@@ -103,9 +146,17 @@ def _normalise(norm: nn.Module | None, q: Array, k: Array) -> tuple[Array, Array
   return norm.copy(name='q_norm')(q), norm.copy(name='k_norm')(k)
 
 
-def _mix(layer: nn.Module, width: int, q, k, v, options: Mapping) -> tuple[Array, Array]:
+def unit(x: Float[Array, '*b k']) -> Float[Array, '*b k']:
+  """x / |x| in at least float32; zero, where a padded key lies, stays zero and has a gradient."""
+  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
+
+
+def _mix(
+  layer: nn.Module, width: int, q, k, v, options: Mapping, init: Callable | None = None
+) -> tuple[Array, Array]:
   """Attends and projects back; the weights come from a second, unread computation."""
   mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
-  init = fan_init('fan_avg', 'uniform', axes=2)
+  init = init or fan_init('fan_avg', 'uniform', axes=2)
   y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
   return y, attention_weights(q, k, **options)

@@ -27,7 +27,7 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-  """Pre-norm Transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
+  """Transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
 
   Attributes:
     attention: Called with tokens and whatever `inputs` hold; returns (tokens, weights).
@@ -35,6 +35,8 @@ class Block(nn.Module):
     norm: Copied to norm1 and norm2.
     scale: Copied to scale1 and scale2 at the end of the branches, or None.
     dropout_rate: On the output of both branches.
+    post_norm: Whether the norms end the branches instead of beginning them, x + norm(attention(x)):
+      the res-post-norm of Swin v2 (arXiv:2111.09883, section 3.2).
   """
 
   attention: nn.Module
@@ -42,19 +44,20 @@ class Block(nn.Module):
   norm: nn.Module
   scale: nn.Module | None = None
   dropout_rate: float = 0.0
+  post_norm: bool = False
 
   @nn.compact
   def __call__(
     self,
-    x: Float[Array, 'b t d'],
+    x: Float[Array, 'b ... d'],
     train: bool = False,
     drop_path_rate: Float[Any, ''] | float | None = None,
     **inputs: Any,
-  ) -> tuple[Float[Array, 'b t d'], Out]:
+  ) -> tuple[Float[Array, 'b ... d'], Out]:
     """Applies the block.
 
     Args:
-      x: Tokens.
+      x: Tokens, or a map of them.
       train: Whether dropout and drop-path act; both draw from the rng 'dropout'.
       drop_path_rate: Probability with which an example skips a branch, or None.
       **inputs: Passed on to the attention (mask, bias, angles).
@@ -64,7 +67,13 @@ class Block(nn.Module):
       'tokens': the result}.
     """
 
-    def add(x, branch, scale):
+    norm1, norm2 = (self.norm.copy(name=name) for name in ('norm1', 'norm2'))
+
+    def before(norm, x):
+      return x if self.post_norm else norm(x)
+
+    def add(x, branch, norm, scale):
+      branch = norm(branch) if self.post_norm else branch
       branch = nn.Dropout(self.dropout_rate)(branch, deterministic=not train)
       if self.scale is not None:
         branch = self.scale.copy(name=scale)(branch)
@@ -72,7 +81,7 @@ class Block(nn.Module):
         branch = drop_path(branch, drop_path_rate, self.make_rng('dropout'))
       return x + branch, branch
 
-    attended, weights = self.attention(self.norm.copy(name='norm1')(x), **inputs)
-    x, attention_out = add(x, attended, 'scale1')
-    x, mlp_out = add(x, self.mlp(self.norm.copy(name='norm2')(x), train), 'scale2')
+    attended, weights = self.attention(before(norm1, x), **inputs)
+    x, attention_out = add(x, attended, norm1, 'scale1')
+    x, mlp_out = add(x, self.mlp(before(norm2, x), train), norm2, 'scale2')
     return x, dict(attention=weights, attention_out=attention_out, mlp_out=mlp_out, tokens=x)

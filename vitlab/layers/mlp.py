@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 from vitlab.errors import unknown
 from vitlab.layers.dense import Dense, fan_init
 
+XAVIER = fan_init('fan_avg', 'uniform')
+
 
 class Mlp(nn.Module):
   """Two layers: down(activation(up(x))), as in the Transformer (arXiv:1706.03762, equation 2).
@@ -21,12 +23,14 @@ class Mlp(nn.Module):
     activation: Elementwise function.
     dropout_rate: After the activation.
     dtype: What is computed in.
+    kernel_init: Xavier uniform, as in Google's ViTs, or what a paper's code has.
   """
 
   hidden: int
   activation: Callable = nn.relu
   dropout_rate: float = 0.0
   dtype: Any = jnp.float32
+  kernel_init: Callable = XAVIER
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
@@ -43,12 +47,14 @@ class GatedMlp(nn.Module):
     activation: Elementwise function of the gate.
     dropout_rate: After the product.
     dtype: What is computed in.
+    kernel_init: Xavier uniform, as in Google's ViTs, or what a paper's code has.
   """
 
   hidden: int
   activation: Callable = nn.silu
   dropout_rate: float = 0.0
   dtype: Any = jnp.float32
+  kernel_init: Callable = XAVIER
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
@@ -59,9 +65,8 @@ class GatedMlp(nn.Module):
 
 
 def _dense(layer: nn.Module, features: int, name: str) -> Dense:
-  kernel_init = fan_init('fan_avg', 'uniform')
   bias_init = nn.initializers.normal(1e-6)
-  return Dense(features, 1, True, layer.dtype, kernel_init, bias_init, name=name)
+  return Dense(features, 1, True, layer.dtype, layer.kernel_init, bias_init, name=name)
 
 
 MLPS = {
@@ -73,7 +78,11 @@ MLPS = {
 
 
 def make_mlp(
-  name: str, hidden: int, dropout_rate: float = 0.0, dtype: Any = jnp.float32
+  name: str,
+  hidden: int,
+  dropout_rate: float = 0.0,
+  dtype: Any = jnp.float32,
+  kernel_init: Callable = XAVIER,
 ) -> nn.Module:
   """A feed-forward layer by name.
 
@@ -83,10 +92,12 @@ def make_mlp(
     hidden: Width between the layers.
     dropout_rate: Before the last layer.
     dtype: What is computed in.
+    kernel_init: Of its matrices.
 
   Raises:
     UserError: there is no such layer.
   """
   if name not in MLPS:
     raise unknown('mlp', name, MLPS)
-  return MLPS[name](hidden=hidden, dropout_rate=dropout_rate, dtype=dtype)
+  options = dict(dropout_rate=dropout_rate, dtype=dtype, kernel_init=kernel_init)
+  return MLPS[name](hidden=hidden, **options)
