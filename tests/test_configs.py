@@ -23,9 +23,14 @@ FACTS = {
   'vit_folder': (7, (128, 128, 3)),
   'vit_s16_imagenet': (1000, (224, 224, 3)),
   'deit3_s16_imagenet': (1000, (224, 224, 3)),
+  'deit_s_imagenet': (1000, (224, 224, 3)),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
-PARAMETERS = {'vit_s16_imagenet': 21_974_632, 'deit3_s16_imagenet': 22_059_496}
+PARAMETERS = {
+  'vit_s16_imagenet': 21_974_632,
+  'deit3_s16_imagenet': 22_059_496,
+  'deit_s_imagenet': 22_050_664,
+}
 
 
 def load(path, arg=''):
