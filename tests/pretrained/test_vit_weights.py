@@ -11,13 +11,20 @@ import pytest
 import timm.layers
 import torch
 from _helpers import parity
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import (
+  DeiTConfig,
+  DeiTForImageClassification,
+  DeiTForImageClassificationWithTeacher,
+  ViTConfig,
+  ViTForImageClassification,
+)
 
 from vitlab.errors import UserError
 from vitlab.layers.stack import unstack_blocks
 from vitlab.models import vit
-from vitlab.pretrained import import_tensors
+from vitlab.pretrained import export_tensors, import_tensors
 
 TINY = dict(img_size=(16, 24), patch_size=(4, 8), embed_dim=16, depth=2, num_heads=2, num_classes=5)
 OURS = dict(
@@ -52,6 +59,7 @@ CASES = {
   'swiglu': (dict(mlp_layer=timm.layers.SwiGLU, act_layer='silu'), dict(mlp='swiglu')),
   'rmsnorm': (dict(norm_layer='rmsnorm'), dict(norm='rmsnorm')),
   'tanh': (dict(act_layer='gelu_tanh'), dict(mlp='gelu_tanh')),
+  'distilled': ({}, dict(distillation_token=True)),
   'no_positions_no_bias': (
     dict(pos_embed='none', qkv_bias=False),
     dict(position_embedding='none', qkv_bias=False),
@@ -69,7 +77,8 @@ from_huggingface = partial(load, format='huggingface')
 
 @cache
 def timm_oracle(case: str):
-  model = parity.perturb(VisionTransformer(**TINY, **CASES[case][0]))
+  kind = VisionTransformerDistilled if case == 'distilled' else VisionTransformer
+  model = parity.perturb(kind(**TINY, **CASES[case][0]))
   return model.state_dict(), parity.oracle(model, model.blocks, parity.image())
 
 
@@ -126,18 +135,20 @@ def test_a_class_token_without_its_position_would_be_seen(x64):
   assert parity.error(logits, expected.logits) > 1e-3
 
 
+HUGGINGFACE = dict(
+  image_size=(16, 24),
+  patch_size=(4, 8),
+  hidden_size=16,
+  num_hidden_layers=2,
+  num_labels=5,
+  num_attention_heads=2,
+  intermediate_size=64,
+)
+
+
 @cache
 def huggingface_oracle(epsilon: float):
-  config = ViTConfig(
-    image_size=(16, 24),
-    patch_size=(4, 8),
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_labels=5,
-    num_attention_heads=2,
-    intermediate_size=64,
-    layer_norm_eps=epsilon,
-  )
+  config = ViTConfig(**HUGGINGFACE, layer_norm_eps=epsilon)
   model = parity.perturb(ViTForImageClassification(config))
   results = parity.oracle(model, model.vit.encoder.layer, parity.image(), lambda y: y.logits)
   return model.state_dict(), results
@@ -148,6 +159,90 @@ def test_equals_huggingface(epsilon, x64):
   state_dict, expected = huggingface_oracle(epsilon)
   model = vit.make(**OURS, mlp='gelu', norm_epsilon=epsilon, dtype='float64')
   compare(model, state_dict, expected, from_huggingface)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'options'),
+  [
+    (DeiTForImageClassificationWithTeacher, dict(distillation_token=True)),
+    (DeiTForImageClassification, dict(num_registers=1)),  # whose head reads the class token only
+  ],
+)
+def test_equals_deit_of_huggingface(kind, options, x64):
+  model = parity.perturb(kind(DeiTConfig(**HUGGINGFACE)))
+  blocks = model.deit.encoder.layer
+  expected = parity.oracle(model, blocks, parity.image(), lambda y: y.logits)
+  ours = vit.make(**OURS, mlp='gelu', norm_epsilon=1e-12, dtype='float64', **options)
+  compare(ours, model.state_dict(), expected, from_huggingface)
+
+
+def augreg(state_dict) -> dict[str, np.ndarray]:
+  """timm's tensors as google-research/vision_transformer names and stores them."""
+  arrays = {name: tensor.numpy() for name, tensor in state_dict.items()}
+  found = {
+    'cls': arrays['cls_token'],
+    'embedding/kernel': arrays['patch_embed.proj.weight'].transpose(2, 3, 1, 0),
+    'embedding/bias': arrays['patch_embed.proj.bias'],
+    'Transformer/posembed_input/pos_embedding': arrays['pos_embed'],
+    'Transformer/encoder_norm/scale': arrays['norm.weight'],
+    'Transformer/encoder_norm/bias': arrays['norm.bias'],
+    'head/kernel': arrays['head.weight'].T,
+    'head/bias': arrays['head.bias'],
+  }
+  for i in range(2):
+    block = f'Transformer/encoderblock_{i}'
+    for number, norm in ((0, 'norm1'), (2, 'norm2')):
+      found[f'{block}/LayerNorm_{number}/scale'] = arrays[f'blocks.{i}.{norm}.weight']
+      found[f'{block}/LayerNorm_{number}/bias'] = arrays[f'blocks.{i}.{norm}.bias']
+    attention = f'{block}/MultiHeadDotProductAttention_1'
+    kernels = np.split(arrays[f'blocks.{i}.attn.qkv.weight'], 3)
+    biases = np.split(arrays[f'blocks.{i}.attn.qkv.bias'], 3)
+    for name, kernel, bias in zip(('query', 'key', 'value'), kernels, biases):
+      found[f'{attention}/{name}/kernel'] = kernel.T.reshape(16, 2, 8)
+      found[f'{attention}/{name}/bias'] = bias.reshape(2, 8)
+    found[f'{attention}/out/kernel'] = arrays[f'blocks.{i}.attn.proj.weight'].T.reshape(2, 8, 16)
+    found[f'{attention}/out/bias'] = arrays[f'blocks.{i}.attn.proj.bias']
+    for number in (0, 1):
+      dense = f'{block}/MlpBlock_3/Dense_{number}'
+      found[f'{dense}/kernel'] = arrays[f'blocks.{i}.mlp.fc{number + 1}.weight'].T
+      found[f'{dense}/bias'] = arrays[f'blocks.{i}.mlp.fc{number + 1}.bias']
+  return found
+
+
+def test_augreg_names_give_what_timm_s_give(x64):
+  state_dict, _ = timm_oracle('tanh')
+  like = parity.abstract(vit.make(**OURS), parity.image())
+  assert parity.error(load(augreg(state_dict), like, 'augreg'), from_timm(state_dict, like)) == 0
+
+
+def test_timm_reads_augreg_as_this_test_writes_it(tmp_path, x64):
+  state_dict, _ = timm_oracle('tanh')
+  np.savez(tmp_path / 'weights.npz', **augreg(state_dict))
+  model = VisionTransformer(**TINY).double()
+  model.load_pretrained(str(tmp_path / 'weights.npz'))
+  for name, tensor in model.state_dict().items():
+    assert torch.equal(tensor, state_dict[name]), name
+
+
+FORMATS = {
+  'timm': list(CASES),
+  'huggingface': ['original', 'distilled'],
+}
+
+
+@pytest.mark.parametrize(
+  ('format', 'case'), [(format, case) for format, cases in FORMATS.items() for case in cases]
+)
+def test_export_then_import_is_bit_identical(format, case):
+  state_dict, _ = timm_oracle(case)
+  spec = dict(name='vit', **OURS | CASES[case][1])
+  like = parity.abstract(vit.make(**OURS | CASES[case][1]), parity.image())
+  params = {'params': from_timm(state_dict, like)}
+  tensors = export_tensors(params, 'vit', format, spec)
+  if format == 'timm':
+    assert set(tensors) == set(state_dict)
+  again = import_tensors(tensors, params, 'vit', format, spec=spec)
+  assert parity.error(again, params) == 0
 
 
 def version_5(name: str) -> str:

@@ -1,79 +1,34 @@
-"""Other people's weight names <-> ours."""
+"""Other people's weights <-> ours.
 
-import importlib
-from collections.abc import Mapping
-from typing import Any
+    weights = pretrained.read('vit_base')        # a folder or file of timm, Hugging Face, AugReg
+    model = registry.make('models', weights.about.spec)
+    like = jax.eval_shape(model.init, key, image)
+    variables = weights.load(like)               # positions and bias tables resampled to `like`
+    pretrained.write('exported', variables, weights.about, format='timm')
 
-from jaxtyping import PyTree
+What a source says of itself travels with it: the model that computes the same (GELU, epsilon,
+pooling), what is done to pictures, the names of the classes. A family's file holds tables of names;
+to add a family is to add one.
+"""
 
-from vitlab import registry
-from vitlab.errors import unknown
-from vitlab.ops.positions import Grid
-from vitlab.pretrained._assemble import Format, Sides, assemble, disassemble, shapes
+from vitlab.pretrained._convert import (
+  export_tensors,
+  find_format,
+  formats,
+  import_tensors,
+)
+from vitlab.pretrained._preprocessing import Preprocessing
+from vitlab.pretrained._source import About, Weights, read
+from vitlab.pretrained._write import write
 
-
-def formats(family: str) -> Mapping[str, Format]:
-  """The formats that a family's weights are published in: 'timm', 'huggingface', ...
-
-  Raises:
-    UserError: no such family has published weights; names those that have.
-  """
-  if family not in registry.names('pretrained'):
-    raise unknown('family of published weights', family, registry.names('pretrained'))
-  return importlib.import_module(f'vitlab.pretrained.{family}').FORMATS
-
-
-def find_format(family: str, name: str) -> Format:
-  """One of them.
-
-  Raises:
-    UserError: as `formats`, or the family is not published in this format.
-  """
-  known = formats(family)
-  if name not in known:
-    raise unknown(f'format of {family} weights', name, known)
-  return known[name]
-
-
-def import_tensors(
-  tensors: Mapping[str, Any],
-  like: PyTree,
-  family: str,
-  format: str,
-  *,
-  spec: Mapping[str, Any] | None = None,
-  image_size: Grid | None = None,
-  keep_head: bool = True,
-) -> PyTree:
-  """One player's collections from somebody else's tensors.
-
-  Args:
-    tensors: Name -> tensor of NumPy, JAX or torch.
-    like: Our model's collections, {'params': ..., 'batch_stats': ...}, arrays or their shapes. They
-      say the number of heads, whether blocks are stacked, and what positions are resampled to.
-    family: 'vit', ...: a file of `vitlab/pretrained/`.
-    format: One of its formats.
-    spec: Our model's, where known.
-    image_size: Pixels (height, width) that they were trained on; needed where learned positions
-      come neither from a square nor from the grid of `like`.
-    keep_head: False: the classifier is not read, and is missing in the result.
-
-  Raises:
-    UserError: tensors are missing, left over or of another shape, or a grid is not clear.
-  """
-  table = find_format(family, format)
-  theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-  part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
-  return assemble(like, tensors, part_of, table.ignored, '' if keep_head else table.head)
-
-
-def export_tensors(
-  tree: PyTree, family: str, format: str, spec: Mapping[str, Any]
-) -> dict[str, Any]:
-  """Their tensors from one player's collections: the inverse of `import_tensors`.
-
-  Raises:
-    UserError: the format has no place for a parameter of ours.
-  """
-  table = find_format(family, format)
-  return disassemble(tree, table.part_of(Sides(shapes(tree), spec=spec)))
+__all__ = [
+  'About',
+  'Preprocessing',
+  'Weights',
+  'export_tensors',
+  'find_format',
+  'formats',
+  'import_tensors',
+  'read',
+  'write',
+]

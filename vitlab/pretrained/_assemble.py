@@ -22,6 +22,7 @@ from vitlab.errors import UserError
 from vitlab.layers.stack import unstack_blocks
 from vitlab.ops.positions import Grid
 from vitlab.pretrained._layouts import Layout, Shape
+from vitlab.pretrained._preprocessing import Preprocessing
 
 Shapes = Mapping[str, Shape]
 # Our name of a parameter -> torch's.
@@ -79,9 +80,17 @@ class Format(NamedTuple):
     spec: (their config.json, their names and shapes) -> our model spec, dict(name=..., ...), all
       that `registry.make('models', spec)` needs to compute what they compute. timm's config says
       {'architecture': ..., 'num_classes': ..., 'model_args': ...}; it may be empty.
-    config: (our spec, image size) -> their config.json; UserError if they have no such model.
+    config: (our spec, image size) -> their config.json; UserError if they have no such model. None:
+      weights in this format are read, not written.
     ignored: Regex of tensors that carry nothing (relative_position_index, pooler, ...).
     head: Regex of the tensors of the classifier.
+    architectures: Regex of the names of their models, timm's `architecture` or Hugging Face's
+      `model_type`; '': the family's own name begins them.
+    sign: Regex of a tensor's name that no other format of any family has, by which weights without
+      a config.json are known.
+    preprocessing: Where the files do not say it; or (their config.json, their shapes) -> it.
+    resampled: Words of the spec in which a model may differ from the weights: what they decide is
+      resampled, or only says how training starts.
   """
 
   part_of: Callable[[Sides], PartOf]
@@ -89,6 +98,12 @@ class Format(NamedTuple):
   config: Callable[[Mapping[str, Any], Grid], dict[str, Any]] | None = None
   ignored: str = ''
   head: str = HEAD
+  architectures: str = ''
+  sign: str = ''
+  preprocessing: Preprocessing | Callable[[Mapping[str, Any], Shapes], Preprocessing] = (
+    Preprocessing()
+  )
+  resampled: tuple[str, ...] = ()
 
 
 def assemble(
@@ -97,6 +112,7 @@ def assemble(
   part_of: PartOf,
   ignored: str = '',
   left_out: str = '',
+  fresh: str = '',
 ) -> PyTree:
   """Builds a tree like `like` from their tensors.
 
@@ -106,6 +122,7 @@ def assemble(
     part_of: (path, shape) of a parameter -> the tensors that it is made of, or None.
     ignored: Regex (`re.match`) of tensors that no parameter needs.
     left_out: Regex of tensors that are not read: parameters made of them are not in the result.
+    fresh: Regex of paths of parameters that are not in the result either.
 
   Returns:
     NumPy arrays with the structure, shapes and dtypes of `like`.
@@ -118,6 +135,9 @@ def assemble(
   unused = {name for name in tensors if not skipped.match(name)}
   for path, leaf in _flat(like).items():
     part = part_of(path, leaf.shape)
+    if fresh and re.match(fresh, path):
+      unused -= set(part.names if part else ())
+      continue
     if part is None:
       missing.append(path)
       continue
@@ -167,20 +187,25 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
   return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
 
 
-def lookup(table: Mapping[str, str | tuple[str, ...]], path: str) -> tuple[str, ...]:
+def lookup(
+  table: Mapping[str, str | tuple[str, ...]],
+  path: str,
+  leaves: Callable[[str], str] = lambda leaf: '.' + LEAVES.get(leaf, leaf),
+) -> tuple[str, ...]:
   """The tensors of a parameter by a table of modules; () if it has none.
 
   Args:
     table: Our module, or a parameter outside any -> theirs, or several of theirs:
       'encoder/block_{}/mlp/up' -> 'blocks.{}.mlp.fc1'. Every {} is a number.
     path: 'params/encoder/block_3/mlp/up/kernel'.
+    leaves: The last part of our name -> the end of theirs; torch's by default.
   """
   path = path.partition('/')[2]
   numbers = re.findall(r'_(\d+)(?=/|$)', path)
   path = re.sub(r'_\d+(?=/|$)', '_{}', path)
   module, _, leaf = path.rpartition('/')
   theirs = table.get(path) or table.get(module, ())
-  suffix = '' if path in table else '.' + LEAVES.get(leaf, leaf)
+  suffix = '' if path in table else leaves(leaf)
   theirs = (theirs,) if isinstance(theirs, str) else theirs
   return tuple(name.format(*numbers) + suffix for name in theirs)
 

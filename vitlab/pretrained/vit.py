@@ -15,11 +15,16 @@ The names say what a tensor is, not what the model computes: that stays with `ma
 Those among them that were trained in JAX (AugReg) were trained with mlp='gelu_tanh'.
 """
 
+import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vitlab.ops.positions import Grid
-from vitlab.pretrained._assemble import Format, Part, PartOf, Sides, lookup
+from vitlab.pretrained import _vit_specs
+from vitlab.pretrained._assemble import HEAD, Format, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained._layouts import (
+  Layout,
   Shape,
   batched,
   conv,
@@ -27,7 +32,10 @@ from vitlab.pretrained._layouts import (
   flat,
   grid_positions,
   linear,
+  reshaped,
+  same,
 )
+from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing, image_size_of
 
 # Our module or parameter -> their name; {} is the number of the block.
 TIMM = {
@@ -80,6 +88,12 @@ HUGGINGFACE = {
   'norm': 'layernorm',
   'head': 'classifier',
 }
+DEIT = HUGGINGFACE | {
+  'dist_token': 'embeddings.distillation_token',
+  'head': 'cls_classifier',
+  'head_dist': 'distillation_classifier',
+}
+DEIT_ALONE = HUGGINGFACE | {'registers': 'embeddings.distillation_token'}
 
 # transformers 5 renames modules in memory, though not in its files.
 HUGGINGFACE_5 = {
@@ -89,6 +103,35 @@ HUGGINGFACE_5 = {
   r'intermediate\.dense': 'mlp.fc1',
   r'(\d)\.output\.dense': r'\1.mlp.fc2',
 }
+
+
+AUGREG = {
+  'patch_embed': 'embedding',
+  'cls_token': 'cls',
+  'position_embedding/prefix': 'Transformer/posembed_input/pos_embedding',
+  'position_embedding/grid': 'Transformer/posembed_input/pos_embedding',
+  'encoder/block_{}/norm1': 'Transformer/encoderblock_{}/LayerNorm_0',
+  'encoder/block_{}/norm2': 'Transformer/encoderblock_{}/LayerNorm_2',
+  'encoder/block_{}/attention/qkv': (
+    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/query',
+    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/key',
+    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/value',
+  ),
+  'encoder/block_{}/attention/out': (
+    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/out'
+  ),
+  'encoder/block_{}/mlp/up': 'Transformer/encoderblock_{}/MlpBlock_3/Dense_0',
+  'encoder/block_{}/mlp/down': 'Transformer/encoderblock_{}/MlpBlock_3/Dense_1',
+  'norm': 'Transformer/encoder_norm',
+  'head': 'head',
+}
+# Queries, keys and values [d, n, k] one below the other <-> ours, [d, 3, n, k].
+STACKED_QKV = Layout(
+  theirs=lambda shape: (3 * shape[0], *shape[2:]),
+  to_ours=lambda array, shape: array.reshape(3, shape[0], *shape[2:]).swapaxes(0, 1),
+  to_theirs=lambda array: array.swapaxes(0, 1).reshape(-1, *array.shape[2:]),
+)
+STACKED_BIAS = reshaped(lambda shape: (shape[0] * shape[1], *shape[2:]))  # [3, n, k] <-> [3·n, k]
 
 
 def _timm(sides: Sides) -> PartOf:
@@ -101,18 +144,39 @@ def _timm(sides: Sides) -> PartOf:
 
 
 def _huggingface(sides: Sides) -> PartOf:
+  """Hugging Face's ViT and DeiT; of both the bare model, whose names lack a prefix."""
+  theirs, ours = list(sides.theirs), sides.ours
+  table, prefix = HUGGINGFACE, 'vit.'
+  if 'params/dist_token' in ours:
+    table, prefix = DEIT, 'deit.'
+  elif any(name.endswith('embeddings.distillation_token') for name in theirs):
+    table, prefix = DEIT_ALONE, 'deit.'
+  if theirs and not any(name.startswith(prefix) for name in theirs):
+    prefix = ''
+  version_5 = any(name.startswith(f'{prefix}layers.') for name in theirs)
+
   def rename(name: str) -> str:
-    if name.startswith('classifier.'):
+    if re.match(HEAD, name):
       return name
-    if any(re.match(r'(vit\.)?layers\.', there) for there in sides.theirs):
-      for old, new in HUGGINGFACE_5.items():
-        name = re.sub(old, new, name)
-    bare = sides.theirs and not any(there.startswith('vit.') for there in sides.theirs)
-    return name if bare else f'vit.{name}'
+    for old, new in HUGGINGFACE_5.items() if version_5 else ():
+      name = re.sub(old, new, name)
+    return prefix + name
 
   def part_of(path, shape):
-    names = tuple(map(rename, lookup(HUGGINGFACE, path)))
-    return _part(names, path, shape, sides)
+    return _part(tuple(map(rename, lookup(table, path))), path, shape, sides)
+
+  return part_of
+
+
+def _augreg(sides: Sides) -> PartOf:
+  def part_of(path, shape):
+    part = _part(lookup(AUGREG, path, leaves='/{}'.format), path, shape, sides)
+    if part is None or part.share or 'cls_token' in path:
+      return part
+    layout = same
+    if '/qkv/' in path:
+      layout = STACKED_QKV if path.endswith('kernel') else STACKED_BIAS
+    return part._replace(layout=layout)
 
   return part_of
 
@@ -144,7 +208,60 @@ def _grid(sides: Sides) -> Grid | None:
   return sides.image_size[0] // y, sides.image_size[1] // x
 
 
+def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
+  """DeiT's are normalised as those of torchvision's ImageNet models, others to [-1, 1]."""
+  size = image_size_of(config)
+  if size is None and 'pos_embed' in shapes:
+    size = _square(shapes['pos_embed'][1], shapes['patch_embed.proj.weight'][2:])
+  size = size or (224, 224)
+  name = config.get('architecture') or config.get('model_type') or ''
+  if name.startswith('deit'):
+    return Preprocessing(size, 'crop', 0.9 if 'architecture' in config else 0.875)
+  if 'model_type' in config:
+    return Preprocessing(size, 'squash', 1.0, 'bilinear', **INCEPTION)
+  return Preprocessing(size, 'crop', 0.9, **INCEPTION)
+
+
+def _augreg_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
+  """As vit_jax evaluates: no crop."""
+  ends = 'posembed_input/pos_embedding', 'embedding/kernel'
+  positions, kernel = (next(s for n, s in shapes.items() if n.endswith(end)) for end in ends)
+  size = _square(positions[1], kernel[:2])
+  return Preprocessing(size, 'squash', 1.0, 'bilinear', **INCEPTION)
+
+
+def _square(num_positions: int, patch: Sequence[int]) -> Grid:
+  """Pixels of a square grid of patches; a class token too few to make it a larger one."""
+  side = math.isqrt(num_positions)
+  return side * patch[0], side * patch[1]
+
+
 FORMATS = {
-  'timm': Format(_timm),
-  'huggingface': Format(_huggingface, ignored=r'(vit\.)?pooler\.'),
+  'timm': Format(
+    _timm,
+    _vit_specs.from_timm,
+    _vit_specs.to_timm,
+    architectures=r'(vit|deit3?)_|flexivit_|test_vit|eva_large_patch14_(196|336)$',
+    sign=r'blocks\.0\.attn\.qkv\.weight$',
+    preprocessing=_torch_pictures,
+    resampled=('layer_scale',),
+  ),
+  'huggingface': Format(
+    _huggingface,
+    _vit_specs.from_huggingface,
+    _vit_specs.to_huggingface,
+    ignored=r'(vit\.|deit\.)?pooler\.',
+    architectures=r'(vit|deit)$',
+    sign=r'(vit|deit)\.(embeddings|encoder|layers)\.',
+    preprocessing=_torch_pictures,
+    resampled=('layer_scale',),
+  ),
+  'augreg': Format(
+    _augreg,
+    _vit_specs.from_augreg,
+    head=r'(head|pre_logits)/',
+    sign=r'Transformer/encoderblock_0/',
+    preprocessing=_augreg_pictures,
+    resampled=('layer_scale',),
+  ),
 }

@@ -1,0 +1,147 @@
+"""A path is enough: what the weights are, what they compute, what was done to their pictures."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _helpers import parity, published, round_trips
+
+from vitlab import pretrained, registry
+from vitlab.errors import UserError
+from vitlab.models import vit
+from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing
+
+
+@pytest.fixture(scope='module')
+def timm_folder(tmp_path_factory):
+  return published.save_timm(tmp_path_factory.mktemp('timm'))
+
+
+@pytest.fixture(scope='module')
+def huggingface_folder(tmp_path_factory):
+  return published.save_huggingface(tmp_path_factory.mktemp('huggingface'))
+
+
+def test_a_folder_of_timm_says_everything(timm_folder):
+  weights = pretrained.read(str(timm_folder))
+  assert (weights.family, weights.format) == ('vit', 'timm')
+  spec = dict(variant='mu', patch_size=8, width=16, depth=2, num_heads=2, mlp_dim=64)
+  spec |= dict(name='vit', num_classes=5, mlp='gelu', norm_epsilon=1e-6, pool='cls')
+  assert spec.items() <= weights.about.spec.items()
+  assert weights.about.class_names == published.CLASSES
+  assert weights.about.preprocessing == Preprocessing((32, 32), 'crop', 0.9, **INCEPTION)
+  assert weights.sha256.keys() == {'model.safetensors'}
+
+
+def test_a_folder_of_huggingface_says_everything(huggingface_folder):
+  weights = pretrained.read(str(huggingface_folder))
+  assert (weights.family, weights.format) == ('vit', 'huggingface')
+  assert weights.about.spec['norm_epsilon'] == 1e-12
+  assert weights.about.class_names == published.CLASSES
+  squashed = Preprocessing((32, 32), 'squash', 1.0, 'bilinear', **INCEPTION)
+  assert weights.about.preprocessing == squashed
+
+
+def test_augreg_is_known_by_its_names_and_has_tanh_gelu(tmp_path):
+  model = vit.make('mu/8', 5, width=16, num_heads=2, mlp_dim=64)
+  variables = model.init(jax.random.key(0), jnp.asarray(published.pictures()))
+  tensors = pretrained.export_tensors(variables, 'vit', 'augreg', {})
+  np.savez(tmp_path / 'weights.npz', **tensors)
+  weights = pretrained.read(str(tmp_path / 'weights.npz'))
+  assert (weights.format, weights.about.spec['mlp']) == ('augreg', 'gelu_tanh')
+  assert weights.about.preprocessing.mean == (0.5, 0.5, 0.5)
+  again, _ = round_trips.ours(weights, published.pictures())
+  assert parity.error(again, variables) == 0
+  tensors['pre_logits/kernel'] = np.ones((16, 16))
+  np.savez(tmp_path / 'weights.npz', **tensors)
+  weights = pretrained.read(str(tmp_path / 'weights.npz'))
+  with pytest.raises(UserError, match=r'weights\.npz: .*unused: pre_logits/kernel'):
+    weights.load(variables)
+  assert 'head' not in weights.load(variables, head='new')['params']
+
+
+def test_a_bare_file_is_known_by_its_names(huggingface_folder, timm_folder, tmp_path):
+  shutil.copy(huggingface_folder / 'model.safetensors', tmp_path / 'x.safetensors')
+  with pytest.raises(UserError, match='x.safetensors: Hugging Face weights say their number of'):
+    pretrained.read(str(tmp_path / 'x.safetensors'))
+  shutil.copy(timm_folder / 'model.safetensors', tmp_path / 'y.safetensors')
+  with pytest.raises(UserError, match='how many heads a ViT of width 16'):
+    pretrained.read(str(tmp_path / 'y.safetensors'))
+
+
+def test_heads_are_kept_or_replaced_by_an_option(timm_folder):
+  weights = pretrained.read(str(timm_folder))
+  model = registry.make('models', {**weights.about.spec, 'num_classes': 7})
+  like = round_trips.like(model, published.pictures())
+  with pytest.raises(UserError, match=r'misshapen: .*head\.weight \(5, 16\), needed \(7, 16\)'):
+    weights.load(like)
+  params = weights.load(like, head='new')['params']
+  assert params.keys() == like['params'].keys() - {'head'}
+  with pytest.raises(UserError, match="head='replace': 'keep'"):
+    weights.load(like, head='replace')
+
+
+def test_positions_are_resampled_to_the_model(timm_folder):
+  weights = pretrained.read(str(timm_folder))
+  model = registry.make('models', weights.about.spec)
+  like = round_trips.like(model, np.zeros((1, 24, 48, 3), np.float32))
+  grid = weights.load(like)['params']['position_embedding']['grid']
+  assert grid.shape == (3, 6, 16)
+
+
+def test_parts_may_stay_fresh(timm_folder):
+  weights = pretrained.read(str(timm_folder))
+  like = round_trips.like(registry.make('models', weights.about.spec), published.pictures())
+  params = weights.load(like, fresh='params/(norm|encoder/block_1)/')['params']
+  assert params.keys() == like['params'].keys() - {'norm'}
+  assert params['encoder'].keys() == {'block_0'}
+
+
+def test_names_of_strangers_are_renamed(timm_folder, tmp_path):
+  weights = pretrained.read(str(timm_folder))
+  odd = {f'module.net.{name}': array for name, array in weights.tensors.items()}
+  odd['module.loss.weight'] = np.ones(3)
+  shutil.copytree(timm_folder, tmp_path, dirs_exist_ok=True)
+  pretrained._write.write_safetensors(tmp_path / 'model.safetensors', odd)
+  renamed = pretrained.read(str(tmp_path), {r'^module\.net\.': '', r'^module\..*': ''})
+  assert renamed.tensors.keys() == weights.tensors.keys()
+  with pytest.raises(UserError, match="gives two tensors the name 'x'"):
+    pretrained.read(str(tmp_path), {r'^module\..*': 'x'})
+
+
+def with_config(folder, tmp_path, **words):
+  shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+  config = json.loads((tmp_path / 'config.json').read_text())
+  (tmp_path / 'config.json').write_text(json.dumps(config | words))
+  return str(tmp_path)
+
+
+def test_families_that_vitlab_does_not_have_are_named(timm_folder, huggingface_folder, tmp_path):
+  with pytest.raises(UserError, match=r"says 'convnext_tiny'.*\nit reads .*vit"):
+    pretrained.read(with_config(timm_folder, tmp_path / 'a', architecture='convnext_tiny'))
+  with pytest.raises(UserError, match="says 'vit_mae'"):
+    pretrained.read(with_config(huggingface_folder, tmp_path / 'b', model_type='vit_mae'))
+
+
+def test_tensors_of_nobody_are_shown(tmp_path):
+  tensors = {'conv.weight': np.ones(2), 'linear.weight': np.ones(2)}
+  pretrained._write.write_safetensors(tmp_path / 'x.safetensors', tensors)
+  with pytest.raises(
+    UserError, match='neither a config.json nor the names .*: conv.weight, linear'
+  ):
+    pretrained.read(str(tmp_path / 'x.safetensors'))
+
+
+def test_another_model_s_tensors_under_a_config_are_an_error(timm_folder, tmp_path):
+  shutil.copytree(timm_folder, tmp_path, dirs_exist_ok=True)
+  pretrained._write.write_safetensors(tmp_path / 'model.safetensors', {'a': np.ones(2)})
+  with pytest.raises(UserError, match="timm weights of a vit without 'patch_embed.proj.weight'"):
+    pretrained.read(str(tmp_path))
+
+
+def test_labels_that_do_not_fit_the_logits_are_left_out(timm_folder, tmp_path):
+  path = with_config(timm_folder, tmp_path, label_names=['ant', 'bee'])
+  assert pretrained.read(path).about.class_names == ()

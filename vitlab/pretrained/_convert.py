@@ -1,0 +1,83 @@
+"""Tensors of one format of one family <-> ours, in memory."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import PyTree
+
+from vitlab import registry
+from vitlab.errors import unknown
+from vitlab.ops.positions import Grid
+from vitlab.pretrained._assemble import Format, Sides, assemble, disassemble, shapes
+
+
+def formats(family: str) -> Mapping[str, Format]:
+  """The formats that a family's weights are published in: 'timm', 'huggingface', ...
+
+  Raises:
+    UserError: no such family has published weights; names those that have.
+  """
+  if family not in registry.names('pretrained'):
+    raise unknown('family of published weights', family, registry.names('pretrained'))
+  return importlib.import_module(f'vitlab.pretrained.{family}').FORMATS
+
+
+def find_format(family: str, name: str) -> Format:
+  """One of them.
+
+  Raises:
+    UserError: as `formats`, or the family is not published in this format.
+  """
+  known = formats(family)
+  if name not in known:
+    raise unknown(f'format of {family} weights', name, known)
+  return known[name]
+
+
+def import_tensors(
+  tensors: Mapping[str, Any],
+  like: PyTree,
+  family: str,
+  format: str,
+  *,
+  spec: Mapping[str, Any] | None = None,
+  image_size: Grid | None = None,
+  keep_head: bool = True,
+  fresh: str = '',
+) -> PyTree:
+  """One player's collections from somebody else's tensors.
+
+  Args:
+    tensors: Name -> tensor of NumPy, JAX or torch.
+    like: Our model's collections, {'params': ..., 'batch_stats': ...}, arrays or their shapes. They
+      say the number of heads, whether blocks are stacked, and what positions are resampled to.
+    family: 'vit', ...: a file of `vitlab/pretrained/`.
+    format: One of its formats.
+    spec: Our model's, where known.
+    image_size: Pixels (height, width) that they were trained on; needed where learned positions
+      come neither from a square nor from the grid of `like`.
+    keep_head: False: the classifier is not read, and is missing in the result.
+    fresh: Regex (`re.match`) of paths of ours ('params/head/') that are not read and missing in the
+      result, whether or not the tensors have them.
+
+  Raises:
+    UserError: tensors are missing, left over or of another shape, or a grid is not clear.
+  """
+  table = find_format(family, format)
+  theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+  part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
+  left_out = '' if keep_head else table.head
+  return assemble(like, tensors, part_of, table.ignored, left_out, fresh)
+
+
+def export_tensors(
+  tree: PyTree, family: str, format: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Their tensors from one player's collections: the inverse of `import_tensors`.
+
+  Raises:
+    UserError: the format has no place for a parameter of ours.
+  """
+  table = find_format(family, format)
+  return disassemble(tree, table.part_of(Sides(shapes(tree), spec=spec)))

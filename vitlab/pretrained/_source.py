@@ -1,0 +1,170 @@
+"""From a path to weights that know what they are: the model, its pictures, its classes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import PyTree
+
+from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.pretrained import _preprocessing
+from vitlab.pretrained._assemble import Format, Shapes, shorten
+from vitlab.pretrained._convert import find_format, formats, import_tensors
+from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
+from vitlab.pretrained._read import Files, read_files
+
+
+class About(NamedTuple):
+  """What travels with the weights of a classifier.
+
+  Attributes:
+    spec: The model, dict(name=..., ...) for `registry.make('models', spec)`.
+    preprocessing: Of its pictures.
+    class_names: In the order of the logits; () if nobody said them.
+  """
+
+  spec: Mapping[str, Any]
+  preprocessing: Preprocessing
+  class_names: Sequence[str] = ()
+
+
+class Weights(NamedTuple):
+  """Weights as somebody published them.
+
+  Attributes:
+    path: Where they were found.
+    family: A file of vitlab/models and vitlab/pretrained: 'vit', ...
+    format: 'timm', 'huggingface', 'augreg', ...
+    tensors: Name -> array.
+    about: The model, its pictures, its classes: by the source, not by vitlab's defaults.
+    sha256: Of every file, by its name.
+  """
+
+  path: str
+  family: str
+  format: str
+  tensors: Mapping[str, np.ndarray]
+  about: About
+  sha256: Mapping[str, str]
+
+  def load(self, like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
+    """One player's collections, positions and bias tables resampled to `like`.
+
+    Args:
+      like: {'params': ..., ...} of our model, arrays or their shapes.
+      head: 'keep' the classifier, or 'new': it is not read, and missing in the result.
+      fresh: Regex (`re.match`) of paths of ours, 'params/norm/', that are missing in it as well.
+
+    Raises:
+      UserError: tensors are missing, left over or of another shape; lists them.
+    """
+    if head not in ('keep', 'new'):
+      raise UserError(f"head={head!r}: 'keep' the classifier of the weights or start a 'new' one")
+    try:
+      return import_tensors(
+        self.tensors,
+        like,
+        self.family,
+        self.format,
+        spec=self.about.spec,
+        image_size=self.about.preprocessing.image_size,
+        keep_head=head == 'keep',
+        fresh=fresh,
+      )
+    except UserError as error:
+      raise UserError(f'{self.path}: {error}') from error
+
+
+def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
+  """Weights from a file or folder; what they are is found out.
+
+  Args:
+    path: A .safetensors file, a folder with config.json and model.safetensors (timm's or Hugging
+      Face's; in parts too), or an .npz file of google-research/vision_transformer (AugReg).
+    rename: For files whose names differ: regex -> replacement (`re.sub`), tried in order on every
+      name; a tensor renamed to '' is dropped. For example {r'^model\\.': '', r'^ema_.*': ''}.
+
+  Raises:
+    UserError: nothing readable there; a pickle; weights of no family that vitlab has; a model that
+      vitlab does not compute.
+  """
+  files = read_files(path)
+  if rename:
+    files = files._replace(tensors=_renamed(files.tensors, rename))
+  family, name = _recognise(path, files)
+  table = find_format(family, name)
+  shapes = {tensor: tuple(array.shape) for tensor, array in files.tensors.items()}
+  try:
+    spec = table.spec(files.config, shapes)
+  except KeyError as error:  # a table looked for a tensor that every such model has
+    raise UserError(f'{path}: {name} weights of a {family} without {error}') from error
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+  about = About(spec, _pictures(files, shapes, table), _class_names(files.config, spec))
+  return Weights(path, family, name, files.tensors, about, files.sha256)
+
+
+def _renamed(tensors: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:
+  renamed: dict[str, Any] = {}
+  for old, tensor in tensors.items():
+    new = old
+    for pattern, replacement in rename.items():
+      new = re.sub(pattern, replacement, new)
+    if new in renamed:
+      raise UserError(f'rename gives two tensors the name {new!r}: one of them was {old!r}')
+    if new:
+      renamed[new] = tensor
+  return renamed
+
+
+def _recognise(path: str, files: Files) -> tuple[str, str]:
+  """(family, format) by the name in config.json, else by the names of the tensors."""
+  config = files.config
+  known = [(family, name, f) for family in _families() for name, f in formats(family).items()]
+  model, kind = config.get('architecture'), 'timm'
+  if model is None:
+    model, kind = config.get('model_type'), 'huggingface'
+  if model is not None:
+    for family, name, table in known:
+      if name == kind and re.match(table.architectures or family, model):
+        return family, name
+    families = ', '.join(_families())
+    raise UserError(
+      f'{path}: its config.json says {model!r}, which vitlab does not have'
+      f'\nit reads {families} of timm and Hugging Face'
+    )
+  for family, name, table in known:
+    if table.sign and any(re.match(table.sign, tensor) for tensor in files.tensors):
+      return family, name
+  raise UserError(
+    f'{path}: neither a config.json nor the names of the tensors say what they are: '
+    f'{shorten(sorted(files.tensors), 3)}\nput the config.json of timm or Hugging Face beside them'
+  )
+
+
+def _families() -> list[str]:
+  return registry.names('pretrained')
+
+
+def _pictures(files: Files, shapes: Shapes, table: Format) -> Preprocessing:
+  default = table.preprocessing
+  if callable(default):
+    default = default(files.config, shapes)
+  size = image_size_of(files.config)
+  if size is not None:
+    default = default._replace(image_size=size)
+  if 'architecture' in files.config:
+    cfg = files.config.get('pretrained_cfg') or {}
+    return _preprocessing.from_timm(cfg, default)
+  return _preprocessing.from_huggingface(files.processor, default)
+
+
+def _class_names(config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str, ...]:
+  """timm's label_names or Hugging Face's id2label, where there is one for every logit."""
+  cfg = config.get('pretrained_cfg') or {}
+  names = config.get('label_names') or cfg.get('label_names') or config.get('id2label') or ()
+  if isinstance(names, Mapping):
+    names = [names[key] for key in sorted(names, key=int)]
+  return tuple(map(str, names)) if len(names) == (spec.get('num_classes') or 0) else ()

@@ -1,0 +1,63 @@
+"""Writes our weights as timm and Hugging Face read them, with all that travels with them."""
+
+import json
+import pathlib
+
+from jaxtyping import PyTree
+
+from vitlab.errors import UserError
+from vitlab.pretrained import _preprocessing
+from vitlab.pretrained._convert import export_tensors, find_format
+from vitlab.pretrained._read import CONFIG, PROCESSOR, SAFETENSORS, write_safetensors
+from vitlab.pretrained._source import About
+
+
+def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -> pathlib.Path:
+  """Writes a folder that timm or transformers loads, and `read` as well.
+
+      timm.create_model('local-dir:FOLDER', pretrained=True)
+      transformers.AutoModelForImageClassification.from_pretrained(FOLDER)
+
+  Args:
+    folder: Made if it does not exist; files of the same names in it are replaced.
+    tree: One player's collections, {'params': ..., ...}.
+    about: The model, its pictures, its classes.
+    format: 'timm' or 'huggingface'.
+
+  Returns:
+    The folder.
+
+  Raises:
+    UserError: the family is not written in this format, or the format cannot say this model.
+  """
+  table = find_format(about.spec['name'], format)
+  if table.config is None:
+    raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
+  config = table.config(about.spec, about.preprocessing.image_size)
+  tensors = export_tensors(tree, about.spec['name'], format, about.spec)
+  files = {CONFIG: config}
+  if format == 'huggingface':
+    files[PROCESSOR] = _preprocessing.to_huggingface(about.preprocessing)
+    count = about.spec.get('num_classes') or 0
+    names = about.class_names or [f'LABEL_{i}' for i in range(count)]
+    config |= dict(
+      num_labels=len(names),
+      id2label={str(i): name for i, name in enumerate(names)},
+      label2id={name: i for i, name in enumerate(names)},
+      num_channels=about.preprocessing.channels,
+    )
+  else:
+    config['model_args']['in_chans'] = about.preprocessing.channels
+    config['pretrained_cfg'] = _preprocessing.to_timm(about.preprocessing)
+    config['pretrained_cfg']['num_classes'] = config['num_classes']
+    if about.class_names:
+      config['label_names'] = list(about.class_names)
+  folder = pathlib.Path(folder)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+      (folder / name).write_text(json.dumps(value, indent=2) + '\n')
+    write_safetensors(folder / SAFETENSORS, tensors)
+  except OSError as error:
+    raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error
+  return folder
