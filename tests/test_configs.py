@@ -23,6 +23,9 @@ FACTS = {
   'vit_folder': (7, (128, 128, 3)),
   'vit_s16_imagenet': (1000, (224, 224, 3)),
   'deit3_s16_imagenet': (1000, (224, 224, 3)),
+  'swin_t_imagenet': (1000, (224, 224, 3)),
+  'tnt_s_imagenet': (1000, (224, 224, 3)),
+  'resnet50_imagenet': (1000, (224, 224, 3)),
   'deit_s_imagenet': (1000, (224, 224, 3)),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
