@@ -17,6 +17,7 @@ The teacher is the player 'teacher', without a loss: the engine keeps it in ever
 moves it and gives it neither optimiser state nor average. Its weights come from `config.init_from`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -61,8 +62,9 @@ def make(
     UserError: an unknown kind, a weight or temperature out of range, a task of several players;
       when the first batch comes, a task that gives nothing to distil, other classes.
   """
-  if kind not in ('hard', 'soft'):
-    raise unknown('kind of distillation', kind, ('hard', 'soft'))
+  kinds = {'hard': _hard, 'soft': functools.partial(losses.kl_divergence, temperature=temperature)}
+  if kind not in kinds:
+    raise unknown('kind of distillation', kind, kinds)
   if not 0 <= weight <= 1 or temperature <= 0:
     raise UserError(
       f'distillation with weight={weight}, temperature={temperature}: '
@@ -86,24 +88,15 @@ def make(
       raise UserError(f'distillation: the loss of {player} gives no outputs to learn from')
     image = normalize(result.outputs['image'], teacher_mean, teacher_std)
     answer, _ = teacher.apply(variables[TEACHER], image, train=False)
-    return _add(result, jax.lax.stop_gradient(answer), _distance(kind, temperature), weight)
+    return _add(result, jax.lax.stop_gradient(answer), kinds[kind], weight)
 
   return Task(init, {player: training_loss}, task.predict)
 
 
-def _distance(
-  kind: str, temperature: float
-) -> Callable[[Logits, Logits, Bool[Array, ' b']], Array]:
-  """(student's logits, teacher's logits, mask) -> loss of every example."""
-
-  def hard(student, teacher, mask):
-    target = jax.nn.one_hot(jnp.argmax(teacher, axis=-1), teacher.shape[-1])
-    return losses.softmax_cross_entropy(student, target, mask=mask)
-
-  def soft(student, teacher, mask):
-    return losses.kl_divergence(student, teacher, mask=mask, temperature=temperature)
-
-  return {'hard': hard, 'soft': soft}[kind]
+def _hard(student: Logits, teacher: Logits, *, mask: Bool[Array, ' b']) -> Float[Array, ' b']:
+  """Cross-entropy of each example with what the teacher takes for the most probable class."""
+  target = jax.nn.one_hot(jnp.argmax(teacher, axis=-1), teacher.shape[-1])
+  return losses.softmax_cross_entropy(student, target, mask=mask)
 
 
 def _add(result: Loss, teacher: Logits, distance: Callable, weight: float) -> Loss:
@@ -115,7 +108,7 @@ def _add(result: Loss, teacher: Logits, distance: Callable, weight: float) -> Lo
       f'the teacher gives {teacher.shape[-1]} logits, the student {student.shape[-1]}: '
       'give both the same num_classes'
     )
-  values = distance(student, teacher, mask)
+  values = distance(student, teacher, mask=mask)
   value, count = losses.masked_mean(values, mask)
   answer, target = jnp.argmax(teacher, axis=-1), jnp.argmax(outputs['target'], axis=-1)
 
