@@ -22,7 +22,8 @@ def base() -> ConfigDict:
   config.ema_decay = 0.0  # 0 is off; evaluators use the average when it is on
 
   # Parts: name = a file in vitlab/data, models, tasks, evaluators; the rest are its arguments.
-  # A field left None is filled from the facts of the data set (num_classes, ...).
+  # A field left None is filled from the facts of the data set (num_classes, ...). Parts nest: a
+  # model's backbone, the teacher and the task of a distillation (vitlab/registry.py).
   config.data = ConfigDict()
   config.train_split = 'train'
   config.num_workers = 0  # processes that decode; 0 decodes in the training process
