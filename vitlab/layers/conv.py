@@ -60,6 +60,24 @@ class Conv(nn.Module):
     return y
 
 
+class ConvNormAct(nn.Module):
+  """activation(norm(conv(x))).
+
+  Attributes:
+    conv: The convolution.
+    norm: Called with the map and `train`.
+    activation: Elementwise function.
+  """
+
+  conv: nn.Module
+  norm: nn.Module
+  activation: Callable = nn.relu
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b h w c'], train: bool = False) -> Float[Array, 'b y x d']:
+    return self.activation(self.norm(self.conv(x), train))
+
+
 def convolve(
   x: Float[Array, 'b h w i'],
   kernel: Float[Array, 'y x j o'],
@@ -112,11 +130,16 @@ def mean_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b c']:
   return x.mean((1, 2), dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
 
 
+def check_padding(name: str) -> str:
+  """The name, if it is that of a padding; else UserError lists them."""
+  if name not in PADDINGS:
+    raise unknown('padding', name, PADDINGS)
+  return name
+
+
 def _padding(shape: tuple[int, ...], size: int, stride: int, padding: str) -> list[tuple[int, int]]:
   """Pixels before and after, for height and width."""
-  if padding not in PADDINGS:
-    raise unknown('padding', padding, PADDINGS)
-  if padding == 'symmetric':
+  if check_padding(padding) == 'symmetric':
     return [((size - 1) // 2,) * 2] * 2
   totals = [max((-(-n // stride) - 1) * stride + size - n, 0) for n in shape[1:3]]
   return [(total // 2, total - total // 2) for total in totals]
