@@ -111,7 +111,11 @@ def test_in_memory_is_the_same_data(tmp_path):
 def test_facts_are_arguments_of_preprocess(tmp_path):
   dataset = folder.make(write(tmp_path, PLAIN), image_size=4, channels=1, resize='pad')
   assert dataset.facts['image'] == dict(
-    image_size=(4, 4), channels=1, resize='pad', crop_fraction=1.0
+    image_size=(4, 4),
+    channels=1,
+    resize='pad',
+    crop_fraction=1.0,
+    interpolation='bicubic',
   )
   assert dataset.splits['train'][0]['image'].shape == (4, 4, 1)
 

@@ -124,6 +124,22 @@ def test_crop_keeps_the_middle_of_the_longer_side():
   assert (preprocess(picture, image_size=10, resize='crop')[:, 2:-2] == 200).all()
 
 
+def test_crop_fraction_of_a_squashed_picture_is_its_middle():
+  picture = noise(40, 80)
+  expected = preprocess(picture[5:35, 10:70], image_size=(15, 20), resize='squash')
+  result = preprocess(picture, image_size=(15, 20), resize='squash', crop_fraction=0.75)
+  inside = slice(2, -2)  # the filter reaches over the edge of the middle
+  np.testing.assert_array_equal(result[inside, inside], expected[inside, inside])
+
+
+@pytest.mark.parametrize('name', ['bicubic', 'bilinear', 'lanczos', 'box', 'hamming', 'nearest'])
+def test_interpolation_is_pillow_s(name):
+  picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+  expected = Image.fromarray(picture).resize((7, 7), Image.Resampling[name.upper()])
+  result = preprocess(picture, image_size=7, interpolation=name)
+  np.testing.assert_array_equal(result, np.asarray(expected))
+
+
 def test_crop_fraction_keeps_a_part_of_both_sides():
   picture = np.zeros((40, 40, 3), np.uint8)
   picture[10:30, 10:30] = 200
@@ -205,6 +221,7 @@ def test_any_truncation_is_an_image_error_or_a_picture(kind):
     (dict(image_size=4, channels=4), 'channels=4: possible are 1'),
     (dict(image_size=4, resize='stretch'), "resize='stretch': possible are squash, crop, pad"),
     (dict(image_size=4, crop_fraction=0.0), 'crop_fraction=0.0'),
+    (dict(image_size=4, interpolation='cubic'), "interpolation='cubic': possible are bicubic, "),
   ],
 )
 def test_refuses_arguments(keywords, words):

@@ -18,6 +18,10 @@ from vitlab.errors import UserError
 Picture: TypeAlias = bytes | str | os.PathLike | Image.Image | np.ndarray
 
 RESIZES = ('squash', 'crop', 'pad')
+FILTERS = {
+  name: Image.Resampling[name.upper()]
+  for name in ('bicubic', 'bilinear', 'lanczos', 'box', 'hamming', 'nearest')
+}
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
 _TURNS = {  # EXIF 2.3, tag Orientation
@@ -42,6 +46,7 @@ def preprocess(
   channels: int = 3,
   resize: str = 'squash',
   crop_fraction: float = 1.0,
+  interpolation: str = 'bicubic',
 ) -> UInt8[np.ndarray, 'h w c']:
   """Decodes a picture and brings it to one size and number of channels.
 
@@ -51,15 +56,21 @@ def preprocess(
     channels: 3 (RGB; grey is repeated) or 1 (grey; colours become ITU-R 601 luma).
     resize: 'squash' to the size; 'crop': scale so that the picture covers it, keep the centre;
       'pad': scale so that the picture fits into it, black around.
-    crop_fraction: With 'crop', the part of the covering picture's sides that is kept (0.875 is the
-      usual ImageNet evaluation).
+    crop_fraction: The part of the sides that is kept: with 'crop' of the covering picture's (0.875
+      is the usual ImageNet evaluation), with 'squash' of the picture's.
+    interpolation: 'bicubic', 'bilinear', 'lanczos', 'box', 'hamming' or 'nearest'; all but the last
+      antialiased.
 
   Raises:
     ImageError: the picture cannot be decoded, or its values have no defined 8-bit range.
     UserError: the other arguments.
   """
   height, width = check_image_arguments(
-    image_size=image_size, channels=channels, resize=resize, crop_fraction=crop_fraction
+    image_size=image_size,
+    channels=channels,
+    resize=resize,
+    crop_fraction=crop_fraction,
+    interpolation=interpolation,
   )
   enough = round(2 * max(height, width) / crop_fraction)
   image = _convert(_upright(_open(picture, enough)), channels)
@@ -68,11 +79,13 @@ def preprocess(
   if resize == 'crop':  # of the source, not of a scaled copy: a 1 x 10000 picture stays small
     scale = max(width / image.width, height / image.height) / crop_fraction
     box = _centred(image.size, (width / scale, height / scale))
+  if resize == 'squash':
+    box = _centred(image.size, (image.width * crop_fraction, image.height * crop_fraction))
   if resize == 'pad':
     scale = min(width / image.width, height / image.height)
     scaled = max(1, round(image.width * scale)), max(1, round(image.height * scale))
   if (scaled, (0, 0, *scaled)) != (image.size, box):
-    image = image.resize(scaled, Image.Resampling.BICUBIC, box)  # antialiased when it shrinks
+    image = image.resize(scaled, FILTERS[interpolation], box)
   if scaled != (width, height):
     left, top = (width - scaled[0]) // 2, (height - scaled[1]) // 2
     image = image.crop((-left, -top, width - left, height - top))  # outside of it is black
@@ -81,7 +94,12 @@ def preprocess(
 
 
 def check_image_arguments(
-  *, image_size: int | Sequence[int], channels: int, resize: str, crop_fraction: float
+  *,
+  image_size: int | Sequence[int],
+  channels: int,
+  resize: str,
+  crop_fraction: float,
+  interpolation: str = 'bicubic',
 ) -> tuple[int, int]:
   """(height, width), or a UserError for arguments that `preprocess` cannot take."""
   size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
@@ -95,6 +113,8 @@ def check_image_arguments(
     raise UserError(f'resize={resize!r}: possible are {", ".join(RESIZES)}')
   if not 0 < crop_fraction <= 1:
     raise UserError(f'crop_fraction={crop_fraction}: expected a number in (0, 1]')
+  if interpolation not in FILTERS:
+    raise UserError(f'interpolation={interpolation!r}: possible are {", ".join(FILTERS)}')
   return size
 
 

@@ -27,6 +27,7 @@ def make(
   channels: int = 3,
   resize: str = 'crop',
   crop_fraction: float = 1.0,
+  interpolation: str = 'bicubic',
   test_fraction: float = 0.1,
   split_seed: int = 0,
   in_memory: bool = False,
@@ -41,7 +42,8 @@ def make(
     image_size: (height, width) that pictures are brought to, or one number for both.
     channels: 3 (RGB) or 1 (grey).
     resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
-    crop_fraction: Of the picture, with 'crop'.
+    crop_fraction: Of the picture, with 'crop' and 'squash'.
+    interpolation: 'bicubic', 'bilinear', ...
     test_fraction: Held out of every class where there are no folders for the splits.
     split_seed: Which ones are held out.
     in_memory: Decode a split once and keep it: for small pictures.
@@ -49,7 +51,8 @@ def make(
   Raises:
     UserError: nothing there, no classes, an empty class or split, bad arguments.
   """
-  image = dict(image_size=image_size, channels=channels, resize=resize, crop_fraction=crop_fraction)
+  image = dict(image_size=image_size, channels=channels, resize=resize)
+  image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
   image['image_size'] = check_image_arguments(**image)
   if not path:
     raise UserError('data set folder: path is empty; give a folder of pictures, one folder a class')

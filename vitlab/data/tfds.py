@@ -31,6 +31,7 @@ def make(
   channels: int = 3,
   resize: str = 'crop',
   crop_fraction: float = 1.0,
+  interpolation: str = 'bicubic',
   image_key: str = 'image',
   label_key: str = 'label',
   download: bool = False,
@@ -44,7 +45,8 @@ def make(
     image_size: (height, width) that pictures are brought to, or one number for both.
     channels: 3 (RGB) or 1 (grey).
     resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
-    crop_fraction: Of the picture, with 'crop'.
+    crop_fraction: Of the picture, with 'crop' and 'squash'.
+    interpolation: 'bicubic', 'bilinear', ...
     image_key: Name of the picture feature.
     label_key: Name of the label feature.
     download: Download and prepare what is missing (needs TensorFlow).
@@ -53,7 +55,8 @@ def make(
   Raises:
     UserError: not prepared, or in a format without random access; no such feature.
   """
-  image = dict(image_size=image_size, channels=channels, resize=resize, crop_fraction=crop_fraction)
+  image = dict(image_size=image_size, channels=channels, resize=resize)
+  image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
   image['image_size'] = check_image_arguments(**image)
   root = pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
   root = root.expanduser()
