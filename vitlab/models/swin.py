@@ -1,0 +1,258 @@
+"""Swin Transformer: a pyramid of maps whose tokens attend within windows that shift.
+
+Version 1: Liu et al. 2021, arXiv:2103.14030; version 2: Liu et al. 2022, arXiv:2111.09883. Patches
+of 4×4 pixels are embedded; every stage halves the map, doubles the width (patch merging) and
+applies blocks whose windows lie in place and shifted by half a window, in turn; the mean of the
+last map is classified. Version 2 attends by cosines, has norms at the end of the residual branches
+and computes the position bias from log-spaced offsets.
+
+In: float images `b h w c`, normalised, of any size. Out: float32 logits and a dict of every
+intermediate. Loads the Swin checkpoints of timm and Hugging Face (`vitlab.pretrained.swin`).
+
+The words of `make`, for those who write configs:
+
+variant: A size of `VARIANTS`; window_size (tokens along a side), width (of the first stage), depths
+  and num_heads (one number a stage) override it.
+num_classes: Logits; None: the model returns its features.
+patch_size: Pixels along a side.
+mlp_ratio: Width within the mlps over that of the tokens.
+pretrained_window_sizes: Of version 2, with weights that saw windows of another size: theirs, one
+  number a stage, so that offsets keep the bias that they learned.
+norm_epsilon: 1e-5 in all published ones.
+dropout_rate, drop_path_rate: On tokens, branches and in the mlp; of whole branches, rising linearly
+  from 0 to this rate at the last block of the last stage (arXiv:1603.09382).
+scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
+dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics and softmax stay
+  float32.
+
+Maps that are no whole number of windows are padded, and images that are no whole number of patches
+or maps of odd size likewise; a map no larger than a window is one. The position bias of version 1
+is a table that is as large as the largest window the model was initialised with.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vitlab.errors import UserError, unknown
+from vitlab.layers import pooling
+from vitlab.layers.attention import CosineAttention, SelfAttention
+from vitlab.layers.blocks import Block
+from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.layers.dense import Dense
+from vitlab.layers.embeddings import PatchEmbed
+from vitlab.layers.mlp import make_mlp
+from vitlab.layers.norms import make_norm
+from vitlab.layers.stack import Stack, check_remat
+from vitlab.layers.window_attention import (
+  ContinuousPositionBias,
+  RelativePositionBias,
+  WindowAttention,
+)
+from vitlab.ops.windows import pad_to_multiple
+
+
+class Size(NamedTuple):
+  width: int
+  depths: tuple[int, ...]
+  num_heads: tuple[int, ...]
+  window_size: int
+  version: int
+
+
+VARIANTS = {
+  'mu': Size(16, (2, 2), (2, 4), 4, 1),  # for tests
+  'T': Size(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 1),  # arXiv:2103.14030, section 3.3 and table 7
+  'S': Size(96, (2, 2, 18, 2), (3, 6, 12, 24), 7, 1),
+  'B': Size(128, (2, 2, 18, 2), (4, 8, 16, 32), 7, 1),  # at 384 pixels: window_size=12
+  'L': Size(192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 1),  # likewise
+  'V2-mu': Size(16, (2, 2), (2, 4), 4, 2),  # for tests
+  'V2-T': Size(96, (2, 2, 6, 2), (3, 6, 12, 24), 8, 2),  # arXiv:2111.09883, section 3.5; at 256
+  'V2-S': Size(96, (2, 2, 18, 2), (3, 6, 12, 24), 8, 2),  # pixels, with window_size=16 as well
+  'V2-B': Size(128, (2, 2, 18, 2), (4, 8, 16, 32), 8, 2),
+  'V2-L': Size(192, (2, 2, 18, 2), (6, 12, 24, 48), 12, 2),  # at 192 pixels
+}
+
+# Of every matrix, as in the paper's code.
+INIT = nn.initializers.normal(0.02)
+
+
+class PatchMerging(nn.Module):
+  """Halves a map and doubles its width: a matrix of every 2×2 neighbours.
+
+  Attributes:
+    norm: Of the four together before the matrix (version 1), or of what it makes (version 2).
+    norm_after: Which of these.
+    dtype: What is computed in.
+  """
+
+  norm: nn.Module
+  norm_after: bool = False
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b h w d']) -> Float[Array, 'b h2 w2 d2']:
+    x = pad_to_multiple(x, 2, 2)
+    b, h, w, d = x.shape
+    # Neighbours one below the other come first: [0, 0], [1, 0], [0, 1], [1, 1].
+    x = jnp.einsum('brycxd->brcxyd', x.reshape(b, h // 2, 2, w // 2, 2, d))
+    x = x.reshape(b, h // 2, w // 2, 4 * d)
+    x = x if self.norm_after else self.norm(x)
+    x = Dense(2 * d, use_bias=False, dtype=self.dtype, kernel_init=INIT, name='reduction')(x)
+    return self.norm(x) if self.norm_after else x
+
+
+class Swin(nn.Module):
+  """Swin Transformer, composed of its parts.
+
+  Attributes:
+    patch_embed: Image -> map of tokens.
+    patch_norm: After it.
+    stages: Stacks of blocks, one a stage.
+    merging: Between two stages.
+    norm: After the last stage.
+    head: Mean token -> logits; None: the mean is what comes out.
+    dropout_rate: On the embedded tokens.
+  """
+
+  patch_embed: PatchEmbed
+  patch_norm: nn.Module
+  stages: Sequence[Stack]
+  merging: PatchMerging
+  norm: nn.Module
+  head: nn.Module | None = None
+  dropout_rate: float = 0.0
+
+  @nn.compact
+  def __call__(
+    self, image: Float[Array, 'b h w c'], train: bool = False
+  ) -> tuple[Float[Array, 'b classes'], dict[str, Any]]:
+    """Classifies images.
+
+    Args:
+      image: Normalised images.
+      train: Whether dropout and drop-path act, with the rng 'dropout'.
+
+    Returns:
+      Logits in at least float32, and every intermediate: 'embedded' (the map of patches), 'blocks'
+      (a dict a block, see `vitlab.layers.blocks.Block`; its tokens are maps), 'attention' (the
+      weights of every block, b g n t s, in its g windows), 'levels' (the map after every stage),
+      'encoded' (the last one, normed), 'features' (what the head sees), 'logits'. What nobody reads
+      costs nothing inside `jit`.
+    """
+    out = {'blocks': [], 'levels': []}
+    x = self.patch_embed(pad_to_multiple(image, *self.patch_embed.patch_size))
+    x = self.patch_norm(x)
+    x = out['embedded'] = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
+    for i, stage in enumerate(self.stages):
+      if i:
+        x = self.merging.copy(name=f'merging_{i}')(x)
+      x, blocks = stage.copy(name=f'stage_{i}')(x, train)
+      out['blocks'] += blocks
+      out['levels'].append(x)
+    out['attention'] = [block['attention'] for block in out['blocks']]
+    x = out['encoded'] = self.norm(x)
+    features = out['features'] = pooling.mean(x.reshape(x.shape[0], -1, x.shape[-1]), 0)
+    logits = out['logits'] = features if self.head is None else self.head(features)
+    return logits, out
+
+
+def make(
+  variant: str = 'T',
+  num_classes: int | None = None,
+  *,
+  window_size: int | None = None,
+  patch_size: int = 4,
+  width: int | None = None,
+  depths: Sequence[int] | None = None,
+  num_heads: Sequence[int] | None = None,
+  mlp_ratio: float = 4.0,
+  pretrained_window_sizes: Sequence[int] | None = None,
+  norm_epsilon: float = 1e-5,
+  dropout_rate: float = 0.0,
+  drop_path_rate: float = 0.0,
+  scan: bool = False,
+  remat: str = '',
+  dtype: str = 'float32',
+) -> Swin:
+  """Composes a Swin from the words of a config, explained at the top; UserError names bad ones."""
+  check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
+  size = _size(variant, (width, depths, num_heads, window_size))
+  stages = len(size.depths)
+  pretrained = tuple(pretrained_window_sizes or (0,) * stages)
+  _check(size, pretrained)
+  compute = compute_dtype(dtype)
+  # New parts at every place: Flax shares the parameters of one module that stands in two.
+  new_norm = partial(make_norm, 'layernorm', norm_epsilon, compute)
+  options = dict(scan=scan, remat=check_remat(remat), turns=({}, {'shifted': True}))
+  rates = np.linspace(0, drop_path_rate, sum(size.depths))
+
+  def stage(i: int) -> Stack:
+    attention = _attention(size, i, pretrained[i], compute)
+    hidden = int(size.width * 2**i * mlp_ratio)
+    mlp = make_mlp('gelu', hidden, dropout_rate, compute, INIT)
+    post_norm = size.version == 2
+    # Where norms end the branches, every block starts as the identity (the paper's code).
+    start = nn.initializers.zeros if post_norm else nn.initializers.ones
+    norm = new_norm(scale_init=start)
+    block = Block(attention, mlp, norm, None, dropout_rate, post_norm)
+    before, depth = sum(size.depths[:i]), size.depths[i]
+    ends = float(rates[before]), float(rates[before + depth - 1])
+    return Stack(block, depth, ends, **options)
+
+  return Swin(
+    PatchEmbed(size.width, (patch_size, patch_size), compute),
+    new_norm(),
+    [stage(i) for i in range(stages)],
+    PatchMerging(new_norm(), size.version == 2, compute),
+    new_norm(),
+    classifier(num_classes, compute),
+    dropout_rate,
+  )
+
+
+def _attention(size: Size, i: int, pretrained: int, dtype: jnp.dtype) -> WindowAttention:
+  """The attention of the blocks of stage i."""
+  n = size.num_heads[i]
+  if size.version == 1:
+    attention, bias = SelfAttention(n, dtype=dtype, kernel_init=INIT), RelativePositionBias(n)
+  else:
+    attention = CosineAttention(n, dtype=dtype, kernel_init=INIT)
+    bias = ContinuousPositionBias(n, pretrained_window=pretrained, dtype=dtype)
+  return WindowAttention(attention, bias, size.window_size)
+
+
+def _size(variant: str, overrides: tuple) -> Size:
+  if variant not in VARIANTS:
+    raise unknown('Swin variant', variant, VARIANTS)
+  overrides = (tuple(x) if isinstance(x, Sequence) else x for x in overrides)
+  return VARIANTS[variant]._replace(
+    **{
+      k: v
+      for k, v in zip(('width', 'depths', 'num_heads', 'window_size'), overrides)
+      if v is not None
+    }
+  )
+
+
+def _check(size: Size, pretrained: tuple[int, ...]) -> None:
+  """Raises UserError if the numbers of the stages do not fit together."""
+  if not len(size.depths) == len(size.num_heads) == len(pretrained):
+    raise UserError(
+      f'Swin: depths={size.depths}, num_heads={size.num_heads} and pretrained_window_sizes='
+      f'{pretrained} need one number a stage each'
+    )
+  if size.window_size < 1 or min(size.depths) < 1:
+    raise UserError(
+      f'Swin: window_size={size.window_size} and depths={size.depths} need to be 1 or more'
+    )
+  if any(size.width * 2**i % n for i, n in enumerate(size.num_heads)):
+    raise UserError(
+      f'Swin: the width {size.width}, doubled every stage, does not divide into '
+      f'{size.num_heads} heads'
+    )
