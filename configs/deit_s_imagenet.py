@@ -5,9 +5,8 @@
   published  79.9 % top-1 (DeiT-S); not run here
   published  81.2 % distilled from a RegNetY-16GF of 82.9 %; not run here
 
-`:teacher=WEIGHTS` distils, into a token and a head of its own, from a ResNet-152 whose weights lie
-there (timm, Hugging Face or a workdir); vitlab has no RegNet, so expect another number. Any model
-can teach: change `config.task.teacher`.
+`:teacher=WEIGHTS` distils, into a token and a head of its own, from whatever model of vitlab these
+weights are (timm, Hugging Face or a workdir). It has no RegNet: expect another number.
 
 ImageNet must have been prepared once by TensorFlow Datasets; or give `path`, a folder of
 train/CLASS/*.JPEG and validation/CLASS/*.JPEG. `:smoke` needs neither: it learns bundled digits,
@@ -22,8 +21,6 @@ start as in Google's ViTs.
 from ml_collections import ConfigDict
 
 from vitlab.config import base, parse_arg
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -57,8 +54,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     augment="resized_crop(interpolation='bicubic')|flip"
     '|rand_augment(num_layers=2, magnitude=9, magnitude_std=0.5)|random_erasing(0.25)'
     '|mixup_or_cutmix(mixup_alpha=0.8, cutmix_alpha=1.0)',
-    mean=MEAN,
-    std=STD,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
   )
   config.optim = dict(
     name='adamw',
@@ -73,21 +70,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg.smoke:
     _smoke(config)
   if arg.teacher:
-    _distil(config, arg.teacher, dict(config.model) if arg.smoke else None)
+    _distil(config, arg.teacher)
   return config
 
 
-def _distil(config: ConfigDict, weights: str, teacher: dict | None) -> None:
-  """Hard distillation from a teacher, by default a ResNet."""
-  task = config.task
+def _distil(config: ConfigDict, weights: str) -> None:
+  """Hard distillation; the weights say what the teacher is and how it wants its pictures."""
+  teacher = dict(num_classes=config.task.num_classes, dtype=config.model.dtype)
   config.task = dict(
-    name='distillation',
-    task=task,
-    teacher=teacher or dict(name='resnet', variant='152', num_classes=1000, dtype='bfloat16'),
-    kind='hard',
-    weight=0.5,
-    teacher_mean=task.mean,
-    teacher_std=task.std,
+    name='distillation', task=config.task, teacher=teacher, kind='hard', weight=0.5
   )
   config.model.distillation_token = True
   config.init_from = dict(teacher=weights)
