@@ -5,6 +5,7 @@ python launch.py --config=configs/vit_digits.py:smoke         give the config it
 python launch.py --config=... --config.seed=1 --workdir=runs/second
 python launch.py --mode=eval --workdir=runs/vit_digits
 python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
+python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
 python launch.py --mode=inspect --config=... --topology=h100:8
@@ -47,7 +48,13 @@ def predict(command: Command) -> None:
   from vitlab.engine import predict as labels
   from vitlab.engine import trained
 
-  labels.run(trained.load(folder), command.paths, command.flags.output)
+  model = trained.load(folder)
+  if command.flags.attention:
+    from vitlab.report import predictions
+
+    print(predictions.write(model, command.paths, command.flags.output))
+  else:
+    labels.run(model, command.paths, command.flags.output)
 
 
 def inspect(command: Command) -> None:

@@ -86,6 +86,11 @@ def test_every_other_mode_works_from_the_workdir(trained, tmp_path):
   done = run('--mode=predict', workdir, cache, picture)
   assert done.returncode == 0 and str(picture) in done.stdout, done.stderr
 
+  page = tmp_path / 'attention.html'
+  done = run('--mode=predict', workdir, cache, '--attention', f'--output={page}', picture)
+  assert done.returncode == 0 and done.stdout.endswith(f'{page}\n'), done.stderr
+  assert 'seven.png' in page.read_text()
+
   done = run('--mode=export', workdir, cache)
   assert done.returncode == 0, done.stderr
   assert len(export.load(done.stdout.strip()).facts['class_names']) == 10

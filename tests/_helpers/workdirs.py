@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from vitlab.engine import workdir
+from vitlab.report.look import Layer, Look
 from vitlab.report.pictures import Picture, Pictures
 
 CONFIG = {
@@ -116,21 +117,35 @@ def write(
 
 
 def pictures(
-  size: int = 8, count: int = 6, depth: int = 6, heads: int = 4, grid: int = 4
+  size: int = 8, count: int = 6, depth: int = 6, heads: int = 4, grid: int = 4, window: int = 0
 ) -> Pictures:
-  """Mistakes, and as many images with attention."""
+  """Mistakes, and as many images that a model was looked at with; with a window those of a Swin."""
   random = np.random.default_rng(0)
 
+  def layer(i: int) -> Layer:
+    cells = np.argwhere(np.ones((min(grid, 7),) * 2))
+    maps = random.dirichlet(np.ones(grid**2), (1 + len(cells), heads)).reshape(
+      -1, heads, grid, grid
+    )
+    distance = random.uniform(0, size, heads)
+    shift = window // 2 if i % 2 else 0
+    return Layer(f'layer {i + 1}', maps[0], maps[1:], cells, distance, window, shift)
+
   def one(index: int, attends: bool) -> Picture:
-    weights = random.dirichlet(np.ones(grid**2), (depth, heads)).reshape(depth, heads, grid, grid)
+    layers = [layer(i) for i in range(depth)]
+    rolled = layers[0].maps.mean(0) if layers else None
+    look = Look(np.eye(10)[index], random.normal(size=(size, size)), random.normal(size=(8, 8)))
     return Picture(
       index=index,
       image=random.integers(0, 256, (size, size, 3 if size > 64 else 1), np.uint8),
       label=index % 10,
       predicted=(index + 1) % 10,
       confidence=0.5 + 0.4 * random.random(),
-      attention=weights if attends else None,
-      rollout=weights.mean((0, 1)) if attends else None,
+      look=look._replace(layers=layers, rollout=rolled) if attends else None,
     )
 
-  return Pictures([one(i, False) for i in range(count)], [one(i, True) for i in range(count)])
+  side = max(2 * window - 1, 0)
+  biases = {f'layer {i + 1}': random.normal(size=(heads, side, side)) for i in range(depth)}
+  attended = [one(i, True) for i in range(count)]
+  mistakes = [one(i, False) for i in range(count)]
+  return Pictures(mistakes, attended, 'the class token', biases if window else {})

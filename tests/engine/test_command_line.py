@@ -41,6 +41,7 @@ def test_command_lines_do_not_remember_each_other():
     (['--mode=eval', '--', 'stray'], "unexpected argument 'stray'"),
     (['--debug=maybe'], 'debug'),
     (['--config'], 'Missing value for flag --config'),
+    (['--mode=report', '--attention'], '--attention goes with --mode=predict'),
   ],
 )
 def test_a_wrong_flag_says_what_is_possible(arguments, says):

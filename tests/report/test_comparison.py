@@ -22,8 +22,8 @@ def runs(tmp_path_factory):
   return run_lib.read(folders)
 
 
-def part(runs, title):
-  return next(one for one in comparison.several(runs) if one.title == title)
+def part(runs, title, pictures=()):
+  return next(one for one in comparison.several(runs, pictures) if one.title == title)
 
 
 def test_results_of_all_runs_stand_in_one_table(runs):
@@ -72,6 +72,22 @@ def test_equal_configs_have_no_differences(runs):
 def test_provenance_of_each_run(runs):
   text = Page(part(runs, 'Provenance').body).text
   assert 'fingerprint9f3c1a7be2d04c559f3c1a7be2d04c55–' in text
+
+
+def test_the_same_images_stand_side_by_side(runs):
+  pictures = [workdirs.pictures(count=2), workdirs.pictures(count=2, depth=0)]
+  page = Page(part(runs[:2], 'The same images', pictures).body)
+  assert page.text.count('rollout') == 2  # the second model has no attention
+  assert page.text.count('saliency') == page.text.count('occlusion') == 4
+  assert page.text.count('class 0 → class 1') == 2
+  assert page.tags.count('img') == 2 * (1 + 3 + 2)
+  (models,) = Page(part(runs[:2], 'Attention distance', pictures).body).figures['distance']
+  assert [(model['run'], model['name']) for model in models] == [(0, 'adamw')]
+
+
+def test_without_pictures_of_all_runs_none_are_compared(runs):
+  for pictures in ((), [workdirs.pictures(count=1), workdirs.pictures(count=0)]):
+    assert not part(runs[:2], 'The same images', pictures).body
 
 
 def test_names_are_escaped():

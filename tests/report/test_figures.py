@@ -136,46 +136,56 @@ def picture(image, **changes):
   return Picture(index=3, image=image, label=1, predicted=2, confidence=0.75)._replace(**changes)
 
 
-def decoded(url):
-  kind, data = url.removeprefix('data:image/').split(';base64,')
-  return kind, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
-
-
-def test_a_small_picture_is_kept_exactly():
+def test_a_picture_has_its_size_and_its_labels():
   image = np.arange(8 * 6, dtype=np.uint8).reshape(8, 6, 1)
   found = figures.picture(picture(image), NAMES)
-  kind, pixels = decoded(found['source'])
-  np.testing.assert_array_equal(pixels, image[..., 0])
-  assert (kind, found['width'], found['height']) == ('png', 6, 8)
+  assert found['source'].startswith('data:image/png;base64,')
+  assert (found['width'], found['height']) == (6, 8)
   assert (found['truth'], found['said'], found['right']) == ('dog', 'cow', False)
-  assert 'maps' not in found
 
 
-def test_a_photograph_is_made_smaller():
-  kind, pixels = decoded(figures.png(np.full((1200, 600, 3), 99, np.uint8)))
-  assert (kind, pixels.shape) == ('jpeg', (256, 128, 3))
-
-
-def test_a_prediction_of_nan_has_no_class():
+def test_a_prediction_of_nan_has_no_class_and_an_unknown_one_no_truth():
   image = np.zeros((2, 2, 3), np.uint8)
-  found = figures.picture(picture(image, predicted=-1, confidence=math.nan), NAMES)
-  assert (found['said'], found['confidence']) == ('NaN', None)
+  found = figures.picture(picture(image, label=-1, predicted=-1, confidence=math.nan), NAMES)
+  assert (found['said'], found['truth'], found['confidence']) == ('NaN', None, None)
 
 
-def test_maps_are_the_mean_then_the_heads_of_each_layer_then_the_rollout():
-  attention = np.random.default_rng(0).random((2, 3, 4, 5))
-  rolled = np.random.default_rng(1).random((4, 5))
-  one = picture(np.zeros((8, 10, 1), np.uint8), attention=attention, rollout=rolled)
-  found = figures.picture(one, NAMES)
-  assert (found['depth'], found['columns'], found['grid']) == (2, 4, [4, 5])
-  maps = np.frombuffer(base64.b64decode(found['maps']), np.uint8).reshape(9, 4, 5)
-  expected = [m for layer in attention for m in (layer.mean(0), *layer)] + [rolled]
-  np.testing.assert_array_equal(maps, [np.round(m / m.max() * 255) for m in expected])
+def unpacked(found):
+  data = base64.b64decode(found['maps'].removeprefix('data:image/png;base64,'))
+  return np.asarray(Image.open(io.BytesIO(data))).reshape(-1)
 
 
-def test_a_large_model_shows_the_mean_of_its_heads():
-  attention = np.ones((40, 16, 24, 24), np.float32)
-  one = picture(np.zeros((8, 8, 1), np.uint8), attention=attention, rollout=attention[0, 0])
-  found = figures.picture(one, NAMES)
-  assert found['columns'] == 1
-  assert len(base64.b64decode(found['maps'])) == 41 * 24 * 24
+def test_maps_of_a_layer_are_the_mean_the_heads_and_the_queries():
+  one = workdirs.pictures(count=1, depth=2, heads=3, grid=4).attended[0]
+  found = figures.attention(one, [])
+  layers = found['layers']
+  assert [(layer['name'], layer['columns'], layer['by_query']) for layer in layers] == [
+    ('layer 1', 4, 4),
+    ('layer 2', 4, 4),
+  ]
+  assert layers[0]['grid'] == (4, 4) and layers[0]['asked'][5] == [1, 1]
+  expected = []
+  for layer in one.look.layers:
+    for maps in (layer.maps, *layer.queries):
+      expected += [maps.mean(0), *maps]
+  expected += one.look.overlays.values()
+  scaled = [np.round(m / m.max() * 255).astype(np.uint8).reshape(-1) for m in expected]
+  scaled = np.concatenate(scaled)
+  found = unpacked(found)
+  np.testing.assert_array_equal(found[: len(scaled)], scaled)
+  assert not found[len(scaled) :].any()
+
+
+@pytest.mark.parametrize(('grid', 'columns', 'by_query'), [(14, 13, 1), (48, 1, 1)])
+def test_heads_are_left_out_where_they_are_too_many_bytes(grid, columns, by_query):
+  one = workdirs.pictures(count=1, depth=12, heads=12, grid=grid).attended[0]
+  layer = figures.attention(one, [])['layers'][0]
+  assert (layer['columns'], layer['by_query']) == (columns, by_query)
+
+
+def test_distances_are_means_over_the_images():
+  looks = [one.look.layers for one in workdirs.pictures(count=2, depth=2, heads=3).attended]
+  found = figures.distances(looks)
+  assert [layer['name'] for layer in found] == ['layer 1', 'layer 2']
+  expected = (looks[0][1].distance + looks[1][1].distance) / 2
+  np.testing.assert_allclose(found[1]['pixels'], expected, rtol=1e-5)

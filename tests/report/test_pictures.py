@@ -31,43 +31,11 @@ def trained(task, config=None):
 
 
 @functools.cache
-def look(pool='cls', num_registers=0):
+def look():
   """A ViT of 4 x 4 patches, and its pictures."""
-  config = runs.config(model__patch_size=2, model__pool=pool, model__num_registers=num_registers)
+  config = runs.config(model__patch_size=2)
   model = trained(experiment.make_task(config, DATA.facts))
   return model, pictures.look(model, TEST, MISTAKES)
-
-
-def predict(model, name):
-  """For the first of the mistakes."""
-  batch = {'image': jnp.asarray(TEST[MISTAKES[0][0]]['image'])[None]}
-  return np.asarray(jax.jit(model.task.predict[name])(model.variables, batch))[0]
-
-
-def test_rollout_multiplies_the_mixing_of_all_layers():
-  weights = np.random.default_rng(0).dirichlet(np.ones(5), (3, 2, 5)).astype(np.float32)
-  expected = np.eye(5)
-  for layer in weights:
-    expected = (layer.mean(0) + np.eye(5)) / 2 @ expected
-  found = np.asarray(pictures.rollout(jnp.asarray(weights)))
-  np.testing.assert_allclose(found, expected, rtol=1e-5)
-  np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-  ('pool', 'registers', 'before'), [('cls', 0, 1), ('cls', 3, 4), ('gap', 2, 2)]
-)
-def test_attention_is_that_of_the_class_token_or_of_the_mean_patch(pool, registers, before):
-  model, found = look(pool, registers)
-  one = found.attended[0]
-  weights = predict(model, 'attention')
-  row = weights[:, :, 0] if pool == 'cls' else weights[:, :, before:].mean(axis=2)
-  expected = row[..., before:].reshape(1, 2, 4, 4)
-  np.testing.assert_allclose(one.attention, expected, rtol=1e-5)
-  assert one.rollout.shape == (4, 4)
-  probabilities = predict(model, 'probabilities')
-  assert one.predicted == probabilities.argmax()
-  assert one.confidence == pytest.approx(probabilities.max(), rel=1e-5)
 
 
 def test_mistakes_keep_their_order_and_bring_their_images():
@@ -94,11 +62,30 @@ def test_many_mistakes_leave_room_for_others():
   assert all(one.index >= 60 for one in found.attended[4:])
 
 
-@pytest.mark.parametrize('module', [tiny.Perceptron(10), tiny.Attention(10)])
-def test_a_model_without_attention_over_patches_shows_its_mistakes(module):
-  task = classification.make(module, num_classes=10)
+def test_looking_that_fails_leaves_the_mistakes(caplog):
+  task = classification.make(tiny.Perceptron(10), num_classes=10)
+  task = task._replace(predict={'logits': task.predict['logits']})
   found = pictures.look(trained(task), TEST, MISTAKES)
   assert len(found.mistakes) == 2 and not found.attended
+  assert 'without what the model looks at' in caplog.text
+
+
+def test_what_the_model_says_is_shown_with_what_it_rests_on():
+  model, found = look()
+  one = found.attended[0]
+  batch = {'image': jnp.asarray(TEST[7]['image'])[None]}
+  expected = np.asarray(jax.jit(model.task.predict['probabilities'])(model.variables, batch))[0]
+  np.testing.assert_allclose(one.look.probabilities, expected, rtol=1e-4)
+  assert (one.predicted, one.label) == (expected.argmax(), MISTAKES[0][1])
+  assert one.confidence == pytest.approx(expected.max(), rel=1e-4)
+  assert len(one.look.layers) == 1 and found.reads == 'the class token'
+
+
+def test_images_that_tell_runs_apart_come_first():
+  wrong = [[0, 3, 5, 8], [3, 9, 0, 11, 12]]
+  found = pictures._telling(wrong, TEST)
+  assert found[:4] == [5, 8, 9, 11] and found[4:6] == [0, 3]
+  assert len(set(found)) == pictures.ATTENDED and not {12} & set(found)
 
 
 @pytest.fixture(scope='module')
@@ -110,7 +97,7 @@ def folder(tmp_path_factory):
 
 
 def test_pictures_of_a_run_come_from_its_checkpoint_and_its_evaluation(folder):
-  found = pictures.collect(folder)
+  (found,) = pictures.collect([folder])
   details = workdir.read_details(folder, 'test')
   assert [one.index for one in found.mistakes] == details['mistakes_index'][:24].tolist()
   assert [one.label for one in found.mistakes] == details['mistakes_label'][:24].tolist()
@@ -122,15 +109,30 @@ def test_pictures_of_a_run_come_from_its_checkpoint_and_its_evaluation(folder):
 def test_the_report_of_a_run_has_its_pictures(folder):
   text = page.report([folder]).read_text()
   assert 'id="mistakes"' in text and 'id="attention"' in text
-  assert 'Not in this report' not in text
+  absent = text[text.index('Not in this report') :]
+  assert absent.count('<li>') == 2  # what only Swin has
+  assert 'Windows: attention is not within' in absent and 'Position bias: the model has' in absent
+
+
+def test_runs_are_looked_at_with_the_same_images(folder):
+  first, second = pictures.collect([folder, folder])
+  assert [one.index for one in first.attended] == [one.index for one in second.attended]
+  assert len(first.attended) == pictures.ATTENDED and not first.mistakes
+
+
+def test_runs_on_other_images_are_not_compared(folder):
+  model, source, _ = pictures._tested(folder)
+  other = model._replace(facts=model.facts | {'class_names': ['cat', 'dog']})
+  with pytest.raises(UserError, match='not evaluated on the same images'):
+    pictures._check_the_same([model, other], [source, source])
 
 
 def test_a_run_that_was_not_evaluated_has_no_pictures(folder, tmp_path):
   with pytest.raises(UserError, match='holds no run'):
-    pictures.collect(tmp_path)
+    pictures.collect([tmp_path])
   (folder / 'details' / 'test.npz').rename(tmp_path / 'test.npz')
   try:
     with pytest.raises(UserError, match='no details of a classification'):
-      pictures.collect(folder)
+      pictures.collect([folder])
   finally:
     (tmp_path / 'test.npz').rename(folder / 'details' / 'test.npz')

@@ -24,7 +24,7 @@ def part(run, title, pictures=None):
 
 
 def test_a_full_run_has_every_part(run):
-  parts = sections.one(run, workdirs.pictures())
+  parts = sections.one(run, workdirs.pictures(window=2))
   assert [one.title for one in parts] == [
     'Results',
     'Curves',
@@ -32,7 +32,11 @@ def test_a_full_run_has_every_part(run):
     'Classes',
     'Calibration',
     'Mistakes',
+    'Evidence',
     'Attention',
+    'Attention distance',
+    'Windows',
+    'Position bias',
     'Config',
     'Provenance',
   ]
@@ -134,6 +138,6 @@ def test_class_names_are_escaped(run):
   names = ['<script>', '<b>&', *(f'"{i}"' for i in range(8))]
   hostile = run._replace(name='<i>', facts={'class_names': names}, config={'<u>': '<u>'})
   page = Page(''.join(one.html() for one in sections.one(hostile, workdirs.pictures())))
-  assert page.tags.count('script') == len(page.figures) == 4
+  assert page.tags.count('script') == len(page.figures) == 5
   assert not {'u', 'script>'} & set(page.tags)
   assert '<script>' in page.text and '<u>' in page.text

@@ -95,12 +95,19 @@ def test_batch_statistics_move_in_training_only():
   assert np.any(predict(moved, BATCH) != predict(variables, BATCH))
 
 
-def test_attention_is_stacked_by_layer():
+def test_attention_is_a_list_with_the_weights_of_every_block():
   task, variables = build(tiny.Attention())
   attention = task.predict['attention'](variables, BATCH)
-  assert attention.shape == (4, 2, 2, 6, 6)
-  np.testing.assert_allclose(attention.sum(-1), 1, atol=1e-6)
-  assert np.any(attention[:, 0] != attention[:, 1])
+  assert [weights.shape for weights in attention] == [(4, 2, 6, 6)] * 2
+  np.testing.assert_allclose(attention[0].sum(-1), 1, atol=1e-6)
+  assert np.any(attention[0] != attention[1])
+
+
+def test_intermediates_are_all_that_the_model_gives():
+  task, variables = build(tiny.Attention())
+  out = task.predict['intermediates'](variables, BATCH)
+  assert set(out) == {'features', 'attention'}
+  np.testing.assert_array_equal(out['features'], task.predict['features'](variables, BATCH))
 
 
 def test_initialisation_is_abstract_too():
@@ -125,8 +132,9 @@ def test_bad_specs_are_explained(spec, message):
 
 def test_what_a_model_does_not_give_is_explained():
   task, variables = build()
-  with pytest.raises(UserError, match='Perceptron gives no attention: it gives features'):
-    task.predict['attention'](variables, BATCH)
+  for name in ('attention', 'inner_attention'):
+    with pytest.raises(UserError, match=f'Perceptron gives no {name}: it gives features'):
+      task.predict[name](variables, BATCH)
 
 
 def test_a_model_with_other_classes_is_explained():

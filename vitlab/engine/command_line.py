@@ -67,6 +67,8 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
   string('compile_cache', '', 'Folder of compiled programs, by default ~/.cache/vitlab; or off.')
+  text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
+  flags.DEFINE_bool('attention', False, text, flag_values=values)
   flags.DEFINE_bool('debug', False, 'Show the traceback of every error.', flag_values=values)
   return values
 
@@ -75,8 +77,8 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
   """Reads a command line.
 
   Raises:
-    UserError: an unknown flag, a value it cannot have, a change before its config, a path where
-      none is expected.
+    UserError: an unknown flag, a value it cannot have, a change before its config, a path or a flag
+      where none is expected.
   """
   others, overrides = config_file.split_arguments(arguments)
   values = define_flags(modes)
@@ -86,6 +88,8 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
     raise UserError(f'{error} (--help lists all flags)') from error
   if paths and values.mode not in TAKE_PATHS:
     raise UserError(f'unexpected argument {paths[0]!r}: a flag is written --name=value')
+  if values.attention and values.mode != 'predict':
+    raise UserError(f'--attention goes with --mode=predict, not --mode={values.mode}')
   return Command(values, overrides, paths)
 
 

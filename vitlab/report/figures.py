@@ -3,23 +3,22 @@
 Every function returns None where what it needs is not there, and the page says so.
 """
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from vitlab.report import paint
+from vitlab.report.look import Layer
 from vitlab.report.pictures import Picture
 from vitlab.report.run import Run, ordered
 
 POINTS = 800  # per curve: more than a chart has pixels
 MATRIX = 32  # classes; a larger confusion matrix is not readable, its worst pairs are
 PAIRS = 12
-SIDE = 256  # pixels, the longer side of an embedded image
-MAPS = 200_000  # bytes of maps per image; above it heads are left out
+MAPS = 200_000  # bytes of maps per image before packing; above it heads are left out
+QUERIES = 200_000  # likewise of the maps of queries
 UNDRAWN = ('step', 'time/seconds')
 
 Arrays = Mapping[str, np.ndarray]
@@ -92,43 +91,77 @@ def calibration(arrays: Arrays) -> dict[str, Any] | None:
   )
 
 
-def picture(one: Picture, class_names: Sequence[str]) -> dict[str, Any]:
-  """An image with its labels; attention as bytes, each map scaled to its own maximum."""
+def picture(one: Picture, class_names: Sequence[str], side: int = paint.SIDE) -> dict[str, Any]:
+  """An image, its longer side at most `side` pixels, with its labels."""
   names = _names(class_names, max(one.label, one.predicted) + 1)
   height, width = one.image.shape[:2]
-  found = dict(
+  return dict(
     index=one.index,
-    source=png(one.image),
+    source=paint.photograph(one.image, side),
     width=width,
     height=height,
-    truth=names[one.label],
+    truth=names[one.label] if one.label >= 0 else None,
     said=names[one.predicted] if one.predicted >= 0 else 'NaN',
     right=one.label == one.predicted,
     confidence=_finite(one.confidence),
   )
-  if one.attention is None or one.rollout is None:
-    return found
-  # The mean over the heads stands before them; the rollout comes last.
-  maps = np.concatenate([one.attention.mean(axis=1, keepdims=True), one.attention], axis=1)
-  if maps.size > MAPS:
-    maps = maps[:, :1]
-  depth, columns, *grid = maps.shape
-  maps = np.concatenate([maps.reshape(-1, *grid), one.rollout[None]])
-  peak = np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12)
-  scaled = np.round(np.nan_to_num(maps / peak) * 255).astype(np.uint8)
-  return found | dict(
-    depth=depth, columns=columns, grid=grid, maps=base64.b64encode(scaled.tobytes()).decode()
+
+
+def attention(one: Picture, class_names: Sequence[str]) -> dict[str, Any]:
+  """A picture with its maps as bytes, each scaled to its own maximum.
+
+  Of every layer come the mean over its heads, the heads, and both for each query; then rollout,
+  saliency and occlusion. Heads are left out where they are too many bytes.
+  """
+  look = one.look
+  chunks, layers = [], []
+  with_heads = sum(layer.maps.size for layer in look.layers) <= MAPS
+  with_queries = sum(layer.queries.size for layer in look.layers) <= QUERIES
+  for layer in look.layers:
+    maps, queries = _and_mean(layer.maps), _and_mean(layer.queries)
+    maps = maps if with_heads else maps[:1]
+    queries = queries if with_queries and with_heads else queries[:, :1]
+    chunks += [maps, queries]
+    layers.append(
+      dict(
+        name=layer.name,
+        grid=maps.shape[1:],
+        columns=len(maps),
+        asked=layer.asked.tolist(),
+        by_query=queries.shape[1],
+        window=layer.window,
+        shift=layer.shift,
+      )
+    )
+  overlays = {name: paint.shrunk(values) for name, values in look.overlays.items()}
+  chunks += overlays.values()
+  packed = np.concatenate([paint.scaled(chunk).reshape(-1) for chunk in chunks])
+  return picture(one, class_names) | dict(
+    layers=layers,
+    overlays={name: values.shape for name, values in overlays.items()},
+    maps=paint.pack(packed),
   )
 
 
-def png(image: np.ndarray) -> str:
-  """A data URL; large photographs are made smaller and kept as JPEG."""
-  photograph = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image[..., :3])
-  kind = 'PNG' if max(photograph.size) <= 64 else 'JPEG'
-  photograph.thumbnail((SIDE, SIDE))
-  stream = io.BytesIO()
-  photograph.save(stream, kind)
-  return f'data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}'
+def distances(layers: Sequence[Sequence[Layer]]) -> list[dict[str, Any]]:
+  """Mean attention distance by layer and head, the mean over some images.
+
+  Args:
+    layers: Of every image.
+  """
+  return [
+    dict(
+      name=same[0].name,
+      pixels=_floats(np.mean([layer.distance for layer in same], axis=0)),
+    )
+    for same in zip(*layers)
+    if not same[0].name.startswith('inner')
+  ]
+
+
+def _and_mean(maps: np.ndarray) -> np.ndarray:
+  """The mean over the heads stands before them."""
+  return np.concatenate([maps.mean(axis=-3, keepdims=True), maps], axis=-3)
 
 
 def _thin(points: Sequence[tuple[int, Any]]) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from vitlab.engine import workdir
 from vitlab.report import comparison, sections
 from vitlab.report import pictures as pictures_lib
 from vitlab.report import run as run_lib
-from vitlab.report.markup import breakable
+from vitlab.report.markup import Section, breakable
 from vitlab.report.pictures import Pictures
 
 _log = logging.getLogger(__name__)
 
-SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'page.js')
+SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'distance.js', 'page.js')
 
 
 def report(
@@ -30,19 +30,18 @@ def report(
 ) -> pathlib.Path:
   """`write`, with pictures where one run is given and its checkpoint and data are at hand."""
   run_lib.read(workdirs)  # refuses what is not there before any work is done
-  pictures = None
-  if len(workdirs) == 1:
-    try:
-      pictures = pictures_lib.collect(workdirs[0])
-    except Exception as error:  # what is left of the page is worth having, whatever went wrong
-      _log.warning('the report goes without pictures: %s', error)
+  pictures = []
+  try:
+    pictures = pictures_lib.collect(workdirs)
+  except Exception as error:  # what is left of the page is worth having, whatever went wrong
+    _log.warning('the report goes without pictures: %s', error)
   return write(workdirs, output, pictures)
 
 
 def write(
   workdirs: Sequence[str | pathlib.Path],
   output: str | pathlib.Path | None = None,
-  pictures: Pictures | None = None,
+  pictures: Sequence[Pictures] = (),
 ) -> pathlib.Path:
   """Builds the page of a run, or a comparison of several, from the small files of their workdirs.
 
@@ -50,7 +49,7 @@ def write(
     workdirs: Folders of runs, finished or not.
     output: The page. Default: report.html in the workdir; for several, comparison.html beside the
       first one.
-    pictures: Images of the run (see `vitlab.report.pictures.collect`); not used for several.
+    pictures: Images of each run, see `vitlab.report.pictures.collect`.
 
   Returns:
     The path of the page, which is replaced in one step.
@@ -62,22 +61,36 @@ def write(
   first = pathlib.Path(workdirs[0])
   if output is None:
     output = first / workdir.REPORT if len(runs) == 1 else first.parent / 'comparison.html'
+  return save(output, build(runs, pictures))
+
+
+def save(output: str | pathlib.Path, text: str) -> pathlib.Path:
+  """Writes a page, in one step; makes the folder."""
   output = pathlib.Path(output)
   output.parent.mkdir(parents=True, exist_ok=True)
   beside = output.with_name(output.name + '.tmp')
-  beside.write_text(build(runs, pictures), encoding='utf-8')
+  beside.write_text(text, encoding='utf-8')
   os.replace(beside, output)
   return output
 
 
-def build(runs: Sequence[run_lib.Run], pictures: Pictures | None = None) -> str:
-  """The page as text."""
+def build(runs: Sequence[run_lib.Run], pictures: Sequence[Pictures] = ()) -> str:
+  """The page of runs as text."""
   if len(runs) == 1:
-    title, head = runs[0].name, sections.summary(runs[0])
-    parts = sections.one(runs[0], pictures)
-  else:
-    title, head = f'{len(runs)} runs', comparison.summary(runs)
-    parts = comparison.several(runs)
+    parts = sections.one(runs[0], pictures[0] if pictures else None)
+    return assemble(runs[0].name, sections.summary(runs[0]), parts)
+  parts = comparison.several(runs, pictures)
+  return assemble(f'{len(runs)} runs', comparison.summary(runs), parts)
+
+
+def assemble(title: str, head: str, parts: Sequence[Section]) -> str:
+  """A page of parts; a line at the end names those that are empty.
+
+  Args:
+    title: Its name.
+    head: What stands below it, HTML.
+    parts: What follows.
+  """
   present = [part for part in parts if part.body]
   absent = ''.join(f'<li>{escape(p.title)}: {escape(p.note)}</li>' for p in parts if not p.body)
   return string.Template(_file('page.html')).substitute(

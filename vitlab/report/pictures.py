@@ -1,14 +1,14 @@
-"""Images of a run: its mistakes, and what its attention looks at."""
+"""Images of a run: its mistakes, and what the model looks at."""
 
+import collections
 import inspect
+import logging
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import UInt8
 
 from vitlab import registry
 from vitlab.data import Source, _splits
@@ -16,6 +16,10 @@ from vitlab.engine import trained as trained_lib
 from vitlab.engine import workdir
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
+from vitlab.report import bias
+from vitlab.report.look import Look, looker, reads
+
+_log = logging.getLogger(__name__)
 
 MISTAKES = 24
 ATTENDED = 8  # half of them mistakes, if there are so many
@@ -31,12 +35,11 @@ class Picture(NamedTuple):
   Attributes:
     index: Its place in the split.
     image: What the model saw, before augmentation and normalisation.
-    label: The true class.
+    label: The true class, -1 where nobody knows it.
     predicted: The class that the model gave, -1 where its logits are NaN.
     confidence: The probability that the model gave to `predicted`.
-    attention: Weights over the patches, per layer and head: of the class token, or the mean over
-      all patches where there is none.
-    rollout: The same for all layers at once, see `rollout`.
+    look: What that rests on.
+    name: Of its file, '' where it has none.
   """
 
   index: int
@@ -44,27 +47,42 @@ class Picture(NamedTuple):
   label: int
   predicted: int
   confidence: float
-  attention: Float[np.ndarray, 'depth n rows columns'] | None = None
-  rollout: Float[np.ndarray, 'rows columns'] | None = None
+  look: Look | None = None
+  name: str = ''
 
 
 class Pictures(NamedTuple):
-  """What the page shows of a split: mistakes, the surest first, and images with attention."""
+  """What the page shows of a split.
+
+  Attributes:
+    mistakes: The surest first.
+    attended: Images that the model was looked at with.
+    reads: The tokens that it reads, in words: those whose attention is shown.
+    biases: Its relative position biases, by block.
+  """
 
   mistakes: Sequence[Picture] = ()
   attended: Sequence[Picture] = ()
+  reads: str = ''
+  biases: Mapping[str, np.ndarray] = {}
 
 
-def collect(folder: str | pathlib.Path) -> Pictures:
-  """Pictures of a run, of the split that its first classification evaluator reads.
+def collect(folders: Sequence[str | pathlib.Path]) -> list[Pictures]:
+  """Pictures of runs, of the split that their first classification evaluator reads.
+
+  Those of several runs are of the same images, those first on which the runs differ.
 
   Raises:
-    UserError: there is no checkpoint or no evaluation yet, or the data set cannot be read here.
+    UserError: there is no checkpoint or no evaluation yet, or the data set cannot be read here; the
+      runs were not evaluated on the same images.
   """
-  trained = trained_lib.load(str(folder))
-  mistakes, split = _stored_mistakes(pathlib.Path(folder), trained)
-  source = _splits.select(registry.make('data', trained.config.data.to_dict()), split)
-  return look(trained, source, mistakes)
+  tested = [_tested(pathlib.Path(folder)) for folder in folders]
+  if len(tested) == 1:
+    return [look(*tested[0])]
+  _check_the_same([trained for trained, _, _ in tested], [source for _, source, _ in tested])
+  wrong = [[index for index, *_ in mistakes] for _, _, mistakes in tested]
+  indices = _telling(wrong, tested[0][1])
+  return [_looked(trained, source, [], indices) for trained, source, _ in tested]
 
 
 def look(trained: Trained, source: Source, mistakes: Sequence[Mistake]) -> Pictures:
@@ -76,29 +94,52 @@ def look(trained: Trained, source: Source, mistakes: Sequence[Mistake]) -> Pictu
     mistakes: Of an evaluation, the surest first.
 
   Returns:
-    No images with attention where the model gives none, or none over a grid of patches.
+    No images that were looked at where looking fails; the log says why.
   """
   seen = [Picture(i, source[i]['image'], *said) for i, *said in mistakes[:MISTAKES]]
   indices = [one.index for one in seen[: ATTENDED // 2]]
   indices += _others(source, {index for index, *_ in mistakes}, ATTENDED - len(indices))
+  return _looked(trained, source, seen, indices)
+
+
+def _looked(
+  trained: Trained, source: Source, mistakes: Sequence[Picture], indices: Sequence[int]
+) -> Pictures:
   try:
-    attend = _attention(trained)
-    return Pictures(seen, [_attended(attend, trained, source, index) for index in indices])
-  except UserError:
-    return Pictures(seen)
+    look_at = looker(trained)
+    attended = [attend(look_at, source[index], index) for index in indices]
+    windows = [layer.window for layer in attended[0].look.layers] if attended else []
+    return Pictures(mistakes, attended, reads(trained), bias.tables(trained, windows))
+  except Exception as error:  # the page is worth having without them
+    _log.warning('the report goes without what the model looks at: %s', error)
+    return Pictures(mistakes)
 
 
-def rollout(attention: Float[Array, 'depth n t t']) -> Float[Array, 't t']:
-  """How much of each input token is in each output token (Abnar and Zuidema 2020, 2005.00928).
+def attend(look_at: Callable[..., Look], example: Mapping[str, Any], index: int) -> Picture:
+  """One image, what the model says of it and what that rests on.
 
-  A layer mixes tokens by its attention, averaged over the heads, and passes them on unchanged:
-  `prod_l (A_l + I) / 2`, the last layer leftmost.
+  Args:
+    look_at: See `vitlab.report.look.looker`.
+    example: Its 'image' and, where somebody knows it, 'label'.
+    index: Its place.
   """
-  mixed = attention.mean(axis=1)
-  total = jnp.eye(mixed.shape[-1], dtype=mixed.dtype)
-  for layer in mixed:
-    total = (layer @ total + total) / 2
-  return total
+  seen = look_at(example['image'])
+  predicted = int(seen.probabilities.argmax())
+  confidence = float(seen.probabilities[predicted])
+  known = int(example.get('label', -1))
+  predicted = predicted if np.isfinite(confidence) else -1
+  return Picture(index, example['image'], known, predicted, confidence, seen)
+
+
+def _tested(folder: pathlib.Path) -> tuple[Trained, Source, list[Mistake]]:
+  """A model, the split that it was evaluated on, its mistakes there."""
+  trained = trained_lib.load(str(folder))
+  mistakes, split = _stored_mistakes(folder, trained)
+  return (
+    trained,
+    _splits.select(registry.make('data', trained.config.data.to_dict()), split),
+    mistakes,
+  )
 
 
 def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mistake], str]:
@@ -113,6 +154,25 @@ def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mista
   raise UserError(f'workdir {str(folder)!r} has no details of a classification yet: --mode=eval')
 
 
+def _check_the_same(models: Sequence[Trained], sources: Sequence[Source]) -> None:
+  """Each run may prepare the images in its own way, but they must be the same ones."""
+  kinds = {
+    (len(source), tuple(trained.facts.get('class_names') or ()), trained.config.data['name'])
+    for trained, source in zip(models, sources)
+  }
+  if len(kinds) > 1:
+    raise UserError('the runs were not evaluated on the same images')
+
+
+def _telling(wrong: Sequence[Sequence[int]], source: Source) -> list[int]:
+  """Images that only some models get wrong, then such that all do, then others."""
+  counts = collections.Counter(index for mistakes in wrong for index in mistakes)
+  differ = [index for index, count in counts.items() if count < len(wrong)]
+  agreed = [index for index, count in counts.items() if count == len(wrong)]
+  indices = (differ[: ATTENDED // 2] + agreed[: ATTENDED // 4])[:ATTENDED]
+  return indices + _others(source, set(counts), ATTENDED - len(indices))
+
+
 def _others(source: Source, taken: set[int], count: int) -> list[int]:
   """Indices of images that are no mistakes, of as many different classes as there are."""
   by_class: dict[int, list[int]] = {}
@@ -121,42 +181,3 @@ def _others(source: Source, taken: set[int], count: int) -> list[int]:
       by_class.setdefault(int(source[index]['label']), []).append(index)
   rounds = [(place, index) for group in by_class.values() for place, index in enumerate(group)]
   return [index for _, index in sorted(rounds)[:count]]
-
-
-def _attention(trained: Trained) -> Callable[..., tuple[Array, Array, Array]]:
-  """(variables, image) -> probabilities, attention by layer and head, rollout; compiled once."""
-  if 'attention' not in trained.task.predict:
-    raise UserError('the task gives no attention')
-  params = trained.variables['model']['params']
-  kernel = params.get('patch_embed', {}).get('kernel')
-  if kernel is None:
-    raise UserError('the model cuts its image into no patches')
-  patch_size, from_class_token = kernel.shape[:2], 'cls_token' in params
-
-  @jax.jit
-  def attend(variables, image):
-    batch = {'image': image[None]}
-    probabilities = trained.task.predict['probabilities'](variables, batch)[0]
-    weights = trained.task.predict['attention'](variables, batch)[0].astype(jnp.float32)
-    rows, columns = (size // patch for size, patch in zip(image.shape[:2], patch_size))
-    before = weights.shape[-1] - rows * columns  # class token and registers
-    if before < 0:
-      raise UserError('the attention is not over the patches of the image')
-
-    def over_patches(w):
-      w = w[..., 0, :] if from_class_token else w[..., before:, :].mean(axis=-2)
-      return w[..., before:].reshape(*w.shape[:-1], rows, columns)
-
-    return probabilities, over_patches(weights), over_patches(rollout(weights))
-
-  return attend
-
-
-def _attended(attend: Callable, trained: Trained, source: Source, index: int) -> Picture:
-  example = source[index]
-  found = attend(trained.variables, jnp.asarray(example['image']))
-  probabilities, attention, rolled = map(np.asarray, found)
-  predicted = int(probabilities.argmax())
-  confidence = float(probabilities[predicted])
-  label = int(example['label'])
-  return Picture(index, example['image'], label, predicted, confidence, attention, rolled)

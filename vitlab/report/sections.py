@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from vitlab.engine import workdir
-from vitlab.report import figures
+from vitlab.report import figures, gallery, paint
 from vitlab.report.markup import (
   ABSENT,
   SMALL_IS_GOOD,
@@ -21,7 +21,7 @@ from vitlab.report.markup import (
   table,
   tiles,
 )
-from vitlab.report.pictures import Picture, Pictures
+from vitlab.report.pictures import Pictures
 from vitlab.report.run import Run
 
 TILES = (
@@ -40,7 +40,7 @@ def one(run: Run, pictures: Pictures | None) -> list[Section]:
     curves([run]),
     *(part for name in run.details or [''] for part in _details(run, name)),
     _mistakes(run, pictures),
-    _attention(run, pictures),
+    *gallery.parts(pictures, run.class_names),
     _config(run),
     _provenance(run),
   ]
@@ -192,7 +192,9 @@ def _mistakes(run: Run, pictures: Pictures | None) -> Section:
   if pictures is None or not pictures.mistakes:
     reason = 'no images were collected' if pictures is None else 'the model made none'
     return Section('Mistakes', reason, '')
-  cards = ''.join(_card(figures.picture(one, run.class_names)) for one in pictures.mistakes)
+  cards = ''.join(
+    _card(figures.picture(one, run.class_names, paint.TILE)) for one in pictures.mistakes
+  )
   note = 'True → said: what the model got wrong, the surest first. The bar is its confidence.'
   return Section('Mistakes', note, f'<ul class="cards">{cards}</ul>')
 
@@ -205,19 +207,6 @@ def _card(one: Mapping[str, Any]) -> str:
     f'alt="test image {one["index"]}"><p>{truth} <span class="soft">→</span> <b>{said}</b></p>'
     f'<p>{bar(share, _percent(share))}</p></li>'
   )
-
-
-def _attention(run: Run, pictures: Pictures | None) -> Section:
-  attended: Sequence[Picture] = pictures.attended if pictures else ()
-  seen = [figures.picture(one, run.class_names) for one in attended if one.attention is not None]
-  if not seen:
-    return Section('Attention', 'the model gives no attention over image patches', '')
-  note = (
-    'Where the class token (or, without one, the average patch) looks: a row per layer, a column '
-    'per head. Rollout follows it through all layers to the pixels. Each map is scaled to its '
-    'own maximum.'
-  )
-  return Section('Attention', note, figure('attention', seen))
 
 
 def _config(run: Run) -> Section:

@@ -34,8 +34,9 @@ def make(
   """Builds the task around a model `module(image, train) -> (logits, out)`.
 
   Args:
-    model: Sees normalised float images; draws dropout from the rng stream 'dropout'. Those of
-      `out` that are asked for: 'features' [b, d], 'attention' [b, n, t, s] of every layer.
+    model: Sees normalised float images; draws dropout from the rng stream 'dropout'. `out` may hold
+      'features' [b, d] and lists of the weights of all blocks, [b, n, t, s] or, in windows,
+      [b, g, n, t, s]: 'attention', 'inner_attention'. 'intermediates' predicts it as a whole.
     num_classes: The number of logits.
     label_smoothing: The fraction of the target that is spread over all classes.
     loss: 'softmax', or 'sigmoid' for one yes-or-no question per class: every class that is in a
@@ -45,8 +46,8 @@ def make(
     std: Divided by. The defaults bring the pixels to [-1, 1].
 
   Raises:
-    UserError: an unknown loss or augmentation; when the first batch comes, a model, mean or std
-      that does not fit; when it is asked for, a prediction that the model does not give.
+    UserError: an unknown loss or augmentation; with the first batch, a model, mean or std that does
+      not fit it; with the first use, a prediction that the model does not give.
   """
   if loss not in LOSSES:
     raise unknown('loss of the classification task', loss, LOSSES)
@@ -60,12 +61,10 @@ def make(
     augment_key, dropout_key = jax.random.split(key)
     mask = _mask(batch)
     image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
+    rngs = {'dropout': dropout_key}
+    mutable = [collection for collection in variables['model'] if collection != 'params']
     (logits, out), mutated = model.apply(
-      variables['model'],
-      scale(image),
-      train=True,
-      rngs={'dropout': dropout_key},
-      mutable=[collection for collection in variables['model'] if collection != 'params'],
+      variables['model'], scale(image), train=True, rngs=rngs, mutable=mutable
     )
     _check_logits(logits, num_classes)
     outputs = dict(image=image, target=target, mask=mask, logits=logits, out=out)
@@ -110,13 +109,18 @@ def _predict(
     # Of a sigmoid model too: its yes-or-no answers, given that exactly one class is there.
     return jax.nn.softmax(forward(variables, batch)[0])
 
-  def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
-    return _read(forward(variables, batch)[1], 'features', model)
+  def intermediates(variables: Variables, batch: Batch) -> dict[str, Any]:
+    return forward(variables, batch)[1]
 
-  def attention(variables: Variables, batch: Batch) -> Float[Array, 'b depth n t s']:
-    return jnp.stack(_read(forward(variables, batch)[1], 'attention', model), axis=1)
+  def reader(name: str) -> Callable[[Variables, Batch], Any]:
+    return lambda variables, batch: _read(intermediates(variables, batch), name, model)
 
-  return dict(logits=logits, probabilities=probabilities, features=features, attention=attention)
+  return dict(
+    logits=logits,
+    probabilities=probabilities,
+    intermediates=intermediates,
+    **{name: reader(name) for name in ('features', 'attention', 'inner_attention')},
+  )
 
 
 def _read(out: dict[str, Any], name: str, model: nn.Module) -> Any:

@@ -1,0 +1,76 @@
+"""A page for images of one's own: what a model says about them and what that rests on."""
+
+import logging
+import pathlib
+import sys
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from vitlab.data import _images
+from vitlab.engine import predict
+from vitlab.engine.trained import Trained
+from vitlab.errors import UserError
+from vitlab.report import bias, gallery, page, pictures
+from vitlab.report.look import looker, reads
+from vitlab.report.pictures import Picture, Pictures
+
+_log = logging.getLogger(__name__)
+
+PAGE = 'attention.html'
+MOST = 32  # images on one page
+
+
+def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.Path:
+  """Prints the labels of image files and writes a page with what the model looks at in them.
+
+  Files that cannot be read are named on standard error; the others go on.
+
+  Args:
+    trained: The model.
+    paths: Image files and folders of them; of more than 32 the first are looked at.
+    output: The page; by default attention.html in the workdir.
+
+  Returns:
+    The page.
+
+  Raises:
+    UserError: no image is found or can be read; the model does not classify images or has no
+      attention over them; the output is not to be a page.
+  """
+  path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
+  if path.suffix.lower() not in ('.html', '.htm'):
+    raise UserError(f'--attention writes a page: --output={output} does not end in .html')
+  files = predict.find_images(paths)
+  if len(files) > MOST:
+    _log.warning('the page holds the first %d of %d images', MOST, len(files))
+  labels, seen = _look(trained, files[:MOST])
+  if not seen:
+    raise UserError(f'none of {len(files)} files could be read: see above')
+  print(predict.table(labels))
+  windows = [layer.window for layer in seen[0].look.layers]
+  found = Pictures((), seen, reads(trained), bias.tables(trained, windows))
+  words = f'{len(seen)} images, seen by <strong>{escape(trained.workdir)}</strong>.'
+  parts = gallery.parts(found, trained.facts['class_names'])
+  return page.save(path, page.assemble('Attention', f'<p class="lead">{words}</p>', parts))
+
+
+def _look(trained: Trained, files: Sequence[str]) -> tuple[list[predict.Label], list[Picture]]:
+  look_at, names = looker(trained), trained.facts['class_names']
+  labels, seen = [], []
+  for file in files:
+    try:
+      image = _images.preprocess(file, **trained.facts['image'])
+    except _images.ImageError as error:
+      print(f'cannot read {file}: {error}'.partition('\n')[0], file=sys.stderr)
+      continue
+    one = pictures.attend(look_at, {'image': image}, len(seen))
+    if not one.look.layers:
+      raise UserError(
+        'the model has no attention over the image: --mode=report shows its saliency and occlusion'
+      )
+    best = np.argsort(-one.look.probabilities, kind='stable')[: predict.TOP]
+    labels.append(predict.Label(file, [(names[i], float(one.look.probabilities[i])) for i in best]))
+    seen.append(one._replace(name=pathlib.Path(file).name))
+  return labels, seen
