@@ -33,7 +33,7 @@ dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics
   float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -212,7 +212,7 @@ def make(
 ) -> ViT:
   """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  size, patch = _size(variant, patch_size, (width, depth, num_heads, mlp_dim), mlp)
+  size = _size(variant, (width, depth, num_heads, mlp_dim), mlp)
   compute = compute_dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
@@ -220,20 +220,16 @@ def make(
   attention = SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, compute)
   scale = LayerScale(layer_scale) if layer_scale else None
   block = Block(attention, new_mlp(), new_norm(), scale, dropout_rate)
-  positions, rope = make_positions(position_embedding, size.width, size.num_heads)
-  class_token = pool == 'cls' if class_token is None else class_token
-  _check_tokens(pool, class_token, distillation_token)
   return ViT(
-    PatchEmbed(size.width, patch, compute),
+    PatchEmbed(size.width, _patch(variant, patch_size), compute),
     Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
     make_pool(pool, CrossAttention(size.num_heads, dtype=compute), new_mlp(), new_norm()),
     classifier(num_classes, compute),
     classifier(num_classes, compute) if distillation_token else None,
     backbone,
-    positions,
-    rope,
-    class_token=class_token,
+    *make_positions(position_embedding, size.width, size.num_heads),
+    class_token=_has_class_token(pool, class_token, distillation_token),
     distillation_token=distillation_token,
     num_registers=num_registers,
     norm_after_pool=pool == 'gap_norm',
@@ -241,17 +237,11 @@ def make(
   )
 
 
-def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
-  """'S/16' and what overrides it -> the size and the patch (height, width)."""
-  name, _, patch = variant.partition('/')
+def _size(variant: str, overrides: Sequence[int | None], mlp: str) -> Size:
+  """The size of 'S/16', and what overrides it."""
+  name = variant.partition('/')[0]
   if name not in VARIANTS:
     raise unknown('ViT variant', name, VARIANTS)
-  if patch_size is None and not patch.isdigit():
-    raise UserError(
-      f'ViT variant {variant!r} has no patch size: write {name}/16 or give patch_size'
-    )
-  patch_size = int(patch) if patch_size is None else patch_size
-  patch_size = (patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
   size = VARIANTS[name]
   if mlp == 'swiglu':
     # Three matrices instead of two; a multiple of 8 for the matrix units.
@@ -259,11 +249,25 @@ def _size(variant, patch_size, overrides, mlp) -> tuple[Size, tuple[int, int]]:
   size = size._replace(**{k: v for k, v in zip(Size._fields, overrides) if v is not None})
   if size.width % size.num_heads:
     raise UserError(f'ViT: the width {size.width} does not divide into {size.num_heads} heads')
-  return size, patch_size
+  return size
 
 
-def _check_tokens(pool: str, class_token: bool, distillation_token: bool) -> None:
-  if pool == 'cls' and not class_token:
+def _patch(variant: str, patch_size: int | Sequence[int] | None) -> tuple[int, int]:
+  """The (height, width) of 'S/16', or what overrides it."""
+  if patch_size is None:
+    name, _, patch = variant.partition('/')
+    if not patch.isdigit():
+      raise UserError(
+        f'ViT variant {variant!r} has no patch size: write {name}/16 or give patch_size'
+      )
+    patch_size = int(patch)
+  return (patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
+
+
+def _has_class_token(pool: str, class_token: bool | None, distillation_token: bool) -> bool:
+  """Whether there is one: where the pool reads it, unless said otherwise."""
+  if pool == 'cls' and class_token is False:
     raise UserError("pool='cls' reads the class token, but class_token=False")
   if distillation_token and pool != 'cls':
     raise UserError(f"a distillation token goes with a class token: pool='cls', not {pool!r}")
+  return pool == 'cls' if class_token is None else class_token

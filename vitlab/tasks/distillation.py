@@ -65,14 +65,7 @@ def make(
   kinds = {'hard': _hard, 'soft': functools.partial(losses.kl_divergence, temperature=temperature)}
   if kind not in kinds:
     raise unknown('kind of distillation', kind, kinds)
-  if not 0 <= weight <= 1 or temperature <= 0:
-    raise UserError(
-      f'distillation with weight={weight}, temperature={temperature}: '
-      'the weight lies in [0, 1], the temperature above 0'
-    )
-  if len(task.losses) != 1:
-    raise UserError(f'distillation teaches one player, not {", ".join(task.losses)}')
-  ((player, loss),) = task.losses.items()
+  player, loss = _student(task, weight, temperature)
 
   def init(key: Key, batch: Batch) -> Variables:
     variables = task.init(key, batch)
@@ -91,6 +84,18 @@ def make(
     return _add(result, jax.lax.stop_gradient(answer), kinds[kind], weight)
 
   return Task(init, {player: training_loss}, task.predict)
+
+
+def _student(task: Task, weight: float, temperature: float) -> tuple[str, Callable[..., Loss]]:
+  """The only player and its loss, if all is as `make` wants it."""
+  if not 0 <= weight <= 1 or temperature <= 0:
+    raise UserError(
+      f'distillation with weight={weight}, temperature={temperature}: '
+      'the weight lies in [0, 1], the temperature above 0'
+    )
+  if len(task.losses) != 1:
+    raise UserError(f'distillation teaches one player, not {", ".join(task.losses)}')
+  return next(iter(task.losses.items()))
 
 
 def _hard(student: Logits, teacher: Logits, *, mask: Bool[Array, ' b']) -> Float[Array, ' b']:
