@@ -26,6 +26,11 @@ class LayerScale(nn.Module):
     return x * gamma.astype(x.dtype)
 
 
+def make_scale(value: float) -> LayerScale | None:
+  """A `LayerScale` that starts from this value; none for 0."""
+  return LayerScale(value) if value else None
+
+
 class Block(nn.Module):
   """Transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
 

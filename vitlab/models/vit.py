@@ -44,7 +44,7 @@ from jaxtyping import Array, Float
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.attention import CrossAttention, SelfAttention
-from vitlab.layers.blocks import Block, LayerScale
+from vitlab.layers.blocks import Block, make_scale
 from vitlab.layers.choices import check_rates, classifier, compute_dtype
 from vitlab.layers.embeddings import PatchEmbed, make_positions
 from vitlab.layers.mlp import make_mlp
@@ -212,14 +212,12 @@ def make(
 ) -> ViT:
   """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  size = _size(variant, (width, depth, num_heads, mlp_dim), mlp)
-  compute = compute_dtype(dtype)
+  size, compute = _size(variant, (width, depth, num_heads, mlp_dim), mlp), compute_dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
   new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, compute)
   attention = SelfAttention(size.num_heads, qkv_bias, new_norm() if qk_norm else None, compute)
-  scale = LayerScale(layer_scale) if layer_scale else None
-  block = Block(attention, new_mlp(), new_norm(), scale, dropout_rate)
+  block = Block(attention, new_mlp(), new_norm(), make_scale(layer_scale), dropout_rate)
   return ViT(
     PatchEmbed(size.width, _patch(variant, patch_size), compute),
     Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
