@@ -157,6 +157,33 @@ def test_layer_decay():
     np.testing.assert_allclose(updates[name], -0.1 * factor, rtol=1e-6, err_msg=name)
 
 
+def test_layer_decay_counts_blocks_through_the_stages():
+  one = lambda: {'kernel': np.ones((2, 2), 'f')}  # noqa: E731
+  scanned = {'kernel': np.ones((2, 2, 2), 'f')}
+  params = {
+    'patch_embed': one(),
+    'patch_norm': one(),
+    'stage_0': {'block_0': {'mlp': one()}, 'block_1': {'mlp': one()}},
+    'merging_1': {'reduction': one()},
+    'stage_1': {'blocks': {'mlp': scanned}},
+    'norm': one(),
+  }
+  updates = first_update(params, layer_decay=0.5)
+  # Depth 4: two blocks in each stage.
+  expected = {
+    'patch_embed/kernel': 1 / 32,
+    'patch_norm/kernel': 1 / 32,
+    'stage_0/block_0/mlp/kernel': 1 / 16,
+    'stage_0/block_1/mlp/kernel': 1 / 8,
+    'merging_1/reduction/kernel': 1 / 4,
+    'norm/kernel': 1,
+  }
+  for name, factor in expected.items():
+    np.testing.assert_allclose(updates[name], -0.1 * factor, rtol=1e-6, err_msg=name)
+  scanned = updates['stage_1/blocks/mlp/kernel']
+  np.testing.assert_allclose(scanned[:, 0, 0], [-0.1 / 4, -0.1 / 2], rtol=1e-6)
+
+
 @pytest.mark.parametrize('name', ['adamw', 'muon'])
 def test_scanned_blocks_move_like_unrolled_ones(name):
   scanned = vit(scan=True)

@@ -11,6 +11,7 @@ included). Of the keys, `Spec` documents some, `schedules.Schedule` those of the
 others are keywords of the optax function.
 """
 
+import collections
 import functools
 import inspect
 import re
@@ -45,7 +46,12 @@ _OURS = {
 }
 
 # Parameters in front of the blocks, which layer-wise decay counts as layer 0.
-_EMBEDDING = r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
+_EMBEDDING = (
+  r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
+  r'|^(stem|patch_norm|pixel_position|projection)/'
+)
+# A block, stacked or not, of a model that has one stack of them or a stack in every stage.
+_BLOCK = re.compile(r'((^|.*/)stage_(?P<stage>\d+)/|^|.*?/)(blocks|block_(?P<block>\d+))/')
 
 
 class Spec(NamedTuple):
@@ -59,7 +65,8 @@ class Spec(NamedTuple):
     decay_mask: The parameters that decay; by default kernels, and no biases, norms, embeddings.
     lr_multipliers: (regex, factor) pairs; the first that matches a parameter counts.
     layer_decay: Learning rate times layer_decay ** (depth + 1 - layer), where layer is 0 for
-      embeddings, i + 1 for block i and depth + 1 for the rest (BEiT, arXiv:2106.08254).
+      embeddings, i + 1 for block i and depth + 1 for the rest (BEiT, arXiv:2106.08254). Blocks are
+      counted through all stages; what merges patches belongs to the block behind it.
     freeze: The parameters that do not move.
     clip_norm: Largest global norm of the gradients; 0 is off.
   """
@@ -243,22 +250,30 @@ def _layers(shapes: Mapping[str, Any]) -> tuple[dict[str, int | np.ndarray], int
   Raises:
     UserError: no blocks, or more than one stack of them.
   """
-  layers, stacks = {}, set()
+  blocks, stacks = {}, set()  # name -> (stage, number within the stage, from 0)
   for name, leaf in shapes.items():
-    match = re.search(r'(^|/)(blocks|block_(\d+))/', name)
+    match = _BLOCK.match(name)
     if match:
-      stacks.add(name[: match.start()])
-      shape = (leaf.shape[0],) + (1,) * (leaf.ndim - 1)
-      layers[name] = int(match[3]) + 1 if match[3] else np.arange(leaf.shape[0]).reshape(shape) + 1
+      stacks.add((match[2] if match['stage'] else match[1]).rstrip('/'))
+      stacked = np.arange(leaf.shape[0]).reshape(-1, *[1] * (leaf.ndim - 1)) if leaf.ndim else 0
+      number = stacked if match['block'] is None else int(match['block'])
+      blocks[name] = int(match['stage'] or 0), number
   if len(stacks) != 1:
     given = 'no blocks' if not stacks else 'blocks in ' + ', '.join(sorted(map(repr, stacks)))
     raise UserError(
       f'optim.layer_decay needs one stack of block_0, block_1, ... (or blocks); found {given}.\n'
       'Use lr_multipliers, a tuple of (regex, factor)'
     )
-  depth = max(int(np.max(layer)) for layer in layers.values())
-  for name in shapes:
-    layers.setdefault(name, 0 if re.search(_EMBEDDING, name) else depth + 1)
+  depths = collections.Counter()
+  for stage, number in blocks.values():
+    depths[stage] = max(depths[stage], int(np.max(number)) + 1)
+  before = {stage: sum(n for other, n in depths.items() if other < stage) for stage in depths}
+  depth = sum(depths.values())
+  layers = {name: before[stage] + number + 1 for name, (stage, number) in blocks.items()}
+  for name in shapes.keys() - layers.keys():
+    merging = re.match(r'(.*/)?merging_(\d+)/', name)
+    layer = before[int(merging[2])] + 1 if merging else depth + 1
+    layers[name] = 0 if re.search(_EMBEDDING, name) else layer
   return layers, depth
 
 
