@@ -74,7 +74,6 @@ def to_timm(ours: Preprocessing) -> dict[str, Any]:
     interpolation=ours.interpolation,
     mean=list(_per_channel(ours.mean, ours.channels)),
     std=list(_per_channel(ours.std, ours.channels)),
-    fixed_input_size=True,
   )
 
 

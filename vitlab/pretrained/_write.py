@@ -48,8 +48,11 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     )
   else:
     config['model_args']['in_chans'] = about.preprocessing.channels
-    config['pretrained_cfg'] = _preprocessing.to_timm(about.preprocessing)
-    config['pretrained_cfg']['num_classes'] = config['num_classes']
+    config['pretrained_cfg'] = _preprocessing.to_timm(about.preprocessing) | dict(
+      num_classes=config['num_classes'],
+      # With this mark timm hands the model an img_size, a word that a ResNet does not have.
+      fixed_input_size='img_size' in config['model_args'],
+    )
     if about.class_names:
       config['label_names'] = list(about.class_names)
   folder = pathlib.Path(folder)
