@@ -152,22 +152,28 @@ class ViT(nn.Module):
     x, out['blocks'] = self.encoder(x, train, **turn)
     out['attention'] = [block['attention'] for block in out['blocks']]
 
-    if self.norm_after_pool:
-      out['encoded'] = x
-      features = self.norm(self.pool(x, p))
-    else:
-      out['encoded'] = self.norm(x)
-      features = self.pool(out['encoded'], p)
-    out['levels'] = [out['encoded'][:, p:].reshape(b, *grid, d)]
-    out['features'] = features
+    encoded = out['encoded'] = x if self.norm_after_pool else self.norm(x)
+    out['levels'] = [encoded[:, p:].reshape(b, *grid, d)]
+    out |= self._heads(encoded, p, train)
+    return out['logits'], out
+
+  def _heads(
+    self, encoded: Float[Array, 'b t d'], num_prefix: int, train: bool
+  ) -> dict[str, Float[Array, 'b ...']]:
+    """Features and logits, those of the distillation token beside those of the class token."""
+    features = self.pool(encoded, num_prefix)
+    features = self.norm(features) if self.norm_after_pool else features
     logits = features if self.head is None else self.head(features)
-    if self.distillation_token:
-      features = out['distillation_features'] = out['encoded'][:, 1]
-      other = features if self.head_dist is None else self.head_dist(features)
-      out['distillation_logits'] = other
-      logits = logits if train else (logits + other) / 2
-    out['logits'] = logits
-    return logits, out
+    if not self.distillation_token:
+      return dict(features=features, logits=logits)
+    distilled = encoded[:, 1]
+    others = distilled if self.head_dist is None else self.head_dist(distilled)
+    return dict(
+      features=features,
+      distillation_features=distilled,
+      distillation_logits=others,
+      logits=logits if train else (logits + others) / 2,
+    )
 
   def _prefix(self, width: int, dtype: Any) -> Float[Array, 'p d']:
     """The tokens before the patches: class token, distillation token, registers."""
