@@ -73,21 +73,22 @@ function attention(figure, { images, reads }) {
 
     function show() {
       const layer = image.layers[state.layer]
+      const column = startOf(layer, state.column) === null ? 0 : state.column  // queries may keep the mean alone
       const grid = state.overlay ? image.overlays[state.overlay] : layer.grid
-      const start = state.overlay ? image.starts[state.overlay] : startOf(layer, state.column) ?? startOf(layer, 0)
+      const start = state.overlay ? image.starts[state.overlay] : startOf(layer, column)
       paint(canvas, start, grid, true)
       for (const tile of tiles) {
         const at = startOf(tile.layer, tile.column)
         tile.button.disabled = at === null
         if (at !== null) paint(tile.canvas, at, tile.layer.grid, false)
-        tile.button.setAttribute('aria-pressed', !state.overlay && tile.layer === layer && tile.column === state.column)
+        tile.button.setAttribute('aria-pressed', !state.overlay && tile.layer === layer && tile.column === column)
       }
       chips.forEach(([chip, on]) => chip.setAttribute('aria-pressed', on()))
       mark(state.overlay ? null : layer)
       const sure = ` (${percent(image.confidence)} sure): `
       const said = image.truth === null ? ['looks like '] : image.right ? ['recognised as '] : ['is ', node('b', {}, image.truth), ', said ']
       const what = state.overlay ? { rollout: 'rollout through all layers', saliency: 'input × gradient', occlusion: 'fall of the probability when a patch is covered' }[state.overlay]
-        : words(layer, state.column) + ', ' + (state.query ? 'the patch in the frame' : layer.name.startsWith('inner') ? 'the average pixel' : reads)
+        : words(layer, column) + ', ' + (state.query ? 'the patch in the frame' : layer.name.startsWith('inner') ? 'the average pixel' : reads)
       caption.replaceChildren(...said, node('b', {}, image.said), sure, what)
     }
     /** Borders of the windows, and a frame around the query. */
