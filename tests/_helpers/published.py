@@ -21,14 +21,21 @@ def timm_vit() -> torch.nn.Module:
   return timm.create_model('vit_base_patch16_224', **TIMM).eval()
 
 
+@cache
+def digits_vit() -> torch.nn.Module:
+  """A ViT for the digits, 8×8 and grey, in the sizes of `runs.config`."""
+  torch.manual_seed(0)
+  sizes = dict(img_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, mlp_ratio=1, in_chans=1)
+  model = timm.create_model('vit_base_patch16_224', **sizes, num_classes=10).eval()
+  model.pretrained_cfg.update(mean=(0.3,), std=(0.4,))
+  return model
+
+
 def save_timm(folder: pathlib.Path, model: torch.nn.Module | None = None) -> pathlib.Path:
   """As `timm.models.push_to_hf_hub` writes it."""
-  _hub.save_for_hf(
-    model or timm_vit(),
-    folder,
-    model_config=dict(label_names=list(CLASSES)),
-    safe_serialization=True,
-  )
+  model = model or timm_vit()
+  names = list(CLASSES) if model.num_classes == len(CLASSES) else None
+  _hub.save_for_hf(model, folder, model_config=dict(label_names=names), safe_serialization=True)
   return folder
 
 

@@ -14,16 +14,21 @@ from transformers import AutoModelForImageClassification
 from vitlab import pretrained, registry
 
 
-def like(model, image: np.ndarray):
+def like(module, image: np.ndarray):
   """The shapes of a model's variables."""
-  return jax.eval_shape(partial(model.init, train=False), jax.random.key(0), jnp.asarray(image))
+  return jax.eval_shape(partial(module.init, train=False), jax.random.key(0), jnp.asarray(image))
+
+
+def model(weights: pretrained.Weights):
+  """The model that computes what the source computes."""
+  return registry.make('models', weights.about.spec)
 
 
 def ours(weights: pretrained.Weights, image: np.ndarray):
   """Our variables and our logits of published weights."""
-  model = registry.make('models', weights.about.spec)
-  variables = weights.load(like(model, image))
-  logits, _ = jax.jit(partial(model.apply, train=False))(variables, image)
+  module = model(weights)
+  variables = weights.load(like(module, image))
+  logits, _ = jax.jit(partial(module.apply, train=False))(variables, image)
   return variables, logits
 
 

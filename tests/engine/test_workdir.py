@@ -165,3 +165,14 @@ def test_details_round_trip(tmp_path):
 def test_details_are_never_pickled(tmp_path):
   with pytest.raises(ValueError, match='allow_pickle'):
     workdir.write_details(tmp_path, 'test', {'ragged': np.array([[1], [1, 2]], dtype=object)})
+
+
+def test_a_run_from_before_a_key_came_is_continued_with_its_default(tmp_path):
+  config = config_lib.base()
+  stored = workdir.to_json(config)
+  del stored['init_from']
+  workdir.write_json(tmp_path / workdir.CONFIG, stored)
+  assert workdir.check(str(tmp_path), config) is None
+  config.init_from = 'weights'
+  with pytest.raises(UserError, match='init_from null -> "weights"'):
+    workdir.check(str(tmp_path), config)

@@ -78,8 +78,8 @@ def stored(folder: str) -> ConfigDict:
   Raises:
     UserError: no run has been there.
   """
-  value = workdir.read_json(pathlib.Path(folder) / workdir.CONFIG)
-  if not isinstance(value, dict):
+  value = workdir.read_config(pathlib.Path(folder))
+  if value is None:
     raise UserError(
       f'workdir {folder!r} holds no run: its {workdir.CONFIG} is missing or damaged'
       '\ngive the --workdir of a training, or train first: --mode=train --config=...'

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from vitlab import registry
 from vitlab.data import Dataset, Source, _pipeline, _splits
-from vitlab.engine import duration, optim, sharding, step
+from vitlab.engine import duration, initial, optim, sharding, step
 from vitlab.errors import UserError, unknown
 from vitlab.evaluators import Predictions, Result
 from vitlab.tasks import Batch, Metrics, Task, Variables
@@ -44,7 +44,8 @@ class Experiment:
     total_steps: Of the whole run.
     abstract_batch: Shapes of a global training batch, with shardings.
     abstract_state: Shapes of the state, with shardings: what `Checkpoints.restore` wants.
-    init: () -> the state before the first step, compiled as one program.
+    init: () -> the state before the first step, compiled as one program; with `config.init_from`
+      the weights are in it.
     train_step: (state, batch) -> (state, metrics), jitted, its state donated; traced once.
   """
 
@@ -59,7 +60,7 @@ class Experiment:
   total_steps: int
   abstract_batch: AbstractBatch
   abstract_state: step.State
-  init: Callable[[], step.State]
+  init: initial.Start
   train_step: Callable[[step.State, Batch], tuple[step.State, Metrics]]
 
   def steps(self, text: str) -> int:
@@ -106,13 +107,16 @@ def build(
   config: ConfigDict,
   devices: Sequence[jax.Device] | None = None,
   dataset: Dataset | None = None,
+  sources: Mapping[str, Any] | None = None,
 ) -> Experiment:
   """Resolves a config.
 
   Args:
-    config: With the keys of `vitlab.config.base()`.
+    config: With the keys of `vitlab.config.base()`; what its init_from decides is filled in
+      (`vitlab.engine.init_from.resolve`).
     devices: For the mesh; default all.
     dataset: Instead of the one that the config names.
+    sources: What init_from says, where it has been read; else it is read when it is needed.
 
   Raises:
     UserError: any value of the config that cannot be used.
@@ -147,7 +151,7 @@ def build(
     total_steps=total_steps,
     abstract_batch=abstract_batch,
     abstract_state=abstract_state,
-    init=init,
+    init=initial.Start(init, abstract_state.variables, config.init_from, sources),
     train_step=train_step,
   )
   _check_cadence(experiment)
@@ -193,11 +197,12 @@ def _compiled(
 ) -> tuple[step.State, Callable, Callable]:
   """Abstract state with shardings, jitted init, jitted step; both traced, neither compiled."""
 
-  def init_state():
+  def init_state(loaded):
+    start = task._replace(init=lambda *inputs: initial.overlay(task.init(*inputs), loaded))
     key, batch = jax.random.key(config.seed), _zeros(abstract_batch)
-    return step.init_state(task, optimizers, key, batch, config.ema_decay)
+    return step.init_state(start, optimizers, key, batch, config.ema_decay)
 
-  abstract = jax.eval_shape(init_state)
+  abstract = jax.eval_shape(init_state, {})
   shardings = sharding.state_shardings(abstract, mesh, config.sharding_rules)
   abstract = jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings

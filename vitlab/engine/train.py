@@ -11,7 +11,16 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from vitlab.engine import clock, experiment, fingerprint, preemption, progress, provenance, workdir
+from vitlab.engine import (
+  clock,
+  experiment,
+  fingerprint,
+  init_from,
+  preemption,
+  progress,
+  provenance,
+  workdir,
+)
 from vitlab.engine.session import Session
 
 _log = logging.getLogger(__name__)
@@ -44,6 +53,7 @@ def train(
     preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
   """
   started = time.perf_counter()
+  config, sources = init_from.resolve(config, folder)
   result = workdir.check(folder, config)
   if result is not None:
     progress.closing(result, folder, before=True)
@@ -51,11 +61,15 @@ def train(
   path = pathlib.Path(folder)
   first = jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
-    built = experiment.build(config, devices)
+    built = experiment.build(config, devices, sources=sources)
+    if sources:
+      built.init.prepare()
     workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
     with workdir.claim(folder, config) if first else contextlib.nullcontext():
       if first:
         workdir.write_json(path / workdir.FACTS, built.dataset.facts)
+        if sources:
+          workdir.write_json(path / init_from.RECORD, init_from.record(config, sources))
       with Session(built, path, stop, started) as session:
         session.run()
         result = _result(session)

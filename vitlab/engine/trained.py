@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vitlab import config as config_lib
+from vitlab import pretrained
 from vitlab.engine import config_file, progress, step, workdir
 from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
@@ -36,12 +38,23 @@ class Trained(NamedTuple):
   variables: Variables
 
 
+def is_run(path: str) -> bool:
+  """Whether this is the workdir of a training, and not a file or folder of published weights."""
+  folder = pathlib.Path(path)
+  kept = (workdir.FACTS, workdir.CHECKPOINTS)
+  return folder.is_dir() and any((folder / name).exists() for name in kept)
+
+
 def load(folder: str) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
+
+  Or published weights: a file or folder that `vitlab.pretrained.read` knows.
 
   Raises:
     UserError: there is none, or it does not fit the stored config.
   """
+  if not is_run(folder) and pretrained.holds_weights(folder):
+    return _published(folder)
   config = config_file.stored(folder)
   facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)
   checkpoints = Checkpoints(
@@ -57,6 +70,28 @@ def load(folder: str) -> Trained:
   variables = jax.tree.map(jnp.asarray, stored.averaged())
   task = experiment_lib.make_task(config, facts)
   return Trained(folder, restored.step, config, facts, task, variables)
+
+
+def _published(path: str) -> Trained:
+  """A classifier with nothing but what travels with its weights."""
+  weights = pretrained.read(path)
+  spec, pictures, class_names = weights.about
+  if spec['num_classes'] is None:
+    raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
+  config = config_lib.base()
+  config.model = dict(spec)
+  config.task = dict(name='classification', num_classes=None, mean=pictures.mean, std=pictures.std)
+  facts = dict(
+    num_classes=spec['num_classes'],
+    class_names=list(class_names) or [f'class {i}' for i in range(spec['num_classes'])],
+    image=pictures.image(),
+  )
+  task = experiment_lib.make_task(config, facts)
+  shape = (1, *pictures.image_size, pictures.channels)
+  batch = {'image': jax.ShapeDtypeStruct(shape, jnp.uint8)}
+  like = jax.eval_shape(task.init, jax.random.key(0), batch)
+  variables = {'model': jax.tree.map(jnp.asarray, weights.load(like['model']))}
+  return Trained(path, 0, config.lock(), facts, task, variables)
 
 
 def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, float]:

@@ -6,6 +6,7 @@
   checkpoints/       state of the run, see `vitlab.engine.checkpoint`
   details/<x>.npz    arrays of the latest evaluation of evaluator x (confusion matrix, ...)
   facts.json         facts of the data set: class names, preprocessing
+  init_from.json     where the first weights came from, if not from chance: files, sha256, pictures
   result.json        written last and at once: a run that has it is finished
   report.html        the page, see `vitlab.report`
 
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from vitlab import config as config_lib
 from vitlab.errors import UserError
 
 CONFIG, FACTS, RESULT, METRICS = 'config.json', 'facts.json', 'result.json', 'metrics.jsonl'
@@ -52,6 +54,12 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict(), default=str))
 
 
+def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
+  """config.json; None if it is not readable. Keys that came after the run have their defaults."""
+  stored = read_json(folder / CONFIG)
+  return {**to_json(config_lib.base()), **stored} if isinstance(stored, dict) else None
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
   """The keys (a.b.c) in which two configs of config.json differ, with both values."""
   flat_old, flat_new = flatten(old), flatten(new)
@@ -69,7 +77,7 @@ def check(path: str, config: ConfigDict) -> dict[str, Any] | None:
     UserError: the path cannot be a folder of ours or holds the run of a different config.
   """
   folder = _writable(path)
-  stored = read_json(folder / CONFIG)
+  stored = read_config(folder)
   if stored is None:
     if (folder / CHECKPOINTS).exists():
       raise UserError(

@@ -16,8 +16,10 @@ from vitlab.pretrained._convert import (
   find_format,
   formats,
   import_tensors,
+  transfer,
 )
 from vitlab.pretrained._preprocessing import Preprocessing
+from vitlab.pretrained._read import holds_weights
 from vitlab.pretrained._source import About, Weights, read
 from vitlab.pretrained._write import write
 
@@ -28,7 +30,9 @@ __all__ = [
   'export_tensors',
   'find_format',
   'formats',
+  'holds_weights',
   'import_tensors',
   'read',
+  'transfer',
   'write',
 ]

@@ -133,7 +133,7 @@ def assemble(
   skipped = re.compile('|'.join(f'(?:{p})' for p in (ignored, left_out) if p) or r'(?!)')
   ours, missing, misshapen = {}, [], []
   unused = {name for name in tensors if not skipped.match(name)}
-  for path, leaf in _flat(like).items():
+  for path, leaf in flatten(like).items():
     part = part_of(path, leaf.shape)
     if fresh and re.match(fresh, path):
       unused -= set(part.names if part else ())
@@ -167,7 +167,7 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
     UserError: they have no place for a parameter; lists those.
   """
   tensors, shares, homeless = {}, {}, []
-  for path, leaf in _flat(tree).items():
+  for path, leaf in flatten(tree).items():
     array = numpy(leaf)
     part = part_of(path, array.shape)
     if part is None:
@@ -227,10 +227,11 @@ def shorten(names: list[str], most: int = 6) -> str:
 
 def shapes(tree: PyTree) -> dict[str, Shape]:
   """Path -> shape of every array in one player's collections, stacks unrolled."""
-  return {path: tuple(leaf.shape) for path, leaf in _flat(tree).items()}
+  return {path: tuple(leaf.shape) for path, leaf in flatten(tree).items()}
 
 
-def _flat(tree: PyTree) -> dict[str, Any]:
+def flatten(tree: PyTree) -> dict[str, Any]:
+  """Path -> every array in one player's collections, stacks unrolled."""
   abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
   unrolled = jax.eval_shape(unstack_blocks, tree) if abstract else unstack_blocks(tree)
   return flatten_dict(unrolled, sep='/')

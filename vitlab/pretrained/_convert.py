@@ -1,15 +1,25 @@
 """Tensors of one format of one family <-> ours, in memory."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import PyTree
 
 from vitlab import registry
-from vitlab.errors import unknown
+from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
-from vitlab.pretrained._assemble import Format, Sides, assemble, disassemble, shapes
+from vitlab.pretrained._assemble import (
+  Format,
+  Part,
+  Sides,
+  assemble,
+  disassemble,
+  flatten,
+  shapes,
+)
+from vitlab.pretrained._layouts import same
 
 
 def formats(family: str) -> Mapping[str, Format]:
@@ -69,6 +79,44 @@ def import_tensors(
   part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
   left_out = '' if keep_head else table.head
   return assemble(like, tensors, part_of, table.ignored, left_out, fresh)
+
+
+def transfer(
+  tree: PyTree, like: PyTree, spec: Mapping[str, Any], *, head: str = 'keep', fresh: str = ''
+) -> PyTree:
+  """One of our trees in the shapes of another model of ours.
+
+  Stacked or not, positions and bias tables resampled: by way of the names of timm.
+
+  Args:
+    tree: One player's collections.
+    like: Those of the model to fill, or their shapes.
+    spec: Of the model that `tree` is of.
+    head: 'keep' the classifier, or 'new': it is missing in the result.
+    fresh: Regex of paths that are missing as well.
+
+  Raises:
+    UserError: what does not fit, listed.
+  """
+  left_out = '' if keeps_head(head) else r'params/(head|head_dist)/'
+  given, wanted = shapes(tree), shapes(like)
+  kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
+  same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
+  if same_shapes or spec['name'] not in registry.names('pretrained'):
+    part_of = lambda path, shape: Part((path,), same)  # noqa: E731
+    return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
+  family = spec['name']
+  tensors = export_tensors(tree, family, 'timm', spec)
+  return import_tensors(
+    tensors, like, family, 'timm', spec=spec, keep_head=keeps_head(head), fresh=fresh
+  )
+
+
+def keeps_head(head: str) -> bool:
+  """Whether an option says so; UserError if it says neither 'keep' nor 'new'."""
+  if head not in ('keep', 'new'):
+    raise UserError(f"head={head!r}: 'keep' the classifier of the weights or start a 'new' one")
+  return head == 'keep'
 
 
 def export_tensors(

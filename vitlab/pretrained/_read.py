@@ -76,6 +76,13 @@ def read_files(path: str) -> Files:
   )
 
 
+def holds_weights(path: str) -> bool:
+  """Whether there are files of weights, even if they turn out to be of no use."""
+  place = pathlib.Path(path)
+  files = place.iterdir() if place.is_dir() else [place] * place.exists()
+  return any(file.suffix in ('.safetensors', '.npz', *PICKLES) for file in files)
+
+
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
   """Writes arrays as torch's libraries expect them: marked as theirs, or they refuse the file."""
   save_file(dict(tensors), path, metadata={'format': 'pt'})

@@ -11,7 +11,7 @@ from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.pretrained import _preprocessing
 from vitlab.pretrained._assemble import Format, Shapes, shorten
-from vitlab.pretrained._convert import find_format, formats, import_tensors
+from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
 from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained._read import Files, read_files
 
@@ -60,8 +60,7 @@ class Weights(NamedTuple):
     Raises:
       UserError: tensors are missing, left over or of another shape; lists them.
     """
-    if head not in ('keep', 'new'):
-      raise UserError(f"head={head!r}: 'keep' the classifier of the weights or start a 'new' one")
+    keep_head = keeps_head(head)
     try:
       return import_tensors(
         self.tensors,
@@ -70,7 +69,7 @@ class Weights(NamedTuple):
         self.format,
         spec=self.about.spec,
         image_size=self.about.preprocessing.image_size,
-        keep_head=head == 'keep',
+        keep_head=keep_head,
         fresh=fresh,
       )
     except UserError as error:

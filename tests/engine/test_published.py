@@ -1,0 +1,78 @@
+"""Weights with all that travels with them: folders of others and runs of ours, in and out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _helpers import parity, published, round_trips, runs
+
+from vitlab import pretrained
+from vitlab.engine import predict, trained
+from vitlab.engine import published as lib
+from vitlab.engine.train import train
+from vitlab.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """A workdir of two steps whose ViT timm can hold."""
+  folder = str(tmp_path_factory.mktemp('runs') / 'digits')
+  config = runs.config(duration='2 steps', model__mlp='gelu', model__dropout_rate=0.0)
+  config.evaluators = {}
+  config.checkpoint.best = ''
+  train(config, folder, devices=jax.devices()[:1])
+  return folder
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return str(published.save_timm(tmp_path_factory.mktemp('timm')))
+
+
+def test_a_run_exports_to_timm_which_gives_the_same_logits(run):
+  model = trained.load(run)
+  target = lib.export(model, 'timm')
+  assert target == f'{run}/export/timm'
+  pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
+  expected = model.task.predict['logits'](model.variables, {'image': jnp.asarray(pixels)})
+  normalised = (pixels / 255 - 0.5) / 0.5
+  theirs = published.logits(round_trips.theirs(target, 'timm'), normalised.astype(np.float32))
+  np.testing.assert_allclose(theirs, expected, atol=2e-5)
+  again = trained.load(target)
+  assert again.facts['class_names'] == model.facts['class_names']
+  assert parity.error(again.variables, model.variables) == 0
+
+
+def test_a_run_is_weights_to_start_from(run):
+  found = lib.find(run)
+  assert 'dropout_rate' not in found.about.spec and found.about.spec['num_classes'] == 10
+  assert found.describe()['step'] == 2
+  model = trained.load(run)
+  like = jax.eval_shape(lambda: model.variables['model'])
+  assert parity.error(found.load(like), model.variables['model']) == 0
+  assert 'head' not in found.load(like, head='new')['params']
+
+
+def test_a_folder_of_others_is_a_classifier(folder, tmp_path):
+  model = trained.load(folder)
+  assert (model.step, model.facts['class_names']) == (0, list(published.CLASSES))
+  assert model.facts['image']['interpolation'] == 'bicubic'
+  picture = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+  image = ((picture / 255 - 0.5) / 0.5).astype(np.float32)
+  logits = model.task.predict['logits'](model.variables, {'image': jnp.asarray(picture)})
+  expected = published.logits(published.timm_vit(), image)
+  np.testing.assert_allclose(logits, expected, atol=2e-5)
+  target = lib.export(model, 'huggingface', str(tmp_path / 'huggingface'))
+  theirs = published.logits(round_trips.theirs(target, 'huggingface'), image)
+  np.testing.assert_allclose(theirs, expected, atol=2e-5)
+  assert predict.export(model, str(tmp_path / 'model.stablehlo')).exists()
+
+
+def test_what_is_no_classifier_is_refused(folder, tmp_path):
+  weights = pretrained.read(folder)
+  like = round_trips.like(round_trips.model(weights), published.pictures())
+  spec = {**weights.about.spec, 'num_classes': None}
+  headless = weights.load(like, head='new')
+  pretrained.write(tmp_path, headless, weights.about._replace(spec=spec), 'timm')
+  with pytest.raises(UserError, match='have no classifier: fine-tune them with init_from'):
+    trained.load(str(tmp_path))

@@ -1,0 +1,201 @@
+"""What a run starts from: `config.init_from`, published weights or another run.
+
+  config.init_from = 'weights/vit_small'                     # the model; kept as they are
+  config.init_from = dict(path='weights/vit_small', head='new')
+  config.init_from = dict(teacher='runs/resnet')             # a player, each with a path or options
+
+A path is a file or folder that `vitlab.pretrained.read` knows, or a workdir. Options: `head`,
+'keep' or 'new', a classifier for other classes; `fresh`, a regex of paths of ours that start anew;
+`rename`, {regex: replacement} for tensors of strangers.
+
+What the config leaves open, the source decides: words of the model (GELU, epsilon, pooling, sizes),
+what is done to pictures, their mean and std. A word of the model that says otherwise is an error,
+unless parts of it start anew.
+All this happens once, before the first step: the workdir then holds it, and a run that continues
+reads nothing but its checkpoint.
+"""
+
+import inspect
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from vitlab import registry
+from vitlab.engine import config_file, published, workdir
+from vitlab.engine.published import Published
+from vitlab.errors import UserError, unknown
+
+MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
+RECORD = 'init_from.json'  # in the workdir
+OPTIONS = ('path', 'head', 'fresh', 'rename')
+
+
+class Source(NamedTuple):
+  """Where a player's variables come from.
+
+  Attributes:
+    weights: Them.
+    head: 'keep' or 'new'.
+    fresh: Regex of paths of ours that start anew.
+  """
+
+  weights: Published
+  head: str = 'keep'
+  fresh: str = ''
+
+  def load(self, like: PyTree) -> PyTree:
+    """As `Published.load`; what starts anew is missing."""
+    theirs = self.weights.about.spec.get('num_classes')
+    ours = like['params'].get('head', {}).get('kernel')
+    if self.head == 'keep' and not self.fresh and ours is not None and ours.shape[-1] != theirs:
+      path = self.weights.path
+      raise UserError(
+        f'the weights in {path} have {theirs or "no"} classes, the model {ours.shape[-1]}'
+        f"\nto start a new classifier: config.init_from = dict(path={path!r}, head='new')"
+      )
+    return self.weights.load(like, head=self.head, fresh=self.fresh)
+
+
+def requests(init_from: Any) -> dict[str, dict[str, Any]]:
+  """config.init_from as player -> options, among them a path.
+
+  Raises:
+    UserError: an option that does not exist, or no path.
+  """
+  if not init_from:
+    return {}
+  if isinstance(init_from, ConfigDict):
+    init_from = init_from.to_dict()
+  if isinstance(init_from, str) or 'path' in init_from:
+    init_from = {MODEL: init_from}
+  found = {}
+  for player, options in init_from.items():
+    options = dict(options) if isinstance(options, Mapping) else dict(path=options)
+    for key in options.keys() - set(OPTIONS):
+      raise unknown(f'option of config.init_from for {player}', key, OPTIONS)
+    if not options.get('path'):
+      raise UserError(f'config.init_from for {player} has no path: give a file, folder or workdir')
+    found[player] = options
+  return found
+
+
+def find(init_from: Any) -> dict[str, Source]:
+  """The sources of a config by player; reads their files.
+
+  Raises:
+    UserError: as `requests`, or a path that holds no weights that vitlab knows.
+  """
+  sources = {}
+  for player, options in requests(init_from).items():
+    rename = options.pop('rename', None)
+    weights = published.find(options.pop('path'), player, rename)
+    sources[player] = Source(weights, **options)
+  return sources
+
+
+def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[str, Source] | None]:
+  """The config as `fill` completes it, and the sources; of a run that exists nothing is read.
+
+  Args:
+    config: Perhaps with init_from.
+    folder: Its workdir, or '': what it holds has been decided.
+
+  Returns:
+    The config, and the sources, or None where the workdir knew what they say.
+
+  Raises:
+    UserError: as `find` and `fill`.
+  """
+  wanted = workdir.to_json(config)['init_from']
+  kept = workdir.read_json(pathlib.Path(folder) / RECORD) if folder else None
+  if not wanted or kept is None or kept['init_from'] != wanted:
+    sources = find(config.init_from)
+    return fill(config, sources), sources
+  filled = ConfigDict(config.to_dict())
+  filled.update(config_file.from_json(kept['config']))
+  return filled.lock(), None
+
+
+def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
+  """The config with what the sources decide in the places that it leaves open.
+
+  Raises:
+    UserError: the config contradicts a source; names the words.
+  """
+  filled = ConfigDict(config.to_dict())
+  for player, source in sources.items():
+    about = source.weights.about
+    pictures = dict(mean=about.preprocessing.mean, std=about.preprocessing.std)
+    if player == MODEL:
+      _fill_model(filled.model, source, f'config.{MODEL}')
+      _fill_open(filled.data, about.preprocessing.image(), 'data')
+      _fill_open(_innermost(filled.task), pictures, 'tasks')
+    elif player == TEACHER and TEACHER in filled.task:
+      _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
+      _fill_open(filled.task, {f'teacher_{key}': x for key, x in pictures.items()}, 'tasks')
+  return filled.lock()
+
+
+def record(config: ConfigDict, sources: Mapping[str, Source]) -> dict[str, Any]:
+  """What the workdir keeps of it: the request, the words it decided, the files it came from."""
+  stored = workdir.to_json(config)
+  return dict(
+    init_from=stored['init_from'],
+    config={key: stored[key] for key in ('model', 'data', 'task')},
+    sources={
+      player: dict(head=source.head, fresh=source.fresh, **source.weights.describe())
+      for player, source in sources.items()
+    },
+  )
+
+
+def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
+  """Fills the words of a model; the number of classes stays with the data."""
+  about = source.weights.about
+  spec = {key: value for key, value in about.spec.items() if key != 'num_classes'}
+  given = {key: value for key, value in node.to_dict().items() if value is not None}
+  given.pop('num_classes', None)
+  if given.get('name', spec['name']) != spec['name']:
+    raise UserError(
+      f'{where} is a {given["name"]}, the weights in {source.weights.path} are of a {spec["name"]}'
+    )
+  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
+  defaults = {p.name: p.default for p in parameters.values()}
+  # Sizes are None by default: they override the variant. Not one that the config gives.
+  numbers = {key for key, value in spec.items() if type(value) in (int, tuple)}
+  sizes = {key for key in numbers if 'variant' in given and defaults[key] is None}
+  merged = {key: value for key, value in spec.items() if key not in sizes} | given
+  free = source.weights.free
+  wanted = merged | {key: value for key, value in spec.items() if key not in free}
+  if not source.fresh and _shape(merged) != _shape(wanted):
+    words = defaults | spec
+    wrong = [key for key in given if key not in free and given[key] != words[key]]
+    said = ', '.join(f'{key}={given[key]!r} (weights: {words[key]!r})' for key in wrong)
+    raise UserError(
+      f'{where} contradicts the weights in {source.weights.path}: {said}'
+      '\nleave these words out, and the weights decide'
+    )
+  for key, value in merged.items():
+    node[key] = value
+
+
+def _shape(spec: Mapping[str, Any]) -> str:
+  """All that a model computes, as text; where functions lie in memory is no part of it."""
+  return re.sub(r' at 0x[0-9a-f]+', '', repr(registry.make('models', {**spec, 'num_classes': 1})))
+
+
+def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:
+  """Sets the words that the component takes and the config does not say."""
+  parameters = inspect.signature(registry.find(folder, node.name)).parameters
+  for key, value in words.items():
+    if key in parameters and node.get(key) is None:
+      node[key] = value
+
+
+def _innermost(task: ConfigDict) -> ConfigDict:
+  """The task that a wrapper wraps."""
+  return _innermost(task.task) if isinstance(task.get('task'), ConfigDict) else task

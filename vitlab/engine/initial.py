@@ -1,0 +1,73 @@
+"""The state before the first step: random, or with loaded weights in their places."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from vitlab.errors import unknown
+
+
+def overlay(variables: PyTree, loaded: PyTree) -> PyTree:
+  """Variables with those that were loaded in their places."""
+  if not isinstance(variables, Mapping):
+    return loaded
+  return {
+    name: overlay(tree, loaded[name]) if name in loaded else tree
+    for name, tree in variables.items()
+  }
+
+
+class Start:
+  """() -> the state before the first step, with what was loaded in its place.
+
+  Args:
+    init: Loaded variables, player -> tree, perhaps parts of it -> state; compiled as one program.
+    abstract: Shapes of all variables, with shardings.
+    init_from: Of the config.
+    sources: Player -> `vitlab.engine.init_from.Source`; None: init_from is read when it is needed.
+  """
+
+  def __init__(
+    self,
+    init: Callable[[PyTree], Any],
+    abstract: PyTree,
+    init_from: Any = None,
+    sources: Mapping[str, Any] | None = None,
+  ):
+    self._init, self._abstract = init, abstract
+    self._init_from, self._sources = init_from, sources
+    self._loaded: dict[str, PyTree] | None = None
+
+  def prepare(self) -> None:
+    """Reads the weights, and keeps them until they are used: mistakes show before a run begins.
+
+    Raises:
+      UserError: they do not fit the model; lists what is missing, left over or misshapen.
+    """
+    sources = self._sources
+    if sources is None:
+      from vitlab.engine import init_from  # which builds runs, whose start this is
+
+      sources = init_from.find(self._init_from)
+    self._loaded = {}
+    for player, source in sources.items():
+      if player not in self._abstract:
+        raise unknown('player in config.init_from', player, self._abstract)
+      self._loaded[player] = source.load(self._abstract[player])
+
+  def __call__(self) -> Any:
+    if self._loaded is None:
+      self.prepare()
+    loaded, self._loaded = _place(self._loaded, self._abstract), None
+    return self._init(loaded)
+
+
+def _place(loaded: PyTree, abstract: PyTree) -> PyTree:
+  """Arrays that every process has -> arrays that lie as the state does, over all devices."""
+  if isinstance(loaded, Mapping):
+    return {name: _place(tree, abstract[name]) for name, tree in loaded.items()}
+  array = np.asarray(loaded, abstract.dtype)
+  return jax.make_array_from_callback(array.shape, abstract.sharding, lambda i: array[i])

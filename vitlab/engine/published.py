@@ -1,0 +1,109 @@
+"""Weights with all that travels with them, wherever they are: other people's, or a run of ours."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jaxtyping import PyTree
+
+from vitlab import pretrained, registry
+from vitlab.engine import trained as trained_lib
+from vitlab.engine.trained import Trained
+from vitlab.errors import UserError
+from vitlab.pretrained import About, Preprocessing
+
+# Words of a model that say how it is trained and run, not what it is.
+TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
+
+
+class Published(NamedTuple):
+  """Weights to start from.
+
+  Attributes:
+    path: Where they were found.
+    about: The model, its pictures, its classes.
+    load: (like, head=..., fresh=...) -> one player's collections; see `vitlab.pretrained.Weights`.
+    free: Words in which a model may differ from the weights all the same.
+    origin: What a workdir records of them: kind, format, step, sha256 of the files.
+  """
+
+  path: str
+  about: About
+  load: Callable[..., PyTree]
+  free: frozenset[str]
+  origin: Mapping[str, Any]
+
+  def describe(self) -> dict[str, Any]:
+    """All but the numbers, for JSON."""
+    pictures = self.about.preprocessing._asdict()
+    classes = list(self.about.class_names)
+    return dict(path=self.path, preprocessing=pictures, class_names=classes, **self.origin)
+
+
+def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Published:
+  """The weights at a path: a file or folder of `vitlab.pretrained.read`, or a workdir.
+
+  Args:
+    path: Of them.
+    player: Of a run with several.
+    rename: For files of strangers, see `vitlab.pretrained.read`.
+
+  Raises:
+    UserError: there are none, or none that vitlab knows.
+  """
+  if trained_lib.is_run(path):
+    return _of_run(trained_lib.load(path), player)
+  weights = pretrained.read(path, rename)
+  table = pretrained.find_format(weights.family, weights.format)
+  origin = dict(family=weights.family, format=weights.format, sha256=dict(weights.sha256))
+  return Published(path, weights.about, weights.load, frozenset(table.resampled), origin)
+
+
+def about(trained: Trained) -> About:
+  """What travels with a trained classifier.
+
+  Raises:
+    UserError: it is no classifier of images.
+  """
+  facts, task = trained.facts, trained.config.task
+  if 'image' not in facts:
+    raise UserError(f'workdir {trained.workdir!r} holds no classifier of images')
+  spec = trained.config.model.to_dict()
+  spec = {key: facts.get(key) if value is None else value for key, value in spec.items()}
+  while 'task' in task:  # a wrapper has no pictures of its own
+    task = task.task
+  values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
+  image = {**facts['image'], 'image_size': tuple(facts['image']['image_size'])}
+  return About(spec, Preprocessing(**image, **values), tuple(facts['class_names']))
+
+
+def export(trained: Trained, format: str, output: str = '') -> str:
+  """Writes a trained classifier as a folder that timm or Hugging Face loads.
+
+  Args:
+    trained: The model.
+    format: 'timm' or 'huggingface'.
+    output: The folder; by default export/<format> in the workdir.
+
+  Returns:
+    The folder.
+
+  Raises:
+    UserError: as `vitlab.pretrained.write`.
+  """
+  folder = output or f'{trained.workdir}/export/{format}'
+  return str(pretrained.write(folder, trained.variables['model'], about(trained), format))
+
+
+def _of_run(trained: Trained, player: str) -> Published:
+  known = about(trained)
+  spec = {key: value for key, value in known.spec.items() if key not in TRAINING}
+  tree = trained.variables[player if player in trained.variables else 'model']
+
+  def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
+    return pretrained.transfer(tree, like, known.spec, head=head, fresh=fresh)
+
+  free = {*TRAINING, 'layer_scale'}
+  if spec['name'] in registry.names('pretrained'):
+    free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
+  origin = dict(format='vitlab', step=trained.step)
+  return Published(trained.workdir, known._replace(spec=spec), load, frozenset(free), origin)
