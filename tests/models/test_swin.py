@@ -243,6 +243,8 @@ def test_a_new_model_of_version_2_is_its_patches():
     (dict(dtype='bf16'), "unknown dtype 'bf16'.*bfloat16"),
     (dict(remat='everything'), "unknown remat 'everything'"),
     (dict(window_size=0), 'window_size=0'),
+    (dict(num_heads=(0, 6, 12, 24)), r'num_heads=\(0, 6, 12, 24\) need to be 1 or more'),
+    (dict(pretrained_window_sizes=(8, 8, 8, 8)), 'of version 2; tables of version 1'),
   ],
 )
 def test_bad_words_are_answered(options, message):

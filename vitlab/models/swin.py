@@ -183,33 +183,27 @@ def make(
   """Composes a Swin from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   size = _size(variant, (width, depths, num_heads, window_size))
-  stages = len(size.depths)
-  pretrained = tuple(pretrained_window_sizes or (0,) * stages)
+  pretrained = tuple(pretrained_window_sizes or (0,) * len(size.depths))
   _check(size, pretrained)
-  compute = compute_dtype(dtype)
+  compute, version_2 = compute_dtype(dtype), size.version == 2
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, 'layernorm', norm_epsilon, compute)
+  # As in the paper's code: where norms end the branches, every block starts as the identity.
+  start = nn.initializers.zeros if version_2 else nn.initializers.ones
   options = dict(scan=scan, remat=check_remat(remat), turns=({}, {'shifted': True}))
   rates = np.linspace(0, drop_path_rate, sum(size.depths))
-
-  def stage(i: int) -> Stack:
+  stages = []
+  for i, depth in enumerate(size.depths):
     attention = _attention(size, i, pretrained[i], compute)
-    hidden = int(size.width * 2**i * mlp_ratio)
-    mlp = make_mlp('gelu', hidden, dropout_rate, compute, INIT)
-    post_norm = size.version == 2
-    # Where norms end the branches, every block starts as the identity (the paper's code).
-    start = nn.initializers.zeros if post_norm else nn.initializers.ones
-    norm = new_norm(scale_init=start)
-    block = Block(attention, mlp, norm, None, dropout_rate, post_norm)
-    before, depth = sum(size.depths[:i]), size.depths[i]
-    ends = float(rates[before]), float(rates[before + depth - 1])
-    return Stack(block, depth, ends, **options)
-
+    mlp = make_mlp('gelu', int(size.width * 2**i * mlp_ratio), dropout_rate, compute, INIT)
+    block = Block(attention, mlp, new_norm(scale_init=start), None, dropout_rate, version_2)
+    own, rates = rates[:depth], rates[depth:]
+    stages.append(Stack(block, depth, (own[0], own[-1]), **options))
   return Swin(
     PatchEmbed(size.width, (patch_size, patch_size), compute),
     new_norm(),
-    [stage(i) for i in range(stages)],
-    PatchMerging(new_norm(), size.version == 2, compute),
+    stages,
+    PatchMerging(new_norm(), version_2, compute),
     new_norm(),
     classifier(num_classes, compute),
     dropout_rate,
@@ -231,13 +225,8 @@ def _size(variant: str, overrides: tuple) -> Size:
   if variant not in VARIANTS:
     raise unknown('Swin variant', variant, VARIANTS)
   overrides = (tuple(x) if isinstance(x, Sequence) else x for x in overrides)
-  return VARIANTS[variant]._replace(
-    **{
-      k: v
-      for k, v in zip(('width', 'depths', 'num_heads', 'window_size'), overrides)
-      if v is not None
-    }
-  )
+  given = {k: v for k, v in zip(Size._fields, overrides) if v is not None}
+  return VARIANTS[variant]._replace(**given)
 
 
 def _check(size: Size, pretrained: tuple[int, ...]) -> None:
@@ -247,9 +236,14 @@ def _check(size: Size, pretrained: tuple[int, ...]) -> None:
       f'Swin: depths={size.depths}, num_heads={size.num_heads} and pretrained_window_sizes='
       f'{pretrained} need one number a stage each'
     )
-  if size.window_size < 1 or min(size.depths) < 1:
+  if min(size.window_size, *size.depths, *size.num_heads) < 1:
     raise UserError(
-      f'Swin: window_size={size.window_size} and depths={size.depths} need to be 1 or more'
+      f'Swin: window_size={size.window_size}, depths={size.depths} and num_heads={size.num_heads} '
+      'need to be 1 or more'
+    )
+  if any(pretrained) and size.version == 1:
+    raise UserError(
+      'Swin: pretrained_window_sizes are of version 2; tables of version 1 are resampled instead'
     )
   if any(size.width * 2**i % n for i, n in enumerate(size.num_heads)):
     raise UserError(
