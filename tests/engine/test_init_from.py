@@ -90,6 +90,10 @@ def test_a_run_continues_without_the_weights_and_is_not_started_again(weights, t
   kept = record['sources']['model']
   assert (kept['format'], kept['head'], kept['preprocessing']['mean']) == ('timm', 'keep', [0.3])
   assert len(kept['sha256']['model.safetensors']) == 64
+  changed = half.copy_and_resolve_references()
+  changed.model.update(drop_path_rate=0.5)
+  with pytest.raises(UserError, match=r'model.drop_path_rate \(absent\) -> 0.5'):
+    train(changed, str(folder), devices=ONE)
   (folder / workdir.RESULT).unlink()  # as if it had been killed before its end
   shutil.rmtree(folder / workdir.CHECKPOINTS / '2')
   shutil.rmtree(source)

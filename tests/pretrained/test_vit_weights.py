@@ -1,8 +1,5 @@
 """vitlab's ViT computes what timm's and Hugging Face's compute, with their weights."""
 
-import re
-from functools import cache, partial
-
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
 import jax.numpy as jnp
@@ -11,75 +8,26 @@ import pytest
 import timm.layers
 import torch
 from _helpers import parity
-from timm.models.deit import VisionTransformerDistilled
+from _helpers.vits import (
+  CASES,
+  HUGGINGFACE,
+  OURS,
+  TINY,
+  from_huggingface,
+  from_timm,
+  huggingface_oracle,
+  timm_oracle,
+)
 from timm.models.vision_transformer import VisionTransformer
 from transformers import (
   DeiTConfig,
   DeiTForImageClassification,
   DeiTForImageClassificationWithTeacher,
-  ViTConfig,
-  ViTForImageClassification,
 )
 
 from vitlab.errors import UserError
 from vitlab.layers.stack import unstack_blocks
 from vitlab.models import vit
-from vitlab.pretrained import export_tensors, import_tensors
-
-TINY = dict(img_size=(16, 24), patch_size=(4, 8), embed_dim=16, depth=2, num_heads=2, num_classes=5)
-OURS = dict(
-  variant='mu', num_classes=5, patch_size=(4, 8), width=16, depth=2, num_heads=2, mlp_dim=64
-)
-AVG = dict(global_pool='avg')
-
-# name -> (timm's options, ours)
-CASES = {
-  'original': ({}, {}),
-  'deit3': (
-    dict(init_values=1e-2, no_embed_class=True),
-    dict(layer_scale=1e-2, position_embedding='learned_patches'),
-  ),
-  'registers': (dict(reg_tokens=3), dict(num_registers=3)),
-  'registers_nowhere': (
-    dict(reg_tokens=3, no_embed_class=True),
-    dict(num_registers=3, position_embedding='learned_patches'),
-  ),
-  'qk_norm': (dict(qk_norm=True), dict(qk_norm=True)),
-  'mean_then_norm': (AVG | dict(class_token=False), dict(pool='gap_norm')),
-  'mean_then_norm_class_token': (
-    AVG,
-    dict(pool='gap_norm', class_token=True),
-  ),
-  'norm_then_mean': (AVG | dict(class_token=False, fc_norm=False), dict(pool='gap')),
-  'map': (dict(global_pool='map', class_token=False), dict(pool='map')),
-  'map_class_token': (
-    dict(global_pool='map', reg_tokens=1),
-    dict(pool='map', class_token=True, num_registers=1),
-  ),
-  'swiglu': (dict(mlp_layer=timm.layers.SwiGLU, act_layer='silu'), dict(mlp='swiglu')),
-  'rmsnorm': (dict(norm_layer='rmsnorm'), dict(norm='rmsnorm')),
-  'tanh': (dict(act_layer='gelu_tanh'), dict(mlp='gelu_tanh')),
-  'distilled': ({}, dict(distillation_token=True)),
-  'no_positions_no_bias': (
-    dict(pos_embed='none', qkv_bias=False),
-    dict(position_embedding='none', qkv_bias=False),
-  ),
-}
-
-
-def load(state_dict, like, format='timm', **options):
-  return import_tensors(state_dict, {'params': like}, 'vit', format, **options)['params']
-
-
-from_timm = partial(load, format='timm')
-from_huggingface = partial(load, format='huggingface')
-
-
-@cache
-def timm_oracle(case: str):
-  kind = VisionTransformerDistilled if case == 'distilled' else VisionTransformer
-  model = parity.perturb(kind(**TINY, **CASES[case][0]))
-  return model.state_dict(), parity.oracle(model, model.blocks, parity.image())
 
 
 def compare(model, state_dict, expected, load=from_timm) -> None:
@@ -135,25 +83,6 @@ def test_a_class_token_without_its_position_would_be_seen(x64):
   assert parity.error(logits, expected.logits) > 1e-3
 
 
-HUGGINGFACE = dict(
-  image_size=(16, 24),
-  patch_size=(4, 8),
-  hidden_size=16,
-  num_hidden_layers=2,
-  num_labels=5,
-  num_attention_heads=2,
-  intermediate_size=64,
-)
-
-
-@cache
-def huggingface_oracle(epsilon: float):
-  config = ViTConfig(**HUGGINGFACE, layer_norm_eps=epsilon)
-  model = parity.perturb(ViTForImageClassification(config))
-  results = parity.oracle(model, model.vit.encoder.layer, parity.image(), lambda y: y.logits)
-  return model.state_dict(), results
-
-
 @pytest.mark.parametrize('epsilon', [1e-6, 1e-12])
 def test_equals_huggingface(epsilon, x64):
   state_dict, expected = huggingface_oracle(epsilon)
@@ -174,98 +103,6 @@ def test_equals_deit_of_huggingface(kind, options, x64):
   expected = parity.oracle(model, blocks, parity.image(), lambda y: y.logits)
   ours = vit.make(**OURS, mlp='gelu', norm_epsilon=1e-12, dtype='float64', **options)
   compare(ours, model.state_dict(), expected, from_huggingface)
-
-
-def augreg(state_dict) -> dict[str, np.ndarray]:
-  """timm's tensors as google-research/vision_transformer names and stores them."""
-  arrays = {name: tensor.numpy() for name, tensor in state_dict.items()}
-  found = {
-    'cls': arrays['cls_token'],
-    'embedding/kernel': arrays['patch_embed.proj.weight'].transpose(2, 3, 1, 0),
-    'embedding/bias': arrays['patch_embed.proj.bias'],
-    'Transformer/posembed_input/pos_embedding': arrays['pos_embed'],
-    'Transformer/encoder_norm/scale': arrays['norm.weight'],
-    'Transformer/encoder_norm/bias': arrays['norm.bias'],
-    'head/kernel': arrays['head.weight'].T,
-    'head/bias': arrays['head.bias'],
-  }
-  for i in range(2):
-    block = f'Transformer/encoderblock_{i}'
-    for number, norm in ((0, 'norm1'), (2, 'norm2')):
-      found[f'{block}/LayerNorm_{number}/scale'] = arrays[f'blocks.{i}.{norm}.weight']
-      found[f'{block}/LayerNorm_{number}/bias'] = arrays[f'blocks.{i}.{norm}.bias']
-    attention = f'{block}/MultiHeadDotProductAttention_1'
-    kernels = np.split(arrays[f'blocks.{i}.attn.qkv.weight'], 3)
-    biases = np.split(arrays[f'blocks.{i}.attn.qkv.bias'], 3)
-    for name, kernel, bias in zip(('query', 'key', 'value'), kernels, biases):
-      found[f'{attention}/{name}/kernel'] = kernel.T.reshape(16, 2, 8)
-      found[f'{attention}/{name}/bias'] = bias.reshape(2, 8)
-    found[f'{attention}/out/kernel'] = arrays[f'blocks.{i}.attn.proj.weight'].T.reshape(2, 8, 16)
-    found[f'{attention}/out/bias'] = arrays[f'blocks.{i}.attn.proj.bias']
-    for number in (0, 1):
-      dense = f'{block}/MlpBlock_3/Dense_{number}'
-      found[f'{dense}/kernel'] = arrays[f'blocks.{i}.mlp.fc{number + 1}.weight'].T
-      found[f'{dense}/bias'] = arrays[f'blocks.{i}.mlp.fc{number + 1}.bias']
-  return found
-
-
-def test_augreg_names_give_what_timm_s_give(x64):
-  state_dict, _ = timm_oracle('tanh')
-  like = parity.abstract(vit.make(**OURS), parity.image())
-  assert parity.error(load(augreg(state_dict), like, 'augreg'), from_timm(state_dict, like)) == 0
-
-
-def test_timm_reads_augreg_as_this_test_writes_it(tmp_path, x64):
-  state_dict, _ = timm_oracle('tanh')
-  np.savez(tmp_path / 'weights.npz', **augreg(state_dict))
-  model = VisionTransformer(**TINY).double()
-  model.load_pretrained(str(tmp_path / 'weights.npz'))
-  for name, tensor in model.state_dict().items():
-    assert torch.equal(tensor, state_dict[name]), name
-
-
-FORMATS = {
-  'timm': list(CASES),
-  'huggingface': ['original', 'distilled'],
-}
-
-
-@pytest.mark.parametrize(
-  ('format', 'case'), [(format, case) for format, cases in FORMATS.items() for case in cases]
-)
-def test_export_then_import_is_bit_identical(format, case):
-  state_dict, _ = timm_oracle(case)
-  spec = dict(name='vit', **OURS | CASES[case][1])
-  like = parity.abstract(vit.make(**OURS | CASES[case][1]), parity.image())
-  params = {'params': from_timm(state_dict, like)}
-  tensors = export_tensors(params, 'vit', format, spec)
-  if format == 'timm':
-    assert set(tensors) == set(state_dict)
-  again = import_tensors(tensors, params, 'vit', format, spec=spec)
-  assert parity.error(again, params) == 0
-
-
-def version_5(name: str) -> str:
-  """The name that transformers 5 has in memory for a name on disk."""
-  for old, new in {
-    r'encoder\.layer\.': 'layers.',
-    r'attention\.attention\.(\w)\w+\.': r'attention.\1_proj.',
-    r'attention\.output\.dense': 'attention.o_proj',
-    r'intermediate\.dense': 'mlp.fc1',
-    r'(\d)\.output\.dense': r'\1.mlp.fc2',
-  }.items():
-    name = re.sub(old, new, name)
-  return name
-
-
-def test_both_generations_of_huggingface_names():
-  state_dict, _ = huggingface_oracle(1e-6)
-  renamed = {version_5(name): tensor for name, tensor in state_dict.items()}
-  assert 'vit.layers.1.attention.q_proj.weight' in renamed
-  assert 'vit.layers.0.mlp.fc2.bias' in renamed
-  like = parity.abstract(vit.make(**OURS), parity.image())
-  a, b = from_huggingface(state_dict, like), from_huggingface(renamed, like)
-  assert parity.error(a, b) == 0
 
 
 def test_the_bare_model_of_huggingface_has_other_prefixes_and_a_pooler():

@@ -58,20 +58,14 @@ def preprocess(
       'pad': scale so that the picture fits into it, black around.
     crop_fraction: The part of the sides that is kept: with 'crop' of the covering picture's (0.875
       is the usual ImageNet evaluation), with 'squash' of the picture's.
-    interpolation: 'bicubic', 'bilinear', 'lanczos', 'box', 'hamming' or 'nearest'; all but the last
-      antialiased.
+    interpolation: One of `FILTERS`; all but 'nearest' antialiased.
 
   Raises:
     ImageError: the picture cannot be decoded, or its values have no defined 8-bit range.
     UserError: the other arguments.
   """
-  height, width = check_image_arguments(
-    image_size=image_size,
-    channels=channels,
-    resize=resize,
-    crop_fraction=crop_fraction,
-    interpolation=interpolation,
-  )
+  how = dict(resize=resize, crop_fraction=crop_fraction, interpolation=interpolation)
+  height, width = check_image_arguments(image_size=image_size, channels=channels, **how)
   enough = round(2 * max(height, width) / crop_fraction)
   image = _convert(_upright(_open(picture, enough)), channels)
   box = 0, 0, image.width, image.height
@@ -80,7 +74,7 @@ def preprocess(
     scale = max(width / image.width, height / image.height) / crop_fraction
     box = _centred(image.size, (width / scale, height / scale))
   if resize == 'squash':
-    box = _centred(image.size, (image.width * crop_fraction, image.height * crop_fraction))
+    box = _centred(image.size, tuple(side * crop_fraction for side in image.size))
   if resize == 'pad':
     scale = min(width / image.width, height / image.height)
     scaled = max(1, round(image.width * scale)), max(1, round(image.height * scale))

@@ -112,23 +112,20 @@ def build(
   """Resolves a config.
 
   Args:
-    config: With the keys of `vitlab.config.base()`; what its init_from decides is filled in
-      (`vitlab.engine.init_from.resolve`).
+    config: With the keys of `vitlab.config.base()`, completed by `vitlab.engine.init_from.resolve`.
     devices: For the mesh; default all.
     dataset: Instead of the one that the config names.
-    sources: What init_from says, where it has been read; else it is read when it is needed.
+    sources: Of init_from, if they have been read.
 
   Raises:
     UserError: any value of the config that cannot be used.
   """
   mesh = sharding.make_mesh(dict(config.mesh), devices)
   sharding.check_batch_size(config.batch_size, mesh, config.microbatches)
-  evaluators = config.evaluators.to_dict()
   dataset = dataset or registry.make('data', config.data.to_dict())
   train_source, total_steps = _training(config, dataset)
-  task = make_task(config, dataset.facts)
-  # Jitted, so that the three functions below that need it trace the model once, not three times.
-  task = task._replace(init=jax.jit(on_mesh(mesh, task.init)))
+  # Its init jitted, so that the functions below that need it trace the model once, not three times.
+  task = _jit_init(make_task(config, dataset.facts), mesh)
   abstract_batch = _abstract_batch(train_source, config.batch_size, mesh)
   variables = jax.eval_shape(lambda: task.init(jax.random.key(0), _zeros(abstract_batch)))
   optimizers, schedules = optim.for_players(
@@ -138,20 +135,20 @@ def build(
     batch_size=config.batch_size,
     num_examples=len(train_source),
   )
-  abstract_state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch)
+  state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch)
   experiment = Experiment(
     config=config,
     dataset=dataset,
     train_source=train_source,
     task=task,
-    evaluators={name: _evaluator(name, spec) for name, spec in evaluators.items()},
+    evaluators={k: _evaluator(k, spec) for k, spec in config.evaluators.to_dict().items()},
     optimizers=optimizers,
     schedules=schedules,
     mesh=mesh,
     total_steps=total_steps,
     abstract_batch=abstract_batch,
-    abstract_state=abstract_state,
-    init=initial.Start(init, abstract_state.variables, config.init_from, sources),
+    abstract_state=state,
+    init=initial.Start(init, state.variables, config.init_from, sources),
     train_step=train_step,
   )
   _check_cadence(experiment)
@@ -175,6 +172,10 @@ def _with_facts(spec: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, 
     return facts.get(key) if value is None else value
 
   return {key: filled(key, value) for key, value in spec.items()}
+
+
+def _jit_init(task: Task, mesh: Mesh) -> Task:
+  return task._replace(init=jax.jit(on_mesh(mesh, task.init)))
 
 
 def on_mesh(mesh: Mesh, function: Callable) -> Callable:

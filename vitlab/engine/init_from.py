@@ -116,7 +116,7 @@ def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[s
     sources = find(config.init_from)
     return fill(config, sources), sources
   filled = ConfigDict(config.to_dict())
-  filled.update(config_file.from_json(kept['config']))
+  _complete(filled, config_file.from_json(kept['config']))
   return filled.lock(), None
 
 
@@ -140,10 +140,14 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
   return filled.lock()
 
 
-def record(config: ConfigDict, sources: Mapping[str, Source]) -> dict[str, Any]:
-  """What the workdir keeps of it: the request, the words it decided, the files it came from."""
+def write_record(
+  folder: pathlib.Path, config: ConfigDict, sources: Mapping[str, Source] | None
+) -> None:
+  """Keeps in the workdir what was asked for, the words it decided and the files it came from."""
+  if not sources:
+    return
   stored = workdir.to_json(config)
-  return dict(
+  record = dict(
     init_from=stored['init_from'],
     config={key: stored[key] for key in ('model', 'data', 'task')},
     sources={
@@ -151,6 +155,16 @@ def record(config: ConfigDict, sources: Mapping[str, Source]) -> dict[str, Any]:
       for player, source in sources.items()
     },
   )
+  workdir.write_json(folder / RECORD, record)
+
+
+def _complete(node: ConfigDict, kept: ConfigDict) -> None:
+  """Sets what is open; what is said stays, that the workdir may refuse it."""
+  for key, value in kept.items():
+    if node.get(key) is None:
+      node[key] = value
+    elif isinstance(value, ConfigDict) and isinstance(node[key], ConfigDict):
+      _complete(node[key], value)
 
 
 def _fill_model(node: ConfigDict, source: Source, where: str) -> None:

@@ -42,27 +42,28 @@ class Start:
     self._loaded: dict[str, PyTree] | None = None
 
   def prepare(self) -> None:
-    """Reads the weights, and keeps them until they are used: mistakes show before a run begins.
+    """Loads sources that have been found, and keeps what they gave until it is used.
 
     Raises:
       UserError: they do not fit the model; lists what is missing, left over or misshapen.
     """
-    sources = self._sources
-    if sources is None:
-      from vitlab.engine import init_from  # which builds runs, whose start this is
-
-      sources = init_from.find(self._init_from)
-    self._loaded = {}
-    for player, source in sources.items():
-      if player not in self._abstract:
-        raise unknown('player in config.init_from', player, self._abstract)
-      self._loaded[player] = source.load(self._abstract[player])
+    if self._sources is not None:
+      self._loaded = self._load(self._sources)
 
   def __call__(self) -> Any:
     if self._loaded is None:
       self.prepare()
+    if self._loaded is None:
+      from vitlab.engine import init_from  # which builds runs, whose start this is
+
+      self._loaded = self._load(init_from.find(self._init_from))
     loaded, self._loaded = _place(self._loaded, self._abstract), None
     return self._init(loaded)
+
+  def _load(self, sources: Mapping[str, Any]) -> dict[str, PyTree]:
+    for player in sources.keys() - self._abstract.keys():
+      raise unknown('player in config.init_from', player, self._abstract)
+    return {name: source.load(self._abstract[name]) for name, source in sources.items()}
 
 
 def _place(loaded: PyTree, abstract: PyTree) -> PyTree:

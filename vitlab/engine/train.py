@@ -58,18 +58,15 @@ def train(
   if result is not None:
     progress.closing(result, folder, before=True)
     return result
-  path = pathlib.Path(folder)
-  first = jax.process_index() == 0  # the process that writes
+  path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
     built = experiment.build(config, devices, sources=sources)
-    if sources:
-      built.init.prepare()
+    built.init.prepare()
     workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
     with workdir.claim(folder, config) if first else contextlib.nullcontext():
       if first:
         workdir.write_json(path / workdir.FACTS, built.dataset.facts)
-        if sources:
-          workdir.write_json(path / init_from.RECORD, init_from.record(config, sources))
+        init_from.write_record(path, config, sources)
       with Session(built, path, stop, started) as session:
         session.run()
         result = _result(session)

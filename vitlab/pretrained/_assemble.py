@@ -138,24 +138,21 @@ def assemble(
     if fresh and re.match(fresh, path):
       unused -= set(part.names if part else ())
       continue
-    if part is None:
-      missing.append(path)
+    if part and left_out and all(re.match(left_out, name) for name in part.names):
       continue
-    if left_out and all(re.match(left_out, name) for name in part.names):
-      continue
-    unused -= set(part.names)
-    absent = [name for name in part.names if name not in tensors]
+    unused -= set(part.names if part else ())
+    absent = [name for name in part.names if name not in tensors] if part else [path]
     if absent:
       missing += [name for name in absent if name not in missing]
       continue
     arrays = [numpy(tensors[name]) for name in part.names]
     wanted = part.layout.theirs(leaf.shape)
-    if not all(map(_fits, arrays, _wanted_each(wanted, part))):
+    if all(map(_fits, arrays, _wanted_each(wanted, part))):
+      whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+      ours[path] = np.asarray(part.layout.to_ours(whole, leaf.shape)).astype(leaf.dtype)
+    else:
       given = ' '.join(f'{name} {array.shape}' for name, array in zip(part.names, arrays))
       misshapen.append(f'{given}, needed {_text(wanted)}')
-      continue
-    whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    ours[path] = np.asarray(part.layout.to_ours(whole, leaf.shape)).astype(leaf.dtype)
   _complain(dict(missing=missing, unused=sorted(unused), misshapen=misshapen))
   return _restack(unflatten_dict(ours, sep='/'), like)
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 from jaxtyping import PyTree
 
@@ -35,26 +36,7 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
   config = table.config(about.spec, about.preprocessing.image_size)
   tensors = export_tensors(tree, about.spec['name'], format, about.spec)
-  files = {CONFIG: config}
-  if format == 'huggingface':
-    files[PROCESSOR] = _preprocessing.to_huggingface(about.preprocessing)
-    count = about.spec.get('num_classes') or 0
-    names = about.class_names or [f'LABEL_{i}' for i in range(count)]
-    config |= dict(
-      num_labels=len(names),
-      id2label={str(i): name for i, name in enumerate(names)},
-      label2id={name: i for i, name in enumerate(names)},
-      num_channels=about.preprocessing.channels,
-    )
-  else:
-    config['model_args']['in_chans'] = about.preprocessing.channels
-    config['pretrained_cfg'] = _preprocessing.to_timm(about.preprocessing) | dict(
-      num_classes=config['num_classes'],
-      # With this mark timm hands the model an img_size, a word that a ResNet does not have.
-      fixed_input_size='img_size' in config['model_args'],
-    )
-    if about.class_names:
-      config['label_names'] = list(about.class_names)
+  files = (_timm if format == 'timm' else _huggingface)(config, about)
   folder = pathlib.Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,3 +46,29 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
   except OSError as error:
     raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error
   return folder
+
+
+def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """Name of a JSON file -> its contents."""
+  config['model_args']['in_chans'] = about.preprocessing.channels
+  config['pretrained_cfg'] = _preprocessing.to_timm(about.preprocessing) | dict(
+    num_classes=config['num_classes'],
+    # With this mark timm hands the model an img_size, a word that a ResNet does not have.
+    fixed_input_size='img_size' in config['model_args'],
+  )
+  if about.class_names:
+    config['label_names'] = list(about.class_names)
+  return {CONFIG: config}
+
+
+def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """Name of a JSON file -> its contents; there every class has a name."""
+  count = about.spec.get('num_classes') or 0
+  names = about.class_names or [f'LABEL_{i}' for i in range(count)]
+  config |= dict(
+    num_labels=len(names),
+    id2label={str(i): name for i, name in enumerate(names)},
+    label2id={name: i for i, name in enumerate(names)},
+    num_channels=about.preprocessing.channels,
+  )
+  return {CONFIG: config, PROCESSOR: _preprocessing.to_huggingface(about.preprocessing)}
