@@ -27,6 +27,7 @@ FACTS = {
   'tnt_s_imagenet': (1000, (224, 224, 3)),
   'resnet50_imagenet': (1000, (224, 224, 3)),
   'deit_s_imagenet': (1000, (224, 224, 3)),
+  'resnet_cifar10': (10, (32, 32, 3)),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
 PARAMETERS = {
