@@ -8,6 +8,7 @@ python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
+python launch.py --mode=export --workdir=runs/vit_digits --format=timm
 python launch.py --mode=inspect --config=... --topology=h100:8
 """
 
@@ -24,7 +25,8 @@ from vitlab.errors import UserError
 def train(command: Command) -> None:
   """train, or continue; a run that is finished says so"""
   config, folder = command.config(), command.workdir()
-  workdir.check(folder, config)  # the loop checks again; here it takes no time
+  if not config.init_from:  # which decides a part of the config
+    workdir.check(folder, config)  # the loop checks again; here it takes no time
   prepare(command.flags)
   from vitlab.engine import train as loop
   from vitlab.report import page
@@ -36,13 +38,14 @@ def evaluate(command: Command) -> None:
   """run the evaluators on a trained model"""
   config, folder = command.config(), command.workdir()
   prepare(command.flags)
-  from vitlab.engine import trained
+  from vitlab.engine import init_from, trained
 
+  config, _ = init_from.resolve(config, folder)
   trained.evaluate(folder, config, command.flags.output)
 
 
 def predict(command: Command) -> None:
-  """label the image files and folders that follow the flags"""
+  """label the images that follow the flags, by a run or a folder of published weights"""
   folder = command.workdir()
   prepare(command.flags)
   from vitlab.engine import predict as labels
@@ -64,8 +67,9 @@ def inspect(command: Command) -> None:
   config = command.config()
   name, devices = chips.parse_topology(command.flags.topology)
   prepare(command.flags, devices)
-  from vitlab.engine import inspection
+  from vitlab.engine import init_from, inspection
 
+  config, _ = init_from.resolve(config)
   inspection.run(config, name, command.flags.output)
 
 
@@ -79,12 +83,16 @@ def report(command: Command) -> None:
 
 
 def export(command: Command) -> None:
-  """write the model as one file that runs without this code"""
-  folder = command.workdir()
-  prepare(command.flags)
-  from vitlab.engine import predict, trained
+  """write the model as one file that runs without this code, or as others' libraries load it"""
+  folder, values = command.workdir(), command.flags
+  prepare(values)
+  from vitlab.engine import predict, published, trained
 
-  print(predict.export(trained.load(folder), command.flags.output))
+  model = trained.load(folder)
+  if values.format:
+    print(published.export(model, values.format, values.output))
+  else:
+    print(predict.export(model, values.output))
 
 
 MODES: Mapping[str, Callable[[Command], None]] = {

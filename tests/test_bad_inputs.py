@@ -16,6 +16,7 @@ import time
 import numpy as np
 import pytest
 from _helpers import runs
+from _helpers.refusal import refused
 from PIL import Image
 
 import launch
@@ -141,19 +142,6 @@ def quiet(monkeypatch):
   """Leaves the devices and the compile cache of this process alone."""
   monkeypatch.setattr(command_line.host, 'prepare', lambda **_: None)
   monkeypatch.setenv('TFDS_DATA_DIR', '/nowhere')
-
-
-def refused(capsys, arguments, named, workdir=None):
-  """Runs a command line and holds the answer to the promise."""
-  start = time.process_time()
-  code = launch.main(arguments)
-  assert time.process_time() - start < 5
-  complaint = capsys.readouterr().err
-  assert code == 2
-  assert named in complaint
-  assert 1 <= len(complaint.splitlines()) <= 3
-  assert 'Traceback' not in complaint
-  assert workdir is None or not workdir.exists(), 'a half-made workdir'
 
 
 @pytest.mark.parametrize('arguments, named', ARGUMENTS.values(), ids=ARGUMENTS)

@@ -62,8 +62,10 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   string = functools.partial(flags.DEFINE_string, flag_values=values)
   flags.DEFINE_enum('mode', 'train', modes, 'What to do.', flag_values=values)
   string('config', None, 'A file of configs/ and its argument: path.py or path.py:argument.')
-  string('workdir', None, 'Folder of the run; by default runs/<name of the config>.')
+  string('workdir', None, 'Folder of the run, by default runs/<config>; or published weights.')
   string('output', '', 'The file that eval, predict, inspect, report or export writes.')
+  text = 'Let export write a folder that timm or Hugging Face loads, not one program.'
+  flags.DEFINE_enum('format', None, ['timm', 'huggingface'], text, flag_values=values)
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
   string('compile_cache', '', 'Folder of compiled programs, by default ~/.cache/vitlab; or off.')
@@ -88,8 +90,9 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
     raise UserError(f'{error} (--help lists all flags)') from error
   if paths and values.mode not in TAKE_PATHS:
     raise UserError(f'unexpected argument {paths[0]!r}: a flag is written --name=value')
-  if values.attention and values.mode != 'predict':
-    raise UserError(f'--attention goes with --mode=predict, not --mode={values.mode}')
+  for flag, mode in {'attention': 'predict', 'format': 'export'}.items():
+    if values[flag].value and values.mode != mode:
+      raise UserError(f'--{flag} goes with --mode={mode}, not --mode={values.mode}')
   return Command(values, overrides, paths)
 
 

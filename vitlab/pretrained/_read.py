@@ -77,10 +77,12 @@ def read_files(path: str) -> Files:
 
 
 def holds_weights(path: str) -> bool:
-  """Whether there are files of weights, even if they turn out to be of no use."""
+  """Whether this looks like a file or folder of weights, even if they turn out to be of no use."""
   place = pathlib.Path(path)
-  files = place.iterdir() if place.is_dir() else [place] * place.exists()
-  return any(file.suffix in ('.safetensors', '.npz', *PICKLES) for file in files)
+  if not place.is_dir():
+    return place.suffix in ('.safetensors', '.npz', *PICKLES)
+  kinds = {file.suffix for file in place.iterdir()}
+  return '.safetensors' in kinds or (place / CONFIG).exists() and not kinds.isdisjoint(PICKLES)
 
 
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
@@ -98,9 +100,9 @@ def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
       if not (folder / shard).exists():
         raise UserError(f'{str(folder)!r} lacks {shard}, a part of its weights: copy it there too')
     return [folder / shard for shard in shards]
-  found = sorted(f for f in folder.iterdir() if f.suffix in ('.safetensors', '.npz'))
   if (folder / SAFETENSORS).exists():
     return [folder / SAFETENSORS]
+  found = sorted(folder.glob('*.safetensors'))
   if len(found) == 1:
     return found
   if found:
@@ -109,7 +111,7 @@ def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
   for file in sorted(folder.iterdir()):
     if file.suffix in PICKLES:
       raise _pickle(file)
-  raise UserError(f'no weights in {str(folder)!r}: expected {SAFETENSORS} or an .npz file in it')
+  raise UserError(f'no weights in {str(folder)!r}: expected {SAFETENSORS}, or give an .npz file')
 
 
 def _bytes(file: pathlib.Path) -> bytes:
