@@ -85,6 +85,7 @@ def test_every_other_mode_works_from_the_workdir(trained, tmp_path):
 
   done = run('--mode=predict', workdir, cache, picture)
   assert done.returncode == 0 and str(picture) in done.stdout, done.stderr
+  labels = done.stdout
 
   page = tmp_path / 'attention.html'
   done = run('--mode=predict', workdir, cache, '--attention', f'--output={page}', picture)
@@ -94,6 +95,11 @@ def test_every_other_mode_works_from_the_workdir(trained, tmp_path):
   done = run('--mode=export', workdir, cache)
   assert done.returncode == 0, done.stderr
   assert len(export.load(done.stdout.strip()).facts['class_names']) == 10
+
+  done = run('--mode=export', workdir, cache, '--format=timm', f'--output={tmp_path}/timm')
+  assert done.returncode == 0, done.stderr
+  again = run('--mode=predict', f'--workdir={tmp_path}/timm', cache, picture)
+  assert (again.returncode, again.stdout) == (0, labels), again.stderr
 
   page = tmp_path / 'page.html'
   done = run('--mode=report', folder, f'--output={page}')

@@ -22,6 +22,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from vitlab.engine import cluster, fingerprint
 from vitlab.engine.checkpoint import Checkpoints
+from vitlab.engine.initial import Start
 
 _ROOT = pathlib.Path(__file__).parents[2]
 DEVICES, PROCESSES = 4, 2
@@ -42,6 +43,17 @@ def init(abstract):
   """The state before the first step."""
   state = {'step': jnp.int32(0), 'w': jnp.sin(jnp.arange(24576.0)).reshape(48, 512)}
   return jax.device_put(state, jax.tree.map(lambda a: a.sharding, abstract))
+
+
+def load(abstract):
+  """That state as weights which every process read from a file."""
+
+  class Source:
+    def load(self, like):
+      w = np.sin(np.arange(24576, dtype=np.float32)).reshape(48, 512)
+      return {'step': np.int32(0), 'w': w}
+
+  return Start(lambda loaded: loaded, {'model': abstract}, None, {'model': Source()})()['model']
 
 
 def train(abstract, state, steps, checkpoints=None):
@@ -105,7 +117,7 @@ def run(directory):
 def _main(directory, place):
   cluster.initialize(place)
   abstract = abstract_state(jax.devices())
-  found = {'restored': [], 'losses': []}
+  found = {'restored': [], 'losses': [], 'loaded': fingerprint.fingerprint(load(abstract))}
 
   def stage(steps):
     checkpoints = Checkpoints(directory, keep=9)

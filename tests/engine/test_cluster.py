@@ -144,6 +144,13 @@ def test_two_processes_restore_what_one_saved_and_agree_with_it(pair):
     np.testing.assert_allclose(result['losses'][1], losses[2:6], rtol=1e-6)
 
 
+def test_two_processes_lay_out_weights_that_each_has_read(pair):
+  results, _ = pair
+  abstract = two_processes.abstract_state(jax.devices()[:1])
+  expected = fingerprint.fingerprint(two_processes.load(abstract))
+  assert [result['loaded'] for result in results] == [expected] * 2
+
+
 def test_one_process_restores_what_two_saved(pair):
   results, directory = pair
   abstract = two_processes.abstract_state(jax.devices()[:3])

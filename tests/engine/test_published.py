@@ -1,5 +1,7 @@
 """Weights with all that travels with them: folders of others and runs of ours, in and out."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from _helpers import parity, published, round_trips, runs
 
 from vitlab import pretrained
+from vitlab.data import _images
 from vitlab.engine import predict, trained
 from vitlab.engine import published as lib
 from vitlab.engine.train import train
@@ -41,6 +44,13 @@ def test_a_run_exports_to_timm_which_gives_the_same_logits(run):
   again = trained.load(target)
   assert again.facts['class_names'] == model.facts['class_names']
   assert parity.error(again.variables, model.variables) == 0
+
+
+def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
+  defaults = inspect.signature(_images.preprocess).parameters
+  pictures = lib.about(trained.load(run)).preprocessing.image()
+  assert pictures.pop('image_size') == (8, 8) and pictures.pop('channels') == 1
+  assert pictures == {name: defaults[name].default for name in pictures}
 
 
 def test_a_run_is_weights_to_start_from(run):

@@ -72,7 +72,9 @@ def about(trained: Trained) -> About:
   while 'task' in task:  # a wrapper has no pictures of its own
     task = task.task
   values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
-  image = {**facts['image'], 'image_size': tuple(facts['image']['image_size'])}
+  # What the facts do not say is what `preprocess` does by itself, not what ImageNet's models want.
+  image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
+  image |= {**facts['image'], 'image_size': tuple(facts['image']['image_size'])}
   return About(spec, Preprocessing(**image, **values), tuple(facts['class_names']))
 
 
