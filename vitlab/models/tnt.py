@@ -74,20 +74,22 @@ class PixelEmbed(nn.Module):
 
   Attributes:
     width: Of the pixels.
-    patch_size: Image pixels, (height, width).
+    patch_size: Image pixels, one number or (height, width).
     stride: Image pixels from one pixel to the next.
     dtype: What is computed in.
   """
 
   width: int
-  patch_size: tuple[int, int]
+  patch_size: int | tuple[int, int]
   stride: int = 4
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, image: Float[Array, 'b h w c']) -> Float[Array, 'b rows columns y x d']:
     """Embeds pixels; raises UserError if the image is not a whole number of patches."""
-    patches = cut_patches(image.astype(self.dtype), self.patch_size)
+    sides = self.patch_size
+    sides = (sides, sides) if isinstance(sides, int) else tuple(sides)
+    patches = cut_patches(image.astype(self.dtype), sides)
     # The authors have torch's default: uniform within 1 / sqrt(fan in).
     init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
     options = dict(use_bias=True, kernel_init=init, dtype=self.dtype, name='conv')
@@ -246,31 +248,35 @@ def make(
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   overrides = (width, depth, num_heads, mlp_dim, inner_width, inner_num_heads)
   size, compute = _size(variant, overrides), compute_dtype(dtype)
-  if pool not in POOLS:
-    raise unknown('pool', pool, POOLS)
-  patch = (patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
+  new_mlp = partial(make_mlp, mlp, dropout_rate=dropout_rate, dtype=compute, kernel_init=INIT)
+  new_attention = partial(SelfAttention, qkv_bias=qkv_bias, dtype=compute, kernel_init=INIT)
 
-  def block(num_heads, mlp_dim):
-    attention = SelfAttention(num_heads, qkv_bias, dtype=compute, kernel_init=INIT)
-    feed_forward = make_mlp(mlp, mlp_dim, dropout_rate, compute, kernel_init=INIT)
-    return Block(attention, feed_forward, new_norm(), dropout_rate=dropout_rate)
+  def new_block(num_heads, mlp_dim):
+    parts = new_attention(num_heads), new_mlp(hidden=mlp_dim), new_norm()
+    return Block(*parts, dropout_rate=dropout_rate)
 
-  inner = block(size.inner_num_heads, 4 * size.inner_width)
-  projection = Projection(size.width, new_norm(), dtype=compute)
-  layer = TNTBlock(inner, projection, block(size.num_heads, size.mlp_dim))
+  inner = new_block(size.inner_num_heads, 4 * size.inner_width)
+  outer = new_block(size.num_heads, size.mlp_dim)
+  block = TNTBlock(inner, Projection(size.width, new_norm(), dtype=compute), outer)
   return TNT(
-    PixelEmbed(size.inner_width, patch, inner_stride, compute),
+    PixelEmbed(size.inner_width, patch_size, inner_stride, compute),
     LearnedPositions(stddev=0.02),
     Projection(size.width, new_norm(), use_bias=True, dtype=compute),
     LearnedPositions(prefix=True, stddev=0.02),
-    Stack(layer, size.depth, drop_path_rate, scan, check_remat(remat)),
+    Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
-    POOLS[pool],
+    _pool(pool),
     classifier(num_classes, compute),
     dropout_rate=dropout_rate,
   )
+
+
+def _pool(name: str) -> Callable:
+  if name not in POOLS:
+    raise unknown('pool', name, POOLS)
+  return POOLS[name]
 
 
 def _size(variant: str, overrides: tuple[int | None, ...]) -> Size:
