@@ -11,6 +11,7 @@ from _helpers import runs, tiny
 
 from vitlab.engine import chips, experiment, inspection, preemption, step, trained
 from vitlab.engine.train import train
+from vitlab.errors import UserError
 from vitlab.tasks import classification, distillation
 
 KEY = jax.random.key(0)
@@ -100,10 +101,15 @@ def test_the_teacher_is_spread_over_the_mesh():
   assert tuple(spec) == (None, 'fsdp', None, 'model', None)
 
 
-def test_the_teacher_is_stored_and_a_resumed_run_is_the_undisturbed_one(
-  tmp_path, built, monkeypatch
-):
+def test_the_teacher_is_stored_and_a_resumed_run_is_the_undisturbed_one(tmp_path, monkeypatch):
   short = config(duration='4 steps', log_every='2 steps', checkpoint__every='2 steps')
+  with pytest.raises(UserError, match=r'teacher does not learn.*\n.*init_from=dict\(teacher='):
+    train(short, str(tmp_path / 'undisturbed'), devices=ONE)
+  assert not any(tmp_path.iterdir())
+  school = runs.config(duration='2 steps')
+  school.model = TEACHER
+  train(school, str(tmp_path / 'teacher'), devices=ONE)
+  short.init_from = dict(teacher=str(tmp_path / 'teacher'))
   train(short, str(tmp_path / 'undisturbed'), devices=ONE)
   with monkeypatch.context() as patch:
     patch.setattr(preemption.StopSignal, 'at_step', lambda self, now: now >= 2)
@@ -113,6 +119,7 @@ def test_the_teacher_is_stored_and_a_resumed_run_is_the_undisturbed_one(
   assert runs.rows(tmp_path / 'stopped') == runs.rows(tmp_path / 'undisturbed')
   assert runs.result(tmp_path / 'stopped') == runs.result(tmp_path / 'undisturbed')
   after = trained.load(str(tmp_path / 'stopped'))
-  assert_equal(after.variables['teacher'], built.init().variables['teacher'])
+  teacher = trained.load(str(tmp_path / 'teacher'))
+  assert_equal(after.variables['teacher'], teacher.variables['model'])
   image = jnp.zeros((2, 8, 8, 1), jnp.uint8)
   assert after.task.predict['probabilities'](after.variables, {'image': image}).shape == (2, 10)

@@ -135,7 +135,7 @@ def build(
     batch_size=config.batch_size,
     num_examples=len(train_source),
   )
-  state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch)
+  state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch, sources)
   experiment = Experiment(
     config=config,
     dataset=dataset,
@@ -148,7 +148,7 @@ def build(
     total_steps=total_steps,
     abstract_batch=abstract_batch,
     abstract_state=state,
-    init=initial.Start(init, state.variables, config.init_from, sources),
+    init=init,
     train_step=train_step,
   )
   _check_cadence(experiment)
@@ -195,8 +195,9 @@ def _compiled(
   task: Task,
   optimizers: step.Optimizers,
   abstract_batch: AbstractBatch,
-) -> tuple[step.State, Callable, Callable]:
-  """Abstract state with shardings, jitted init, jitted step; both traced, neither compiled."""
+  sources: Mapping[str, Any] | None,
+) -> tuple[step.State, initial.Start, Callable]:
+  """Abstract state with shardings, its start, jitted step; both traced, neither compiled."""
 
   def init_state(loaded):
     start = task._replace(init=lambda *inputs: initial.overlay(task.init(*inputs), loaded))
@@ -222,7 +223,10 @@ def _compiled(
     out_shardings=(shardings, NamedSharding(mesh, PartitionSpec())),
   )
   jax.eval_shape(jitted_step, abstract, abstract_batch)  # fails now, not in the middle of a start
-  return abstract, jax.jit(init_state, out_shardings=shardings), jitted_step
+  frozen = abstract.variables.keys() - optimizers.keys()
+  init = jax.jit(init_state, out_shardings=shardings)
+  start = initial.Start(init, abstract.variables, config.init_from, sources, frozen)
+  return abstract, start, jitted_step
 
 
 def _training(config: ConfigDict, dataset: Dataset) -> tuple[Source, int]:

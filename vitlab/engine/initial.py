@@ -1,13 +1,13 @@
 """The state before the first step: random, or with loaded weights in their places."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from vitlab.errors import unknown
+from vitlab.errors import UserError, unknown
 
 
 def overlay(variables: PyTree, loaded: PyTree) -> PyTree:
@@ -28,6 +28,7 @@ class Start:
     abstract: Shapes of all variables, with shardings.
     init_from: Of the config.
     sources: Player -> `vitlab.engine.init_from.Source`; None: init_from is read when it is needed.
+    frozen: Players that do not learn: they need sources.
   """
 
   def __init__(
@@ -36,8 +37,9 @@ class Start:
     abstract: PyTree,
     init_from: Any = None,
     sources: Mapping[str, Any] | None = None,
+    frozen: Collection[str] = (),
   ):
-    self._init, self._abstract = init, abstract
+    self._init, self._abstract, self._frozen = init, abstract, frozen
     self._init_from, self._sources = init_from, sources
     self._loaded: dict[str, PyTree] | None = None
 
@@ -45,9 +47,15 @@ class Start:
     """Loads sources that have been found, and keeps what they gave until it is used.
 
     Raises:
-      UserError: they do not fit the model; lists what is missing, left over or misshapen.
+      UserError: they do not fit the model, and lists what is missing, left over or misshapen; or
+        there are none for a player that does not learn.
     """
     if self._sources is not None:
+      for player in sorted(set(self._frozen) - self._sources.keys()):
+        raise UserError(
+          f'the {player} does not learn and has no weights: what it says would be noise'
+          f'\ngive it a file, folder or workdir: config.init_from=dict({player}=...)'
+        )
       self._loaded = self._load(self._sources)
 
   def __call__(self) -> Any:
