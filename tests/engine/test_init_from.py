@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from _helpers import published, runs
+from _helpers.specs import SPECS, tree_of
 
 from vitlab import pretrained
 from vitlab.engine import experiment, init_from, trained, workdir
@@ -119,6 +120,21 @@ def test_a_teacher_comes_from_its_own_path(weights):
   state = experiment.build(filled, ONE, sources=sources).init()
   teacher = state.variables['teacher']
   equal(teacher['params'], pretrained.read(weights).load(teacher)['params'])
+
+
+@pytest.mark.parametrize('family', SPECS)
+def test_every_family_says_what_it_is(family, tmp_path):
+  spec = SPECS[family]
+  format = 'huggingface' if family == 'resnet' else 'timm'  # which has no width
+  about = pretrained.About(spec, pretrained.Preprocessing((112, 112)))
+  pretrained.write(tmp_path, tree_of(spec, (112, 112)), about, format)
+  config_ = config(str(tmp_path))
+  config_.model = dict(num_classes=3)
+  filled, sources = init_from.resolve(config_)
+  like = tree_of(filled.model.to_dict(), (112, 112))
+  loaded = sources['model'].load(like)
+  assert jax.tree.structure(loaded) == jax.tree.structure(like)
+  assert filled.model.name == family
 
 
 CONTRADICTIONS = {

@@ -1,12 +1,16 @@
 """Families and formats are found by name; options of an import."""
 
+import re
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from _helpers.specs import SPECS, tree_of
 
 from vitlab.errors import UserError
 from vitlab.models import vit
-from vitlab.pretrained import export_tensors, find_format, formats, import_tensors
+from vitlab.pretrained import export_tensors, find_format, formats, import_tensors, transfer
 
 
 def test_formats_are_found_by_name():
@@ -28,3 +32,32 @@ def test_the_spec_decides_where_names_cannot():
   assert 'norm.weight' in export_tensors(zeros, 'vit', 'timm', dict(name='vit', pool='gap'))
   back = import_tensors(tensors, like, 'vit', 'timm')
   assert jax.tree.structure(back) == jax.tree.structure(zeros)
+
+
+@pytest.mark.parametrize('scan', [False, True])
+def test_a_tree_of_ours_in_the_shapes_of_another_model_of_ours(scan):
+  spec = dict(name='vit', variant='mu/8', num_classes=3, depth=2)
+  square = tree_of(spec, (16, 16), lambda shape: np.random.default_rng(0).normal(size=shape))
+  wide = tree_of(spec | dict(scan=scan), (16, 40), np.zeros)
+  got = transfer(square, wide, spec, image_size=(16, 16))
+  assert got['params']['position_embedding']['grid'].shape == (2, 5, 32)
+  back = transfer(got, square, spec, image_size=(16, 40))['params']
+  for name, tree in square['params'].items():
+    if name != 'position_embedding':
+      jax.tree.map(np.testing.assert_array_equal, back[name], tree)
+  assert 'head' not in transfer(square, wide, spec, image_size=(16, 16), head='new')['params']
+
+
+@pytest.mark.parametrize('family', SPECS)
+def test_a_name_tells_one_format_from_all_others(family):
+  spec = SPECS[family]
+  tree = tree_of(spec, (64, 64), np.zeros)
+  for name, table in formats(family).items():
+    tensors = export_tensors(tree, family, name, spec)
+    recognised = {
+      (other, kind)
+      for other in SPECS
+      for kind, format in formats(other).items()
+      if any(re.match(format.sign, tensor) for tensor in tensors)
+    }
+    assert table.sign and recognised == {(family, name)}

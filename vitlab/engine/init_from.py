@@ -180,7 +180,7 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
   parameters = inspect.signature(registry.find('models', spec['name'])).parameters
   defaults = {p.name: p.default for p in parameters.values()}
   # Sizes are None by default: they override the variant. Not one that the config gives.
-  numbers = {key for key, value in spec.items() if type(value) in (int, tuple)}
+  numbers = {key for key, value in spec.items() if type(value) in (int, tuple, list)}
   sizes = {key for key in numbers if 'variant' in given and defaults[key] is None}
   merged = {key: value for key, value in spec.items() if key not in sizes} | given
   free = source.weights.free

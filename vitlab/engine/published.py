@@ -102,7 +102,8 @@ def _of_run(trained: Trained, player: str) -> Published:
   tree = trained.variables[player if player in trained.variables else 'model']
 
   def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
-    return pretrained.transfer(tree, like, known.spec, head=head, fresh=fresh)
+    size = known.preprocessing.image_size
+    return pretrained.transfer(tree, like, known.spec, image_size=size, head=head, fresh=fresh)
 
   free = {*TRAINING, 'layer_scale'}
   if spec['name'] in registry.names('pretrained'):

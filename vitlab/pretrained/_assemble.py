@@ -94,7 +94,7 @@ class Format(NamedTuple):
   """
 
   part_of: Callable[[Sides], PartOf]
-  spec: Callable[[Mapping[str, Any], Shapes], dict[str, Any]] | None = None
+  spec: Callable[[Mapping[str, Any], Shapes], dict[str, Any]]
   config: Callable[[Mapping[str, Any], Grid], dict[str, Any]] | None = None
   ignored: str = ''
   head: str = HEAD

@@ -82,7 +82,13 @@ def import_tensors(
 
 
 def transfer(
-  tree: PyTree, like: PyTree, spec: Mapping[str, Any], *, head: str = 'keep', fresh: str = ''
+  tree: PyTree,
+  like: PyTree,
+  spec: Mapping[str, Any],
+  *,
+  image_size: Grid | None = None,
+  head: str = 'keep',
+  fresh: str = '',
 ) -> PyTree:
   """One of our trees in the shapes of another model of ours.
 
@@ -92,6 +98,7 @@ def transfer(
     tree: One player's collections.
     like: Those of the model to fill, or their shapes.
     spec: Of the model that `tree` is of.
+    image_size: Pixels (height, width) that it was trained on.
     head: 'keep' the classifier, or 'new': it is missing in the result.
     fresh: Regex of paths that are missing as well.
 
@@ -107,8 +114,9 @@ def transfer(
     return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
   family = spec['name']
   tensors = export_tensors(tree, family, 'timm', spec)
+  known = dict(spec=spec, image_size=image_size)
   return import_tensors(
-    tensors, like, family, 'timm', spec=spec, keep_head=keeps_head(head), fresh=fresh
+    tensors, like, family, 'timm', **known, keep_head=keeps_head(head), fresh=fresh
   )
 
 

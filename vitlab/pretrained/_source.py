@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 
 from vitlab import registry
 from vitlab.errors import UserError
+from vitlab.ops.positions import Grid
 from vitlab.pretrained import _preprocessing
 from vitlab.pretrained._assemble import Format, Shapes, shorten
 from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
@@ -40,6 +41,7 @@ class Weights(NamedTuple):
     tensors: Name -> array.
     about: The model, its pictures, its classes: by the source, not by vitlab's defaults.
     sha256: Of every file, by its name.
+    image_size: Pixels (height, width) that they were trained on, where a file says it.
   """
 
   path: str
@@ -48,6 +50,7 @@ class Weights(NamedTuple):
   tensors: Mapping[str, np.ndarray]
   about: About
   sha256: Mapping[str, str]
+  image_size: Grid | None = None
 
   def load(self, like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
     """One player's collections, positions and bias tables resampled to `like`.
@@ -68,7 +71,7 @@ class Weights(NamedTuple):
         self.family,
         self.format,
         spec=self.about.spec,
-        image_size=self.about.preprocessing.image_size,
+        image_size=self.image_size,
         keep_head=keep_head,
         fresh=fresh,
       )
@@ -102,7 +105,8 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
   except UserError as error:
     raise UserError(f'{path}: {error}') from error
   about = About(spec, _pictures(files, shapes, table), _class_names(files.config, spec))
-  return Weights(path, family, name, files.tensors, about, files.sha256)
+  size = image_size_of(files.config)
+  return Weights(path, family, name, files.tensors, about, files.sha256, size)
 
 
 def _renamed(tensors: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """Weights of other people's Vision Transformers.
 
-    model = vitlab.models.vit.make('S/16', 1000, mlp='gelu')
-    like = jax.eval_shape(model.init, key, image)
-    variables = vitlab.pretrained.import_tensors(state_dict, like, 'vit', 'timm')
+  'timm'         VisionTransformer and VisionTransformerDistilled: ViT, DeiT, DeiT III, ...
+  'huggingface'  ViT and DeiT, in the names of files and in those that transformers 5 has in memory
+  'augreg'       .npz files of google-research/vision_transformer
 
-The names say what a tensor is, not what the model computes: that stays with `make`.
+The tables here say what a tensor is; what the model computes (GELU, epsilon, pooling, heads) stands
+in config.json or in no file at all, and is inferred in `_vit_specs.py`:
 
 | weights                 | make(...)                                                          |
 | timm, DeiT              | mlp='gelu'                                                         |
 | DeiT III                | mlp='gelu', layer_scale=1e-6, position_embedding='learned_patches' |
 | timm, global_pool='avg' | mlp='gelu', pool='gap_norm' (class_token=True if there is one)     |
 | Hugging Face ViT        | mlp='gelu', norm_epsilon=1e-12                                     |
-
-Those among them that were trained in JAX (AugReg) were trained with mlp='gelu_tanh'.
+| AugReg .npz             | mlp='gelu_tanh'                                                    |
 """
 
 import math
