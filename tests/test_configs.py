@@ -15,12 +15,22 @@ from vitlab.errors import UserError
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
 # Facts that the data would give; every other shape is in the config.
-ARGUMENTS = {'vit_folder': 'path=photos'}
+ARGUMENTS = {'vit_folder': 'path=photos', 'finetune': 'weights=weights,path=photos'}
+# What weights would decide.
+WEIGHTS = {
+  'finetune': {
+    'model.name': 'vit',
+    'model.variant': 'B/16',
+    'task.mean': (0.5,),
+    'task.std': (0.5,),
+  }
+}
 FACTS = {
   'vit_digits': (10, (8, 8, 1)),
   'vit_fashion_mnist': (10, (28, 28, 1)),
   'vit_cifar10': (10, (32, 32, 3)),
   'vit_folder': (7, (128, 128, 3)),
+  'finetune': (7, (224, 224, 3)),
   'vit_s16_imagenet': (1000, (224, 224, 3)),
   'deit3_s16_imagenet': (1000, (224, 224, 3)),
   'swin_t_imagenet': (1000, (224, 224, 3)),
@@ -28,6 +38,8 @@ FACTS = {
   'resnet50_imagenet': (1000, (224, 224, 3)),
   'deit_s_imagenet': (1000, (224, 224, 3)),
   'resnet_cifar10': (10, (32, 32, 3)),
+  'cnn_fashion_mnist': (10, (28, 28, 1)),
+  'resnet_fashion_mnist': (10, (28, 28, 1)),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
 PARAMETERS = {
@@ -44,6 +56,8 @@ def load(path, arg=''):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_a_config_builds_at_full_size(path):
   config = load(path, ARGUMENTS.get(path.stem, ''))
+  with config.unlocked():
+    config.update_from_flattened_dict(WEIGHTS.get(path.stem, {}))
   num_classes, shape = FACTS[path.stem]
   task = experiment.make_task(config, {'num_classes': num_classes})
   shapes = {
