@@ -40,6 +40,8 @@ def evaluate(command: Command) -> None:
   prepare(command.flags)
   from vitlab.engine import init_from, trained
 
+  if trained.is_published(folder):  # they decide what the config leaves open
+    config.init_from = folder
   config, _ = init_from.resolve(config, folder)
   trained.evaluate(folder, config, command.flags.output)
 

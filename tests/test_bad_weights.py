@@ -31,6 +31,11 @@ ARGUMENTS = {
     ['--mode=predict', '--workdir={tmp}/left', '{tmp}/one.png'],
     'missing: head.bias',
   ),
+  'weights to train in': ([DIGITS, '--workdir={tmp}/vit'], 'holds weights of somebody, not a run'),
+  'weights to evaluate as another model': (
+    ['--mode=eval', DIGITS, '--workdir={tmp}/vit'],
+    'config.model contradicts the weights',
+  ),
   'format of nobody': (['--mode=export', '--workdir={tmp}/vit', '--format=onnx'], 'huggingface'),
   'format that cannot hold it': (
     ['--mode=export', '--workdir={tmp}/gap', '--format=huggingface'],

@@ -45,6 +45,11 @@ def is_run(path: str) -> bool:
   return folder.is_dir() and any((folder / name).exists() for name in kept)
 
 
+def is_published(path: str) -> bool:
+  """Whether this is a file or folder of published weights."""
+  return not is_run(path) and pretrained.holds_weights(path)
+
+
 def load(folder: str) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
 
@@ -53,7 +58,7 @@ def load(folder: str) -> Trained:
   Raises:
     UserError: there is none, or it does not fit the stored config.
   """
-  if not is_run(folder) and pretrained.holds_weights(folder):
+  if is_published(folder):
     return _published(folder)
   config = config_file.stored(folder)
   facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)

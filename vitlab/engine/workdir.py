@@ -55,8 +55,16 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
-  """config.json; None if it is not readable. Keys that came after the run have their defaults."""
+  """config.json; None if it is not readable. Keys that came after the run have their defaults.
+
+  Raises:
+    UserError: it is that of weights that timm or Hugging Face saved.
+  """
   stored = read_json(folder / CONFIG)
+  if isinstance(stored, dict) and not {'architecture', 'model_type'}.isdisjoint(stored):
+    raise UserError(
+      f'{str(folder)!r} holds weights of somebody, not a run: choose another --workdir'
+    )
   return {**to_json(config_lib.base()), **stored} if isinstance(stored, dict) else None
 
 
