@@ -41,7 +41,8 @@ def built_once():
   cached = functools.cache(lambda text, devices: build(configs[text], devices))
   configs = {}
 
-  def build_once(config, devices=None):
+  def build_once(config, devices=None, sources=None):
+    assert not sources
     text = config.to_json()
     configs[text] = config
     return cached(text, None if devices is None else tuple(devices))
