@@ -1,4 +1,4 @@
-"""DeiT: ViT-S/16 on ImageNet-1k, 300 epochs, alone or with a teacher (2012.12877).
+"""DeiT: ViT-S/16 on ImageNet-1k, 300 epochs (2012.12877).
 
   command    python launch.py --config=configs/deit_s_imagenet.py
   hardware   4 or more accelerators; see --mode=inspect --topology=h100:4

@@ -1,4 +1,4 @@
-"""Fine-tuning: weights that somebody has trained, on your own pictures.
+"""Fine-tuning: weights somebody has trained, on your own pictures.
 
   command   python launch.py --config=configs/finetune.py:weights=FOLDER,path=photos
   hardware  1 GPU; a CPU for small models

@@ -1,4 +1,4 @@
-"""ViT on your own pictures: one folder a class, or an archive of it.
+"""ViT on your own pictures: one folder a class, or an archive.
 
   command   python launch.py --config=configs/vit_folder.py:path=photos
   hardware  1 GPU; with size=64,variant=mu/8 a CPU

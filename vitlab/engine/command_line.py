@@ -129,19 +129,23 @@ def usage(examples: str, modes: Mapping[str, str]) -> str:
     examples: Command lines.
     modes: Name -> what it does.
   """
-  lines = [examples.strip(), '', 'Modes:']
-  lines += [f'  {name:16} {description}' for name, description in modes.items()]
-  lines += ['', 'Flags:']
+  lines = [examples.strip(), '', *_table('Modes', modes), '']
   values = define_flags(list(modes))
   described = {f'--{name}': values[name].help for name in values if name != 'mode'}
   described['--config.key=value'] = 'Change a value of the config, for example --config.seed=1.'
-  for name, text in described.items():
-    lines += textwrap.wrap(f'  {name:16} {text}', 100, subsequent_indent=' ' * 19)
-  return '\n'.join([*lines, '', configs()])
+  return '\n'.join([*lines, *_table('Flags', described), '', configs()])
 
 
 def configs() -> str:
   """The configs there are, a line each."""
-  described = config_file.describe_all()
-  width = max(map(len, described), default=0)
-  return '\n'.join(['Configs:', *(f'  {path:{width}}  {d}' for path, d in described.items())])
+  return '\n'.join(_table('Configs', config_file.describe_all()))
+
+
+def _table(title: str, described: Mapping[str, str]) -> list[str]:
+  """The lines of a table of names and what they are, 100 columns wide."""
+  width = max(map(len, described), default=0) + 2
+  lines = [f'{title}:']
+  for name, text in described.items():
+    indent = ' ' * (width + 2)
+    lines += textwrap.wrap(f'  {name:{width}}{text}', 100, subsequent_indent=indent)
+  return lines
