@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from vitlab.errors import unknown
 from vitlab.layers.dense import Dense, fan_init
+from vitlab.ops.activations import gelu
 
 XAVIER = fan_init('fan_avg', 'uniform')
 
@@ -70,7 +71,7 @@ def _dense(layer: nn.Module, features: int, name: str) -> Dense:
 
 
 MLPS = {
-  'gelu': partial(Mlp, activation=partial(jax.nn.gelu, approximate=False)),
+  'gelu': partial(Mlp, activation=gelu),
   'gelu_tanh': partial(Mlp, activation=partial(jax.nn.gelu, approximate=True)),
   'relu': Mlp,
   'swiglu': GatedMlp,
