@@ -50,7 +50,7 @@ def test_parameter_names_are_the_interface():
   params = shapes((16, 24), **TINY)[0]['params']
   outside = {'pixel_embed', 'pixel_position', 'projection', 'cls_token', 'position_embedding'}
   assert set(params) == outside | {'encoder', 'norm', 'head'}
-  assert params['pixel_embed']['conv']['kernel'].shape == (7, 7, 3, 8)
+  assert params['pixel_embed']['kernel'].shape == (7, 7, 3, 8)
   assert params['pixel_position']['grid'].shape == (2, 2, 8)
   assert params['position_embedding']['grid'].shape == (*GRID, 16)
   assert set(params['encoder']) == {'block_0', 'block_1'}
@@ -228,7 +228,7 @@ def test_a_new_model_guesses_and_starts_as_the_authors_do():
   ):
     assert abs(kernel.std() / 0.02 - 1) < 0.1
   bound = (7 * 7 * 3) ** -0.5
-  assert 0.99 * bound < abs(params['pixel_embed']['conv']['kernel']).max() <= bound
+  assert 0.99 * bound < abs(params['pixel_embed']['kernel']).max() <= bound
 
 
 @pytest.mark.parametrize(

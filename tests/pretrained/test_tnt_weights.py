@@ -112,7 +112,9 @@ class ConvolvedFirst(tnt.PixelEmbed):
 
   @nn.compact
   def __call__(self, image):
-    pixels = Conv(self.width, 7, self.stride, use_bias=True, dtype=self.dtype, name='conv')(image)
+    conv = Conv(self.width, 7, self.stride, use_bias=True, dtype=self.dtype)
+    nn.share_scope(self, conv)
+    pixels = conv(image)
     return cut_patches(pixels, tuple(side // self.stride for side in self.patch_size))
 
 

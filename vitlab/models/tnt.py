@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vitlab.errors import UserError, unknown
@@ -41,8 +42,7 @@ from vitlab.layers import pooling
 from vitlab.layers.attention import SelfAttention
 from vitlab.layers.blocks import Block
 from vitlab.layers.choices import check_rates, classifier, compute_dtype
-from vitlab.layers.conv import Conv
-from vitlab.layers.dense import Dense
+from vitlab.layers.dense import Dense, contract
 from vitlab.layers.embeddings import LearnedPositions, cut_patches
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
@@ -92,9 +92,13 @@ class PixelEmbed(nn.Module):
     patches = cut_patches(image.astype(self.dtype), sides)
     # The authors have torch's default: uniform within 1 / sqrt(fan in).
     init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
-    options = dict(use_bias=True, kernel_init=init, dtype=self.dtype, name='conv')
-    pixels = Conv(self.width, 7, self.stride, **options)(patches.reshape(-1, *patches.shape[3:]))
-    return pixels.reshape(*patches.shape[:3], *pixels.shape[1:])
+    kernel = self.param('kernel', init, (7, 7, image.shape[-1], self.width), jnp.float32)
+    bias = self.param('bias', nn.initializers.zeros, (self.width,), jnp.float32)
+    # Many tiny maps of few channels: as one matmul four times as fast as XLA:CPU's convolution.
+    padded = jnp.pad(patches, [(0, 0)] * 3 + [(3, 3)] * 2 + [(0, 0)])
+    y, x = (np.arange(0, side, self.stride)[:, None] + np.arange(7) for side in sides)
+    windows = padded[:, :, :, y[:, None, :, None], x[None, :, None, :]]
+    return contract(windows, kernel.astype(self.dtype), axes=3) + bias.astype(self.dtype)
 
 
 class Projection(nn.Module):

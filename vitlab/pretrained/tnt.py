@@ -32,7 +32,7 @@ from vitlab.pretrained._specs import all_words, count, named, refuse
 
 # Our module or parameter -> timm's name; {} is the number of the block.
 TIMM = {
-  'pixel_embed/conv': 'pixel_embed.proj',
+  'pixel_embed': 'pixel_embed.proj',
   'pixel_position/grid': 'pixel_pos',
   'cls_token': 'cls_token',
   'position_embedding/prefix': 'patch_pos',
@@ -113,7 +113,7 @@ def _part(names: tuple[str, ...], path: str, pixels: Layout, sides: Sides) -> Pa
     return None
   sizes = (2, 1) if len(names) == 2 else ()
   whole = {
-    'pixel_embed/conv/kernel': Part(names, conv),
+    'pixel_embed/kernel': Part(names, conv),
     'pixel_position/grid': Part(names, pixels),
     'cls_token': Part(names, batched),
     'position_embedding/prefix': Part(names, first_positions(), (1, 0)),
