@@ -1,0 +1,64 @@
+"""A run goes on over other devices: what one mesh has saved, another continues."""
+
+import jax
+import numpy as np
+import pytest
+from _helpers import runs
+
+from vitlab.engine import experiment, names, preemption
+from vitlab.engine.checkpoint import Checkpoints
+from vitlab.engine.preemption import Preempted
+from vitlab.engine.train import train
+
+ONE, EIGHT = jax.devices()[:1], jax.devices()
+SPLIT = dict(data=2, fsdp=2, model=2)
+# Patches of one pixel: two stages with shifted windows and a merging between them; statistics.
+SWIN = dict(
+  name='swin',
+  variant='T',
+  patch_size=1,
+  width=8,
+  depths=(2, 2),
+  num_heads=(2, 2),
+  window_size=4,
+  num_classes=None,
+  drop_path_rate=0.1,
+)
+RESNET = dict(name='resnet', variant='mu', stem='small', num_classes=None)
+SHORT = dict(duration='4 steps', log_every='1 steps', evaluators__test__every='4 steps')
+
+
+def _config(model, mesh):
+  return runs.config(model=model, mesh=mesh, optim__learning_rate=1e-3, **SHORT)
+
+
+def _train(folder, model, devices):
+  mesh = SPLIT if len(devices) == 8 else {}
+  return train(_config(model, mesh), str(folder), devices=devices)
+
+
+def _saved(folder, model):
+  """The arrays of the newest checkpoint, by name."""
+  abstract = experiment.build(_config(model, {}), ONE).abstract_state
+  restored = Checkpoints(folder / 'checkpoints', read_only=True).restore(abstract)
+  return {name: np.asarray(x) for name, x in names.flatten(restored.state.variables).items()}
+
+
+@pytest.mark.parametrize('model', [SWIN, RESNET], ids=['swin', 'resnet'])
+def test_saved_on_one_mesh_continued_on_another(tmp_path, monkeypatch, model):
+  """From one device to eight and back, and it is the run of one device."""
+  whole, moved = tmp_path / 'whole', tmp_path / 'moved'
+  _train(whole, model, ONE)
+  for step, devices in ((1, ONE), (3, EIGHT)):
+    monkeypatch.setattr(preemption.StopSignal, 'at_step', lambda self, now, at=step: now >= at)
+    with pytest.raises(Preempted):
+      _train(moved, model, devices)
+  monkeypatch.undo()
+  _train(moved, model, ONE)
+  for row, wanted in zip(runs.rows(moved), runs.rows(whole), strict=True):
+    assert row['train/loss'] == pytest.approx(wanted['train/loss'], rel=1e-4)
+  wanted, found = _saved(whole, model), _saved(moved, model)
+  assert found.keys() == wanted.keys()
+  assert any('stats' in name for name in found) == (model is RESNET)
+  for name, array in wanted.items():
+    np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=2e-5, err_msg=name)
