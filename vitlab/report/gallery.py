@@ -28,18 +28,17 @@ def parts(pictures: Pictures | None, class_names: Sequence[str]) -> list[Section
 
 
 def evidence(pictures: Sequence[Picture], class_names: Sequence[str]) -> Section:
-  """Rollout beside its cross-checks, which know nothing of attention."""
+  """Saliency and occlusion, beside rollout where there is attention: their cross-check."""
   if not pictures:
     return Section('Evidence', NO_IMAGES, '')
   cards = ''.join(f'<li>{_card(one, class_names)}</li>' for one in pictures)
-  rolled = 'Rollout is the attention of all layers at once. ' * (
-    pictures[0].look.rollout is not None
-  )
   note = (
-    f'What each prediction rests on. {rolled}Saliency (input × gradient) and occlusion (how far '
-    'the probability falls when a patch is covered) know nothing of attention and are its '
-    f'cross-check. {LEGEND}'
+    'What each prediction rests on. Saliency is input × gradient; occlusion, how far the '
+    'probability falls when a patch is covered. '
   )
+  if pictures[0].look.rollout is not None:
+    note += 'Rollout is the attention of all layers at once; the others know nothing of attention. '
+  note += LEGEND
   return Section('Evidence', note, f'<ul class="evidence">{cards}</ul>')
 
 
