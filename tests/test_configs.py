@@ -40,6 +40,8 @@ FACTS = {
   'resnet_cifar10': (10, (32, 32, 3)),
   'cnn_fashion_mnist': (10, (28, 28, 1)),
   'resnet_fashion_mnist': (10, (28, 28, 1)),
+  'swin_fashion_mnist': (10, (28, 28, 1)),
+  'tnt_fashion_mnist': (10, (28, 28, 1)),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
 PARAMETERS = {

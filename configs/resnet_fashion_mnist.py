@@ -1,0 +1,62 @@
+"""A small ResNet on Fashion-MNIST, from its original .gz files.
+
+  command   python launch.py --config=configs/resnet_fashion_mnist.py:path=FOLDER
+  hardware  2 CPU cores
+  time      23 min, in part beside other work; 15 min at 545 images/s alone
+  reached   93.8 % test accuracy (seed 0)
+
+FOLDER holds the four files of github.com/zalandoresearch/fashion-mnist; by default it is
+data/fashion_mnist. Any other set in MNIST's format works too. `:smoke` needs none: it learns the
+bundled digits.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: the folder of the files; `smoke`: a run of seconds on digits."""
+  arg = parse_arg(arg, path='data/fashion_mnist', smoke=False)
+  config = base()
+  config.duration = '8 epochs'
+  config.batch_size = 128
+  config.ema_decay = 0.998
+
+  config.data = dict(name='idx', path=arg.path)
+  config.model = dict(
+    name='resnet',
+    variant='18',
+    depths=(1, 1, 1),
+    width=32,
+    stem='small',
+    num_classes=None,
+    dtype='float32',
+  )
+  config.task = dict(
+    name='classification',
+    num_classes=None,
+    augment='random_crop(padding=2)|flip',
+    label_smoothing=0.1,
+  )
+  config.optim = dict(
+    name='muon',
+    learning_rate=1e-2,
+    schedule='cosine',
+    warmup='5%',
+    weight_decay=0.05,
+  )
+  config.evaluators.test = dict(name='classification', split='test', every='1 epochs')
+  config.checkpoint.best = 'test/accuracy'
+  if arg.smoke:
+    _smoke(config)
+  return config
+
+
+def _smoke(config: ConfigDict) -> None:
+  config.data = dict(name='digits')
+  config.evaluators.test.every = '50%'
+  config.model.update(depths=(1, 1), width=8)
+  config.task.augment = 'random_crop(padding=1)'
+  config.ema_decay = 0.9
+  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'
