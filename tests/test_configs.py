@@ -38,7 +38,6 @@ FACTS = {
   'resnet50_imagenet': (1000, (224, 224, 3)),
   'deit_s_imagenet': (1000, (224, 224, 3)),
   'resnet_cifar10': (10, (32, 32, 3)),
-  'cnn_fashion_mnist': (10, (28, 28, 1)),
   'resnet_fashion_mnist': (10, (28, 28, 1)),
   'swin_fashion_mnist': (10, (28, 28, 1)),
   'tnt_fashion_mnist': (10, (28, 28, 1)),
