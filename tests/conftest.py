@@ -6,9 +6,13 @@ import pathlib
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TORCHDYNAMO_DISABLE', '1')
-# Eight devices on two busy cores: XLA would take a late one for lost and abort the whole process.
+# Programs run a few times here: with fewer optimisations by LLVM they are there sooner (with none,
+# bits depend on the mesh). And of eight devices on two busy cores XLA would take a late one for
+# lost, and abort the process.
 os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_cpu_collective_call_terminate_timeout_seconds=600'
+  os.environ.get('XLA_FLAGS', '')
+  + ' --xla_backend_optimization_level=1'
+  + ' --xla_cpu_collective_call_terminate_timeout_seconds=600'
 )
 
 import jax
