@@ -74,4 +74,4 @@ def _smoke(config: ConfigDict) -> None:
   config.optim.update(learning_rate=5e-3, warmup='10%')
   config.evaluators.validation.update(split='test', every='50%')
   config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'
+  config.duration, config.batch_size, config.log_every = '14 epochs', 64, '25 steps'
