@@ -41,6 +41,17 @@ def test_reads_what_was_written(folder):
   assert stored.leaves == fingerprint.leaves(state) == fingerprint.numpy_leaves(_STATE)
 
 
+def test_what_is_inside_meta_may_be_changed_before_it_is_written(tmp_path):
+  """Orbax writes it in a thread, while the loop adds the next step to the same sums."""
+  meta = {'window': {'loss': [1.0, 1.0]}}
+  packed = stored_step.pack(1, _STATE, meta, {})
+  meta['window']['loss'][0] += 2.0
+  folder = epath.Path(tmp_path / '1')
+  (folder / 'meta').mkdir(parents=True)
+  (folder / 'meta' / 'metadata').write_text(json.dumps(packed['meta'].item))
+  assert stored_step.read_meta(folder).meta == {'window': {'loss': [1.0, 1.0]}}
+
+
 def test_random_damage_is_noticed_or_harmless(folder):
   """A short run of experiments/reliability/bit_flips.py, which does 300."""
   chance = random.Random(0)

@@ -48,6 +48,9 @@ def pack(
   """What orbax is asked to write for a step; blocks until the fingerprint is computed."""
   leaves = {name: list(leaf) for name, leaf in fingerprint.leaves(state).items()}
   body = dict(step=step, meta=dict(meta), metrics=dict(metrics), leaves=leaves)
+  # A copy, and as it will be read back: lists for tuples, strings for keys. Orbax writes it later,
+  # in a thread, when the caller may already have changed what lies inside `meta`.
+  body = json.loads(json.dumps(body))
   body['digest'] = _digest(body)
   return ocp.args.Composite(
     state=ocp.args.StandardSave(_without_empty(state)), meta=ocp.args.JsonSave(body)
@@ -130,8 +133,7 @@ def same_everywhere(value: Any) -> bool:
 
 
 def _digest(body: Any) -> str:
-  # Through JSON first: what is read back holds lists for tuples and strings for keys.
-  text = json.dumps(json.loads(json.dumps(body)), sort_keys=True)
+  text = json.dumps(body, sort_keys=True)
   return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
