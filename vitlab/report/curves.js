@@ -92,16 +92,17 @@ function curves(figure, data) {
       const size = { left: 46, right: 10, top: 8, bottom: 22 }
       let [low, high] = [Math.min(...values), Math.max(...values)]
       if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10]
+      let step
       if (!log) {
-        const step = ticks(low, high, leads ? 5 : 3).slice(0, 2).reduce((a, b) => b - a)
-        if (step > 0) [low, high] = [Math.floor(low / step + 1e-6) * step, Math.ceil(high / step - 1e-6) * step]
+        step = tickStep(low, high, leads ? 5 : 3)
+        ;[low, high] = [Math.floor(low / step + 1e-6) * step, Math.ceil(high / step - 1e-6) * step]
       }
       const forward = log ? Math.log : v => v
       const y = v => height - size.bottom - (forward(v) - forward(low)) / (forward(high) - forward(low)) * (height - size.top - size.bottom)
       const x = s => size.left + (s - span[0]) / (span[1] - span[0] || 1) * (width - size.left - size.right)
       place = { x, y, height, size, width }
       const svg = node('svg', { width, height, 'aria-hidden': true })
-      for (const tick of log ? logTicks(low, high) : ticks(low, high, leads ? 5 : 3)) {
+      for (const tick of log ? logTicks(low, high) : ticks(low, high, (high - low) / step)) {
         svg.append(node('line', { class: 'grid', x1: size.left, x2: width - size.right, y1: y(tick), y2: y(tick) }),
           node('text', { x: size.left - 8, y: y(tick) + 4, 'text-anchor': 'end' }, show(tick)))
       }

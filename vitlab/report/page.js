@@ -23,11 +23,16 @@ function show(value) {
 
 const percent = share => (100 * share).toFixed(1) + ' %'
 
-/** About `count` round numbers that span [low, high]. */
-function ticks(low, high, count) {
+/** The round distance at which about `count` ticks span [low, high]. */
+function tickStep(low, high, count) {
   const raw = (high - low) / count || 1
   const power = 10 ** Math.floor(Math.log10(raw))
-  const step = power * [1, 2, 5, 10].find(m => m * power >= raw * 0.999)
+  return power * [1, 2, 5, 10].find(m => m * power >= raw * 0.999)
+}
+
+/** About `count` round numbers that span [low, high]. */
+function ticks(low, high, count) {
+  const step = tickStep(low, high, count)
   const found = []
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step + 0)  // no -0
   return found
