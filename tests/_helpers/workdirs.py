@@ -40,7 +40,7 @@ def metrics(steps: int = 560, seed: int = 0, every: int = 10) -> list[dict]:
       'train/accuracy': np.exp(-loss / 2.3),
       'train/grad_norm': 1.5 * np.exp(-step / steps) + 0.4 * random.random(),
       'train/learning_rate': 0.002 * min(step / 60, 0.5 + 0.5 * np.cos(np.pi * step / steps)),
-      'time/images_per_second': 900 + 60 * random.random(),
+      'time/examples_per_second': 900 + 60 * random.random(),
     }
     if step % (4 * every) == 0 or step == steps:
       row |= {
@@ -105,7 +105,7 @@ def write(
     'seconds': 74.2,
     'seconds_to_first_step': 9.31,
     'parameters': 672_778,
-    'images_per_second': 941.5,
+    'examples_per_second': 941.5,
     'data_wait': 0.013,
     'fingerprint': '9f3c1a7be2d04c55',
     'device': '1 x cpu',

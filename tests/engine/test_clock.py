@@ -23,9 +23,9 @@ def test_windows_leave_pauses_and_the_first_step_out(now):
   with run.paused():
     now.seconds += 50
   now.seconds += 6
-  assert run.window(1000, waited=1.0) == dict(images_per_second=100.0, data_wait=0.1)
+  assert run.window(1000, waited=1.0) == dict(examples_per_second=100.0, data_wait=0.1)
   now.seconds += 10
-  assert run.window(500, waited=0.0) == dict(images_per_second=50.0, data_wait=0.0)
+  assert run.window(500, waited=0.0) == dict(examples_per_second=50.0, data_wait=0.0)
   assert run.session() == 100.0
   assert run.totals() == dict(seconds=100.0, training=20.0, waited=1.0, examples=1500)
 
@@ -42,7 +42,7 @@ def test_pauses_before_training_do_not_count(now):
     now.seconds += 5
   run.begin()
   now.seconds += 2
-  assert run.window(4, 0.0)['images_per_second'] == 2.0
+  assert run.window(4, 0.0)['examples_per_second'] == 2.0
 
 
 def test_no_training_has_no_speed():

@@ -9,7 +9,7 @@ from rich.console import Console
 from vitlab.engine import progress
 
 TRAIN = {'train/accuracy': 0.9312, 'train/loss': 0.25, 'train/learning_rate': 1e-3}
-SPEED = dict(images_per_second=3412.4, data_wait=0.003)
+SPEED = dict(examples_per_second=3412.4, data_wait=0.003)
 
 
 def _console(terminal, width=100):
@@ -17,7 +17,9 @@ def _console(terminal, width=100):
 
 
 def _show(console):
-  with progress.Progress('digits', 200, header=[('model', 'vit')], console=console) as display:
+  with progress.Progress(
+    'digits', 200, header=[('model', 'vit')], unit='images', console=console
+  ) as display:
     display.advance(50)
     display.trained(50, TRAIN, {})
     display.advance(100)

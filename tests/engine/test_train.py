@@ -68,7 +68,7 @@ def test_what_a_run_leaves_behind(undisturbed):
   assert workdir.read_details(undisturbed, 'test')['confusion'].sum() == 360
   found = json.loads((undisturbed / 'result.json').read_text())
   assert found['steps'] == 20 and found['seconds'] > 0 and found['seconds_to_first_step'] > 0
-  assert found['images_per_second'] > 0 and 0 <= found['data_wait'] <= 1
+  assert found['examples_per_second'] > 0 and 0 <= found['data_wait'] <= 1
   assert found['versions']['jax'] == jax.__version__
   assert found['device'] and found['parameters'] > 100
   assert found['best']['metric'] == 'test/accuracy'

@@ -57,7 +57,7 @@ class Clock:
 
 
 def speed(training: float, waited: float, examples: int) -> dict[str, float]:
-  """images_per_second and data_wait of some seconds of training; empty for none."""
+  """examples_per_second and data_wait of some seconds of training; empty for none."""
   if not training:
     return {}
-  return dict(images_per_second=examples / training, data_wait=waited / training)
+  return dict(examples_per_second=examples / training, data_wait=waited / training)

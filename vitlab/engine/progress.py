@@ -44,6 +44,7 @@ class Progress:
     total_steps: where it ends.
     step: where it starts or continues.
     header: (label, text) pairs printed once above the display.
+    unit: what the examples are.
     quiet: shows nothing: for all processes but the first.
     console: where to; the default is standard output.
   """
@@ -55,10 +56,12 @@ class Progress:
     *,
     step: int = 0,
     header: Sequence[tuple[str, str]] = (),
+    unit: str = 'examples',
     quiet: bool = False,
     console: Console | None = None,
   ):
     self._title, self._total, self._step, self._header = title, total_steps, step, header
+    self._unit = unit
     self._console = console or Console(quiet=quiet, highlight=False, soft_wrap=False)
     self._live: Live | None = None
     self._status: str | None = None
@@ -94,14 +97,14 @@ class Progress:
     Args:
       step: the number of finished steps.
       metrics: train/loss, ...
-      speed: images_per_second and data_wait (share of the time).
+      speed: examples_per_second and data_wait (share of the time).
     """
     if self._first is None:
       self._first = (time.perf_counter(), step)
     training = {name: x for name, x in metrics.items() if name.startswith('train/')}
     left = self._left()
     in_words = f'{duration(left)} left' if left and self._live is None else ''
-    self._show('train', training, step, (*_speed(speed), in_words))
+    self._show('train', training, step, (*_speed(speed, self._unit), in_words))
 
   def evaluated(self, step: int, name: str, metrics: Mapping[str, float | None]) -> None:
     """Shows what an evaluator found at a step."""
@@ -193,11 +196,11 @@ def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
   return {}
 
 
-def _speed(speed: Mapping[str, float]) -> tuple[str, ...]:
+def _speed(speed: Mapping[str, float], unit: str) -> tuple[str, ...]:
   if not speed:
     return ()
-  rate, wait = speed['images_per_second'], 100 * speed['data_wait']
-  return f'{rate:,.0f} images/s', f'{wait:.1f} % waiting for data'
+  rate, wait = speed['examples_per_second'], 100 * speed['data_wait']
+  return f'{rate:,.0f} {unit}/s', f'{wait:.1f} % waiting for data'
 
 
 def _ordered(metrics: Mapping[str, float | None]) -> list[tuple[str, str]]:

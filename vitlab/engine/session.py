@@ -271,6 +271,7 @@ class Session:
       experiment.total_steps,
       step=self.step,
       header=header,
+      unit='images' if 'image' in experiment.abstract_batch else 'examples',
       quiet=not self._writes,
     )
 

@@ -44,7 +44,7 @@ def train(
   Returns:
     What stands in result.json: metrics (the last of every name), best (of `checkpoint.best`, with
     its step), steps, seconds (of all sessions), fingerprint (of the final parameters), device,
-    versions, commit, parameters (how many), images_per_second and data_wait (of all sessions,
+    versions, commit, parameters (how many), examples_per_second and data_wait (of all sessions,
     compilation left out), seconds_to_first_step (of the last session).
 
   Raises:

@@ -46,7 +46,7 @@ def _results(runs: Sequence[Run]) -> Section:
   columns = {key: [run.last.get(key) for run in runs] for key in keys}
   columns |= {
     key: [run.result.get(key) for run in runs]
-    for key in ('seconds', 'images_per_second')
+    for key in ('seconds', 'examples_per_second')
     if any(key in run.result for run in runs)
   }
   rows = [

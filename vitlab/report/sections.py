@@ -25,7 +25,7 @@ from vitlab.report.pictures import Pictures
 from vitlab.report.run import Run
 
 TILES = (
-  ('images per second', 'images_per_second', number),
+  ('examples per second', 'examples_per_second', number),
   ('total time', 'seconds', duration),
   ('to the first step', 'seconds_to_first_step', duration),
   ('waiting for data', 'data_wait', lambda share: f'{100 * share:.1f} %'),
