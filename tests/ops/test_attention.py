@@ -91,6 +91,19 @@ def test_float64_stays(x64):
   np.testing.assert_allclose(attend(q, k, v, bias=bias), expected, atol=1e-14)
 
 
+def test_additive_logits_are_their_definition(x64):
+  random = np.random.default_rng(0)
+  q, k, weight = (random.normal(size=shape) for shape in [(2, 3, 4), (2, 5, 4), (4,)])
+  logits = attention.additive_logits(*map(jnp.asarray, (q, k, weight)))
+  for b, t, s in np.ndindex(2, 3, 5):
+    assert logits[b, t, s] == pytest.approx(weight @ np.tanh(q[b, t] + k[b, s]), abs=1e-14)
+
+
+def test_additive_logits_in_16_bits_are_float32():
+  q = jnp.ones((1, 2, 4), jnp.bfloat16)
+  assert attention.additive_logits(q, q, jnp.ones(4, jnp.bfloat16)).dtype == jnp.float32
+
+
 @pytest.mark.parametrize('causal', [False, True])
 @pytest.mark.parametrize('extras', ['', 'bias', 'mask'])
 def test_the_fused_path_computes_the_same(causal, extras):

@@ -101,6 +101,25 @@ def test_sequences_are_rows_too(case):
   np.testing.assert_array_equal(long[:, 0], case[0](logits[:, 0], targets[:, 0], mask=mask))
 
 
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+def test_tokens_are_one_hot_targets(smoothing):
+  """Value and gradient of the one are those of the other, masked junk included."""
+  targets, options = (
+    jnp.array([3, 0, 1, 1, 2]),
+    dict(mask=jnp.asarray(MASK), label_smoothing=smoothing),
+  )
+  logits = jnp.where(options['mask'][:, None], LOGITS, np.nan)
+  both = [
+    (losses.token_cross_entropy, targets),
+    (losses.softmax_cross_entropy, jax.nn.one_hot(targets, 4)),
+  ]
+  values, gradients = zip(
+    *((f(logits, y, **options), gradient(f, logits, y, **options)) for f, y in both)
+  )
+  np.testing.assert_allclose(*values, rtol=1e-6)
+  np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-7)
+
+
 def test_masked_mean():
   values = jnp.asarray([1.0, 2.0, np.nan, 6.0])
   mean, count = losses.masked_mean(values, jnp.asarray([True, True, False, True]))

@@ -37,14 +37,7 @@ def attend(
   """
   if _cudnn_can(q, k, v, bias, mask):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
-  logits = _logits(q, k, bias, mask, causal, scale)
-  # The rows are divided by their sums after the product with v: t·v divisions instead of t·s.
-  unnormalised = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
-  total = unnormalised.sum(-1, keepdims=True)
-  mixed = jnp.einsum(
-    'bnts,bnsv->bntv', unnormalised.astype(v.dtype), v, preferred_element_type=logits.dtype
-  )
-  return (mixed / total).astype(v.dtype)
+  return mix(_logits(q, k, bias, mask, causal, scale), v)
 
 
 def attention_weights(
@@ -63,6 +56,37 @@ def attention_weights(
   return jax.nn.softmax(_logits(q, k, bias, mask, causal, scale), axis=-1)
 
 
+def additive_logits(
+  q: Float[Array, '*b t k'], k: Float[Array, '*b s k'], weight: Float[Array, ' k']
+) -> Float[Array, '*b t s']:
+  """weightᵀ tanh(q + k), in at least float32: the first attention's own way to compare.
+
+  Bahdanau et al. 2014 (arXiv:1409.0473), appendix A.1.2.
+  """
+  dtype = jnp.promote_types(q.dtype, jnp.float32)
+  together = jnp.tanh(q[..., :, None, :] + k[..., None, :, :])
+  return jnp.einsum('...tsk,k->...ts', together, weight, preferred_element_type=dtype)
+
+
+def hide(logits: Float[Array, '*b t s'], mask: Bool[Array, '*#b #t #s']) -> Float[Array, '*b t s']:
+  """Very negative where the mask is False; finite, because a row of -inf is a NaN.
+
+  That NaN gradients would carry into every parameter.
+  """
+  return jnp.where(mask, logits, 0.7 * jnp.finfo(logits.dtype).min)
+
+
+def mix(logits: Float[Array, '*b t s'], v: Float[Array, '*b s v']) -> Float[Array, '*b t v']:
+  """softmax(logits) v, in the dtype of v, whatever two tokens were compared with."""
+  # The rows are divided by their sums after the product with v: t·v divisions instead of t·s.
+  unnormalised = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+  total = unnormalised.sum(-1, keepdims=True)
+  mixed = jnp.einsum(
+    '...ts,...sv->...tv', unnormalised.astype(v.dtype), v, preferred_element_type=logits.dtype
+  )
+  return (mixed / total).astype(v.dtype)
+
+
 def _logits(q, k, bias, mask, causal, scale):
   """scale · q kᵀ + bias in at least float32, very negative where the query may not look."""
   scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -73,10 +97,7 @@ def _logits(q, k, bias, mask, causal, scale):
   if causal:
     t, s = logits.shape[-2:]
     mask = jnp.tril(jnp.ones((t, s), bool)) & (True if mask is None else mask)
-  if mask is not None:
-    # Finite, because a row of -inf is a NaN that gradients carry into every parameter.
-    logits = jnp.where(mask, logits, 0.7 * jnp.finfo(dtype).min)
-  return logits
+  return logits if mask is None else hide(logits, mask)
 
 
 def _cudnn_can(q, k, v, bias, mask) -> bool:

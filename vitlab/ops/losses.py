@@ -7,7 +7,7 @@ even as NaN.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 
 def smooth_labels(
@@ -30,6 +30,23 @@ def softmax_cross_entropy(
   """`-sum_c y_c log softmax(z)_c` of each example; targets need not sum to one."""
   logits, targets = _prepare(logits, targets, mask, label_smoothing)
   return _masked(-jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1), mask)
+
+
+def token_cross_entropy(
+  logits: Float[Array, '*b vocab'],
+  targets: Int[Array, '*b'],
+  *,
+  mask: Bool[Array, '*b'] | None = None,
+  label_smoothing: float = 0.0,
+) -> Float[Array, '*b']:
+  """`softmax_cross_entropy` with the one right class as a number: of a large vocabulary."""
+  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+  if mask is not None:
+    logits = jnp.where(mask[..., None], logits, 0.0)
+  log_probability = jax.nn.log_softmax(logits)
+  right = jnp.take_along_axis(log_probability, targets[..., None], axis=-1)[..., 0]
+  smooth = jnp.mean(log_probability, axis=-1) if label_smoothing else 0.0
+  return _masked(-(1.0 - label_smoothing) * right - label_smoothing * smooth, mask)
 
 
 def sigmoid_cross_entropy(
