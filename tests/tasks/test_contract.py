@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from _helpers import tiny
 
-from vitlab.tasks import Task, classification, distillation
+from vitlab.models import rnn_seq2seq
+from vitlab.ops.tokens import EOS, PAD
+from vitlab.tasks import Task, classification, distillation, translation
 
 
 class Row(NamedTuple):
@@ -53,6 +55,25 @@ def distil(kind, student, **row):
   )
 
 
+def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """Of one to four tokens and their end, so that every position of some sentence is padding."""
+
+  def batch():
+    tokens = rng.integers(4, 9, (size, 5), dtype=np.int32)
+    end = rng.integers(1, 5, (size, 1))
+    return np.where(np.arange(5) < end, tokens, np.where(np.arange(5) == end, EOS, PAD))
+
+  return dict(tokens=batch(), targets=batch())
+
+
+def translate(spec=(), **row):
+  model = rnn_seq2seq.make(9, width=4, **dict(spec))
+  predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * ('attention' in dict(spec))
+  return Row(
+    functools.partial(translation.make, model, label_smoothing=0.1), sentences, predict, **row
+  )
+
+
 AUGMENT = 'random_crop(2)|flip|mixup(0.8)'
 ROWS = {
   'classification': classify(tiny.Attention(), attention=True),
@@ -61,6 +82,8 @@ ROWS = {
   'batch_norm': classify(tiny.ConvNet(), independent=False),
   'hard_distillation': distil('hard', tiny.Distilled()),
   'soft_distillation': distil('soft', tiny.Attention(), attention=True),
+  'translation': translate(dict(cell='gru', attention='additive', bidirectional=True)),
+  'translation_dropout': translate(dict(dropout_rate=0.5), random=True),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8

@@ -1,0 +1,107 @@
+"""Sequence to sequence: a sentence in, a sentence out, learned with teacher forcing.
+
+A batch holds `tokens` (int32, b s: the source), `targets` (int32, b t), both ending with EOS and
+padded with PAD (`vitlab.ops.tokens`), and `mask` (bool, b; all True where absent).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from vitlab.errors import UserError
+from vitlab.ops import losses, search
+from vitlab.ops.tokens import PAD, counts, shift_right
+from vitlab.tasks import Batch, Key, Loss, Task, Variables
+
+
+def make(model: nn.Module, label_smoothing: float = 0.0, max_ratio: float = 2.0) -> Task:
+  """Builds the task around a model with the methods of an encoder-decoder.
+
+  Args:
+    model: `module(tokens, inputs, train) -> (logits, out)` says what follows each input, with
+      dropout from the rng stream 'dropout'; `encode(tokens) -> memory`, `start(memory, max_length)
+      -> state` and `step(memory, state, token) -> (logits, state)` say it one by one.
+    label_smoothing: The fraction of the target that is spread over the whole vocabulary.
+    max_ratio: How long a decoded sentence may become: this times its source, and 8 more.
+
+  Raises:
+    UserError: max_ratio or label_smoothing is out of range.
+  """
+  if max_ratio <= 0 or not 0 <= label_smoothing < 1:
+    raise UserError(
+      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}): '
+      'the smoothing lies in [0, 1), the ratio above 0'
+    )
+
+  def init(key: Key, batch: Batch) -> Variables:
+    inputs = shift_right(batch['targets'])
+    return {'model': model.init({'params': key}, batch['tokens'], inputs, train=False)}
+
+  def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
+    tokens, targets, mask = _examples(batch)
+    logits, out = model.apply(
+      variables['model'], tokens, shift_right(targets), train=True, rngs={'dropout': key}
+    )
+    values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)
+    value, count = losses.masked_mean(values, mask)
+    right = (jnp.argmax(logits, axis=-1) == targets) & mask
+    metrics = {
+      'loss': (jnp.sum(values), count),
+      'token_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
+    }
+    outputs = dict(targets=targets, mask=mask, logits=logits, out=out)
+    return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
+
+  return Task(init, {'model': training_loss}, _predict(model, max_ratio))
+
+
+def _predict(model: nn.Module, max_ratio: float) -> dict[str, Callable[..., Any]]:
+  def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b t vocab'], Any]:
+    tokens, targets, _ = _examples(batch)
+    logits, out = model.apply(variables['model'], tokens, shift_right(targets), train=False)
+    return logits.astype(jnp.float32), out
+
+  def logits(variables: Variables, batch: Batch) -> Float[Array, 'b t vocab']:
+    return forward(variables, batch)[0]
+
+  def scores(variables: Variables, batch: Batch) -> dict[str, Float[Array, ' b']]:
+    """Of each target, given its source: sums over its tokens."""
+    _, targets, mask = _examples(batch)
+    given = logits(variables, batch)
+    loss = losses.token_cross_entropy(given, targets, mask=mask)
+    right = (jnp.argmax(given, axis=-1) == targets) & mask
+    sums = dict(loss=loss, right=right, tokens=mask)
+    return {name: jnp.sum(x, axis=-1, dtype=jnp.float32) for name, x in sums.items()}
+
+  def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
+    """What the model says itself, greedily: 'tokens' [b t] and their 'log_probability' [b]."""
+    tokens, _, _ = _examples(batch | {'targets': batch['tokens']})
+    apply = lambda method, *args: model.apply(variables['model'], *args, method=method)  # noqa: E731
+    memory = apply('encode', tokens)
+    length = math.ceil(max_ratio * tokens.shape[-1]) + 8
+    limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
+    step = lambda state, token: apply('step', memory, state, token)  # noqa: E731
+    said, score = search.greedy(step, apply('start', memory, length), limit, length)
+    return dict(tokens=said, log_probability=score)
+
+  def cross_attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t s']]:
+    out = forward(variables, batch)[1]
+    if 'cross_attention' not in out:
+      raise UserError(f'the model {type(model).__name__} has no attention to look at')
+    return out['cross_attention']
+
+  return dict(logits=logits, scores=scores, decoded=decoded, cross_attention=cross_attention)
+
+
+def _examples(
+  batch: Batch,
+) -> tuple[Int[Array, 'b s'], Int[Array, 'b t'], Bool[Array, 'b t']]:
+  """Source, target and which of its tokens count; padding where the example does not."""
+  tokens, targets = batch['tokens'], batch['targets']
+  if 'mask' in batch:
+    tokens, targets = (jnp.where(batch['mask'][:, None], x, PAD) for x in (tokens, targets))
+  return tokens, targets, counts(targets)
