@@ -25,22 +25,36 @@ WEIGHTS = {
     'task.std': (0.5,),
   }
 }
-FACTS = {
-  'vit_digits': (10, (8, 8, 1)),
-  'vit_fashion_mnist': (10, (28, 28, 1)),
-  'vit_cifar10': (10, (32, 32, 3)),
-  'vit_folder': (7, (128, 128, 3)),
-  'finetune': (7, (224, 224, 3)),
-  'vit_s16_imagenet': (1000, (224, 224, 3)),
-  'deit3_s16_imagenet': (1000, (224, 224, 3)),
-  'swin_t_imagenet': (1000, (224, 224, 3)),
-  'tnt_s_imagenet': (1000, (224, 224, 3)),
-  'resnet50_imagenet': (1000, (224, 224, 3)),
-  'deit_s_imagenet': (1000, (224, 224, 3)),
-  'resnet_cifar10': (10, (32, 32, 3)),
-  'resnet_fashion_mnist': (10, (28, 28, 1)),
-  'swin_fashion_mnist': (10, (28, 28, 1)),
-  'tnt_fashion_mnist': (10, (28, 28, 1)),
+
+
+def images(num_classes, height, width, channels):
+  """Facts, a batch of four, and the shape of its logits."""
+  batch = dict(image=((4, height, width, channels), 'uint8'), label=((4,), 'int32'))
+  return dict(num_classes=num_classes), batch, (4, num_classes)
+
+
+def sentences(vocab_size, length):
+  batch = dict(tokens=((4, length), 'int32'), targets=((4, length), 'int32'))
+  return dict(vocab_size=vocab_size), batch, (4, length, vocab_size)
+
+
+DATA = {
+  'vit_digits': images(10, 8, 8, 1),
+  'vit_fashion_mnist': images(10, 28, 28, 1),
+  'vit_cifar10': images(10, 32, 32, 3),
+  'vit_folder': images(7, 128, 128, 3),
+  'finetune': images(7, 224, 224, 3),
+  'vit_s16_imagenet': images(1000, 224, 224, 3),
+  'deit3_s16_imagenet': images(1000, 224, 224, 3),
+  'swin_t_imagenet': images(1000, 224, 224, 3),
+  'tnt_s_imagenet': images(1000, 224, 224, 3),
+  'resnet50_imagenet': images(1000, 224, 224, 3),
+  'deit_s_imagenet': images(1000, 224, 224, 3),
+  'resnet_cifar10': images(10, 32, 32, 3),
+  'seq2seq_reverse': sentences(14, 21),
+  'resnet_fashion_mnist': images(10, 28, 28, 1),
+  'swin_fashion_mnist': images(10, 28, 28, 1),
+  'tnt_fashion_mnist': images(10, 28, 28, 1),
 }
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
 PARAMETERS = {
@@ -59,17 +73,14 @@ def test_a_config_builds_at_full_size(path):
   config = load(path, ARGUMENTS.get(path.stem, ''))
   with config.unlocked():
     config.update_from_flattened_dict(WEIGHTS.get(path.stem, {}))
-  num_classes, shape = FACTS[path.stem]
-  task = experiment.make_task(config, {'num_classes': num_classes})
-  shapes = {
-    'image': jax.ShapeDtypeStruct((4, *shape), 'uint8'),
-    'label': jax.ShapeDtypeStruct((4,), 'int32'),
-    'mask': jax.ShapeDtypeStruct((4,), 'bool'),
-  }
+  facts, batch, logits = DATA[path.stem]
+  task = experiment.make_task(config, facts)
+  batch = batch | {'mask': ((4,), 'bool')}
+  shapes = {name: jax.ShapeDtypeStruct(*spec) for name, spec in batch.items()}
   variables = jax.eval_shape(task.init, jax.random.key(0), shapes)
   loss = jax.eval_shape(task.losses['model'], variables, shapes, jax.random.key(0))
   assert loss.value.shape == ()
-  assert jax.eval_shape(task.predict['logits'], variables, shapes).shape == (4, num_classes)
+  assert jax.eval_shape(task.predict['logits'], variables, shapes).shape == logits
   if path.stem in PARAMETERS:
     leaves = jax.tree.leaves(variables['model']['params'])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]

@@ -25,40 +25,50 @@ SWIN = dict(
   drop_path_rate=0.1,
 )
 RESNET = dict(name='resnet', variant='mu', stem='small', num_classes=None)
+# Two layers, loops over tokens inside the step, and sentences of unequal length.
+RNN = dict(
+  model=dict(
+    name='rnn_seq2seq', vocab_size=None, width=8, depth=2, attention='additive', dropout_rate=0.1
+  ),
+  data=dict(name='reverse', max_length=6, train=200, test=40),
+  task=dict(name='translation'),
+  evaluators=dict(test=dict(name='sequences', every='4 steps')),
+)
+FAMILIES = dict(swin=dict(model=SWIN), resnet=dict(model=RESNET), rnn=RNN)
 SHORT = dict(duration='4 steps', log_every='1 steps', evaluators__test__every='4 steps')
 
 
-def _config(model, mesh):
-  return runs.config(model=model, mesh=mesh, optim__learning_rate=1e-3, **SHORT)
+def _config(family, mesh):
+  return runs.config(**FAMILIES[family], mesh=mesh, optim__learning_rate=1e-3, **SHORT)
 
 
-def _train(folder, model, devices):
+def _train(folder, family, devices):
   mesh = SPLIT if len(devices) == 8 else {}
-  return train(_config(model, mesh), str(folder), devices=devices)
+  return train(_config(family, mesh), str(folder), devices=devices)
 
 
-def _saved(folder, model):
+def _saved(folder, family):
   """The arrays of the newest checkpoint, by name."""
-  abstract = experiment.build(_config(model, {}), ONE).abstract_state
+  abstract = experiment.build(_config(family, {}), ONE).abstract_state
   restored = Checkpoints(folder / 'checkpoints', read_only=True).restore(abstract)
   return {name: np.asarray(x) for name, x in names.flatten(restored.state.variables).items()}
 
 
-@pytest.mark.parametrize('model', [SWIN, RESNET], ids=['swin', 'resnet'])
-def test_saved_on_one_mesh_continued_on_another(tmp_path, monkeypatch, model):
+@pytest.mark.parametrize('family', FAMILIES)
+def test_saved_on_one_mesh_continued_on_another(tmp_path, monkeypatch, family):
   """From one device to eight and back, and it is the run of one device."""
   whole, moved = tmp_path / 'whole', tmp_path / 'moved'
-  _train(whole, model, ONE)
+  _train(whole, family, ONE)
   for step, devices in ((1, ONE), (3, EIGHT)):
     monkeypatch.setattr(preemption.StopSignal, 'at_step', lambda self, now, at=step: now >= at)
     with pytest.raises(Preempted):
-      _train(moved, model, devices)
+      _train(moved, family, devices)
   monkeypatch.undo()
-  _train(moved, model, ONE)
+  _train(moved, family, ONE)
   for row, wanted in zip(runs.rows(moved), runs.rows(whole), strict=True):
     assert row['train/loss'] == pytest.approx(wanted['train/loss'], rel=1e-4)
-  wanted, found = _saved(whole, model), _saved(moved, model)
+  wanted, found = _saved(whole, family), _saved(moved, family)
   assert found.keys() == wanted.keys()
-  assert any('stats' in name for name in found) == (model is RESNET)
+  assert any('stats' in name for name in found) == (family == 'resnet')
   for name, array in wanted.items():
     np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=2e-5, err_msg=name)

@@ -1,0 +1,45 @@
+"""Digits said backwards: what one vector cannot hold, and attention can.
+
+  command   python launch.py --config=configs/seq2seq_reverse.py
+  hardware  2 CPU cores
+  time      TODO
+  reached   TODO
+
+`model=rnn` squeezes each row into one state, `model=attention` looks back at it. The rows are
+generated: nothing to download. `:smoke` is the same in seconds, with shorter rows.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+from vitlab.errors import unknown
+
+MODELS = dict(
+  rnn=dict(name='rnn_seq2seq'),
+  attention=dict(name='rnn_seq2seq', attention='additive', bidirectional=True),
+)
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`model`: one of `MODELS`; `smoke`: a run of seconds."""
+  arg = parse_arg(arg, model='attention', smoke=False)
+  if arg.model not in MODELS:
+    raise unknown('model', arg.model, MODELS)
+  config = base()
+  config.duration = '300 steps' if arg.smoke else '2000 steps'
+  config.batch_size = 64
+
+  config.data = dict(name='reverse', min_length=2 if arg.smoke else 4)
+  if arg.smoke:
+    config.data.update(max_length=4, train=2_000, test=200)
+  config.model = dict(vocab_size=None, cell='lstm', width=64, **MODELS[arg.model])
+  config.task = dict(name='translation')
+  config.optim = dict(
+    name='adamw', learning_rate=5e-3, schedule='cosine', warmup='5%', clip_norm=1.0
+  )
+  config.evaluators.test = dict(
+    name='sequences', split='test', every='25%', attention=8 if arg.model == 'attention' else 0
+  )
+  config.log_every = '50 steps'
+  config.checkpoint.best = 'test/accuracy'
+  return config

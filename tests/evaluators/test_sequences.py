@@ -1,0 +1,52 @@
+"""Numbers of sentences, counted by hand."""
+
+import numpy as np
+import pytest
+
+from vitlab.errors import UserError
+from vitlab.evaluators import sequences
+
+TOKENS = np.array([[4, 5, 2, 0], [6, 2, 0, 0], [7, 8, 2, 0]])
+TARGETS = np.array([[5, 4, 2, 0], [6, 2, 0, 0], [8, 7, 2, 0]])
+# Right; right but for what comes after; cut off before its end; wider than the targets.
+SAID = np.array([[5, 4, 2, 0, 0], [6, 9, 2, 0, 0], [8, 7, 2, 0, 0]])
+SCORES = dict(loss=[0.6, 0.2, 1.0], right=[2.0, 2.0, 3.0], tokens=[3.0, 2.0, 3.0])
+
+
+def predictions(name, split):
+  assert split == 'test'
+  for rows in (slice(0, 2), slice(2, 3)):
+    batch = dict(tokens=TOKENS[rows], targets=TARGETS[rows], index=np.arange(3)[rows])
+    if name == 'scores':
+      yield {key: np.array(value, np.float32)[rows] for key, value in SCORES.items()}, batch
+    elif name == 'cross_attention':
+      yield [np.full((len(batch['index']), 2, 4, 4), layer / 4) for layer in (1, 2, 3)], batch
+    else:
+      assert name == 'decoded'
+      yield dict(tokens=SAID[rows], log_probability=np.zeros(3)[rows]), batch
+
+
+def test_counts_tokens_and_whole_sentences():
+  metrics, details = sequences.make()(predictions)
+  assert metrics['accuracy'] == pytest.approx(2 / 3)
+  assert metrics['token_accuracy'] == pytest.approx(7 / 8)
+  assert metrics['loss'] == pytest.approx(1.8 / 8)
+  assert metrics['perplexity'] == pytest.approx(np.exp(1.8 / 8))
+  assert details['length'].tolist() == [1, 2]
+  assert details['length_accuracy'].tolist() == [0, 1]
+  assert details['length_count'].tolist() == [1, 2]
+  np.testing.assert_array_equal(details['examples_decoded'], SAID)
+  np.testing.assert_array_equal(details['examples_index'], [0, 1, 2])
+
+
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_attention_of_the_first_examples_is_kept(count):
+  _, details = sequences.make(attention=count)(predictions)
+  assert details['attention'].shape == (count, 3, 2, 4, 4)
+  np.testing.assert_array_equal(details['attention'][0, :, 0, 0, 0], [0.25, 0.5, 0.75])
+  assert 'attention' not in sequences.make()(predictions).details
+
+
+def test_an_empty_split_is_refused():
+  with pytest.raises(UserError, match="split 'test' has no examples"):
+    sequences.make()(lambda name, split: iter(()))
