@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from vitlab.engine import workdir
-from vitlab.report import figures, gallery
+from vitlab.report import figures, gallery, sentences
 from vitlab.report.markup import (
   ABSENT,
   SMALL_IS_GOOD,
@@ -24,15 +24,12 @@ from vitlab.report.sections import curves, facts
 
 def several(runs: Sequence[Run], pictures: Sequence[Pictures] = ()) -> list[Section]:
   """The parts of a comparison; `pictures` are of the same images by all runs, or none."""
-  looked = {run.name: found.attended for run, found in zip(runs, pictures)}
-  return [
-    _results(runs),
-    curves(runs),
-    _same_images(looked, runs),
-    gallery.distance(looked),
-    _differences(runs),
-    _provenance(runs),
-  ]
+  if any(run.vocabulary for run in runs):
+    seen = [sentences.by_length(runs)]
+  else:
+    looked = {run.name: found.attended for run, found in zip(runs, pictures)}
+    seen = [_same_images(looked, runs), gallery.distance(looked)]
+  return [_results(runs), curves(runs), *seen, _differences(runs), _provenance(runs)]
 
 
 def summary(runs: Sequence[Run]) -> str:

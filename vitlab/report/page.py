@@ -22,17 +22,18 @@ from vitlab.report.pictures import Pictures
 
 _log = logging.getLogger(__name__)
 
-SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'distance.js', 'page.js')
+SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'distance.js', 'lengths.js', 'page.js')
 
 
 def report(
   workdirs: Sequence[str | pathlib.Path], output: str | pathlib.Path | None = None
 ) -> pathlib.Path:
   """`write`, with pictures where one run is given and its checkpoint and data are at hand."""
-  run_lib.read(workdirs)  # refuses what is not there before any work is done
+  runs = run_lib.read(workdirs)  # refuses what is not there before any work is done
   pictures = []
   try:
-    pictures = pictures_lib.collect(workdirs)
+    if not any(run.vocabulary for run in runs):
+      pictures = pictures_lib.collect(workdirs)
   except Exception as error:  # what is left of the page is worth having, whatever went wrong
     _log.warning('the report goes without pictures: %s', error)
   return write(workdirs, output, pictures)

@@ -41,6 +41,11 @@ class Run(NamedTuple):
   def class_names(self) -> list[str]:
     return [str(name) for name in self.facts.get('class_names') or ()]
 
+  @property
+  def vocabulary(self) -> list[str]:
+    """How the tokens are written; empty where the examples are not sentences."""
+    return [str(token) for token in self.facts.get('vocabulary') or ()]
+
 
 def ordered(keys: Iterable[str]) -> list[str]:
   """Metrics without repetition: accuracies and losses first, held-out before train, time last."""

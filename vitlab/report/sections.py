@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from vitlab.engine import workdir
-from vitlab.report import figures, gallery, paint
+from vitlab.report import figures, gallery, paint, sentences
 from vitlab.report.markup import (
   ABSENT,
   SMALL_IS_GOOD,
@@ -35,14 +35,15 @@ TILES = (
 
 def one(run: Run, pictures: Pictures | None) -> list[Section]:
   """The parts of the page of one run."""
+  seen = sentences.parts(run) if run.vocabulary else _of_images(run, pictures)
+  return [_results(run), curves([run]), *seen, _config(run), _provenance(run)]
+
+
+def _of_images(run: Run, pictures: Pictures | None) -> list[Section]:
   return [
-    _results(run),
-    curves([run]),
     *(part for name in run.details or [''] for part in _details(run, name)),
     _mistakes(run, pictures),
     *gallery.parts(pictures, run.class_names),
-    _config(run),
-    _provenance(run),
   ]
 
 

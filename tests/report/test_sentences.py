@@ -1,0 +1,82 @@
+"""The parts of a page about sentences."""
+
+import numpy as np
+from _helpers.html_pages import Page
+
+from vitlab.engine import workdir
+from vitlab.report import comparison, page, sections, sentences
+from vitlab.report.run import Run
+
+VOCABULARY = ['<pad>', '<s>', '</s>', '<unk>', 'le', '<chat>', 'dort']
+DETAILS = dict(
+  length=np.array([2, 5]),
+  length_accuracy=np.array([1.0, 0.25]),
+  length_count=np.array([3, 4]),
+  examples_index=np.arange(3),
+  examples_tokens=np.array([[4, 5, 2, 0], [6, 2, 0, 0], [4, 6, 2, 0]]),
+  examples_targets=np.array([[5, 4, 2], [6, 2, 0], [6, 4, 2]]),
+  examples_decoded=np.array([[5, 6, 2, 0], [6, 2, 0, 0], [6, 2, 0, 0]]),
+)
+ATTENTION = dict(attention=np.full((3, 2, 1, 3, 4), 0.25, np.float16))
+
+
+def run(name='seq', **more):
+  return Run(name, {}, [], {}, {'vocabulary': VOCABULARY}, {'test': DETAILS | more})
+
+
+def part(one, title):
+  return next(part for part in sections.one(one, None) if part.title == title)
+
+
+def test_a_run_of_sentences_has_the_parts_of_sentences():
+  titles = [one.title for one in sections.one(run(**ATTENTION), None)]
+  parts = ['Accuracy by length', 'Examples', 'Alignment']
+  assert titles == ['Results', 'Curves', *parts, 'Config', 'Provenance']
+  assert all(part(run(**ATTENTION), title).body for title in parts)
+
+
+def test_examples_show_what_is_not_as_in_the_target():
+  body = part(run(), 'Examples').body
+  assert '<dt>source</dt><dd>le &lt;chat&gt;</dd>' in body
+  assert '<dt>said</dt><dd>&lt;chat&gt; <b class="wrong">dort</b></dd>' in body
+  assert '<dt>said</dt><dd>dort</dd>' in body  # right
+  assert '<dt>said</dt><dd>dort <b class="wrong">…</b></dd>' in body  # ends too early
+
+
+def test_an_alignment_has_a_square_for_every_pair_of_words():
+  body = part(run(**ATTENTION), 'Alignment').body
+  assert body.count('<svg') == 3
+  assert body.count('class="weight"') == 3 * 3 + 2 * 2 + 3 * 3
+  assert 'fill-opacity="0.29"' in body and '<title>25 %</title>' in body
+  assert '&lt;chat&gt;' in body and '<chat>' not in body
+
+
+def test_what_is_not_there_says_so():
+  empty = Run('empty', {}, [], {}, {'vocabulary': VOCABULARY}, {})
+  for one in sentences.parts(empty):
+    assert not one.body and one.note
+  assert 'no attention' in part(run(), 'Alignment').note
+
+
+def test_lengths_of_several_runs_are_in_one_figure():
+  parts = comparison.several([run('plain'), run('attentive', length=np.array([2, 6]))])
+  body = next(one for one in parts if one.title == 'Accuracy by length').body
+  (data,) = Page(body).figures['lengths']
+  assert [one['name'] for one in data] == ['plain', 'attentive']
+  assert data[0]['points'] == [[2, 1.0, 3], [5, 0.25, 4]]
+
+
+def test_no_pictures_are_looked_for(tmp_path, caplog):
+  folder = tmp_path / 'seq'
+  folder.mkdir()
+  workdir.write_json(folder / workdir.CONFIG, {})
+  workdir.write_json(folder / workdir.FACTS, {'vocabulary': VOCABULARY})
+  workdir.write_details(folder, 'test', DETAILS)
+  text = page.report([folder]).read_text()
+  assert '<h2>Accuracy by length' in text and '<h2>Mistakes' not in text
+  assert not caplog.records
+
+
+def test_a_token_outside_the_vocabulary_shows_as_its_number():
+  details = dict(examples_decoded=np.array([[9, 2, 0, 0]] * 3))
+  assert '#9' in part(run(**details), 'Examples').body
