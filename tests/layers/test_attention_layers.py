@@ -15,8 +15,9 @@ def test_permuting_tokens_permutes_the_output():
   x, layer = inputs(), SelfAttention(2)
   variables = layer.init(jax.random.key(0), x)
   order = np.array([3, 1, 0, 4, 2])
-  y, weights = layer.apply(variables, x)
-  permuted, permuted_weights = layer.apply(variables, x[:, order])
+  y, seen = layer.apply(variables, x)
+  permuted, permuted_seen = layer.apply(variables, x[:, order])
+  weights, permuted_weights = seen['attention'], permuted_seen['attention']
   np.testing.assert_allclose(permuted, y[:, order], atol=1e-5)
   np.testing.assert_allclose(permuted_weights, weights[:, :, order][..., order], atol=1e-5)
 
@@ -46,8 +47,8 @@ def test_cross_attention_to_oneself_is_self_attention():
 def test_cross_attention_reads_a_context_of_another_length_and_width():
   x, context = inputs(), inputs(t=7, d=6, seed=1)
   layer = CrossAttention(2)
-  (y, weights), variables = layer.init_with_output(jax.random.key(0), x, context)
-  assert (y.shape, weights.shape) == ((2, 5, 8), (2, 2, 5, 7))
+  (y, seen), variables = layer.init_with_output(jax.random.key(0), x, context)
+  assert (y.shape, seen['attention'].shape) == ((2, 5, 8), (2, 2, 5, 7))
   assert variables['params']['kv']['kernel'].shape == (6, 2, 2, 4)
   gradient = jax.grad(lambda c: layer.apply(variables, x, c)[0].sum())(context)
   assert (gradient != 0).all()
@@ -60,19 +61,19 @@ def test_rotary_angles_reach_queries_and_keys_but_not_values():
   y, _ = layer.apply(variables, x)
   alike, _ = layer.apply(variables, x, angles=np.ones((5, 2)))
   np.testing.assert_allclose(alike, y, atol=1e-5)
-  one, weights = layer.apply(variables, x, angles=np.ones((5, 2)) * (np.arange(5) == 2)[:, None])
+  one, seen = layer.apply(variables, x, angles=np.ones((5, 2)) * (np.arange(5) == 2)[:, None])
   assert abs(one - y).max() > 1e-3
-  np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+  np.testing.assert_allclose(seen['attention'].sum(-1), 1, atol=1e-5)
 
 
 def test_cosine_attention_sees_directions_alone():
   """Of its keys: ten times as long, they change nothing; nor do queries, but for their bias."""
   x, layer = inputs(), CosineAttention(2)
   variables = layer.init(jax.random.key(0), x)
-  weights = layer.apply(variables, x)[1]
+  weights = layer.apply(variables, x)[1]['attention']
   kernel = variables['params']['qkv']['kernel']
   variables['params']['qkv']['kernel'] = kernel.at[:, :2].multiply(10)
-  np.testing.assert_allclose(layer.apply(variables, x)[1], weights, atol=1e-5)
+  np.testing.assert_allclose(layer.apply(variables, x)[1]['attention'], weights, atol=1e-5)
 
 
 def test_cosine_attention_is_no_sharper_than_100():
@@ -81,6 +82,27 @@ def test_cosine_attention_is_no_sharper_than_100():
   weights = []
   for scale in (4.0, np.log(100), 6.0):
     variables['params']['logit_scale'] = jnp.full(2, scale)
-    weights.append(layer.apply(variables, x)[1])
+    weights.append(layer.apply(variables, x)[1]['attention'])
   np.testing.assert_allclose(weights[1], weights[2], atol=1e-6)
   assert abs(weights[0] - weights[1]).max() > 1e-3
+
+
+def test_tokens_of_the_past_are_seen_through_their_keys_and_values():
+  """All at once, or the last two after the first three: the same."""
+  x, layer = inputs(), SelfAttention(2, causal=True)
+  variables = layer.init(jax.random.key(0), x)
+  y, seen = layer.apply(variables, x)
+  _, past = layer.apply(variables, x[:, :3])
+  later, now = layer.apply(variables, x[:, 3:], past=(past['k'], past['v']))
+  np.testing.assert_allclose(later, y[:, 3:], atol=1e-6)
+  np.testing.assert_allclose(now['attention'], seen['attention'][:, :, 3:], atol=1e-6)
+  both = [jnp.concatenate([past[name], now[name]], axis=2) for name in 'kv']
+  jax.tree.map(np.testing.assert_allclose, both, [seen['k'], seen['v']])
+
+
+def test_a_context_may_be_given_by_its_keys_and_values():
+  x, context = inputs(), inputs(t=7, d=6, seed=1)
+  layer = CrossAttention(2)
+  (y, seen), variables = layer.init_with_output(jax.random.key(0), x, context)
+  again, _ = layer.apply(variables, x, (seen['k'], seen['v']))
+  np.testing.assert_array_equal(again, y)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitlab.layers.attention import SelfAttention
-from vitlab.layers.blocks import Block, LayerScale
+from vitlab.layers.attention import CrossAttention, SelfAttention
+from vitlab.layers.blocks import PLACES, Block, LayerScale
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 
@@ -38,15 +38,48 @@ def test_the_result_is_the_input_plus_the_branches():
   np.testing.assert_array_equal(x, out['tokens'])
 
 
-def test_post_norm_ends_the_branches():
-  """A norm of zeros is a branch of zeros only where the norm comes last."""
-  for post_norm in (False, True):
-    layer, variables = block(post_norm=post_norm)
-    for name in ('norm1', 'norm2'):
-      variables['params'][name] = jax.tree.map(jnp.zeros_like, variables['params'][name])
-    variables['params']['mlp']['down']['bias'] += 1
-    changed = (layer.apply(variables, X)[0] != X).any()
-    assert changed != post_norm
+@pytest.mark.parametrize('place', PLACES)
+def test_where_the_norms_stand(place):
+  """By formula, with norms that are not trivial."""
+  layer, variables = block(norm_place=place)
+  params = variables['params']
+  for name, shift in (('norm1', 0.3), ('norm2', -0.5)):
+    params[name] = jax.tree.map(lambda x, add=shift: x + add, params[name])
+
+  def norm(i, x):
+    return layer.norm.apply({'params': params[f'norm{i}']}, x)
+
+  def attention(x):
+    return layer.attention.apply({'params': params['attention']}, x)[0]
+
+  def mlp(x):
+    return layer.mlp.apply({'params': params['mlp']}, x)
+
+  x = X
+  for i, f in ((1, attention), (2, mlp)):
+    if place == 'pre':
+      x = x + f(norm(i, x))
+    elif place == 'post':
+      x = norm(i, x + f(x))
+    else:
+      x = x + norm(i, f(x))
+  np.testing.assert_allclose(layer.apply(variables, X)[0], x, atol=1e-5)
+
+
+def test_a_decoder_looks_at_a_memory_between_attention_and_mlp():
+  parts = SelfAttention(2), make_mlp('gelu', 16), make_norm('layernorm', 1e-6)
+  layer = Block(*parts, cross=CrossAttention(2))
+  memory = jax.random.normal(jax.random.key(3), (64, 5, 6))
+  mask = jnp.arange(5)[None, None, None] < 4
+  variables = layer.init(jax.random.key(1), X, memory=memory)
+  assert {'norm1', 'norm2', 'norm3', 'cross'} < set(variables['params'])
+  x, out = layer.apply(variables, X, memory=memory, memory_mask=mask)
+  branches = out['attention_out'], out['cross_out'], out['mlp_out']
+  np.testing.assert_allclose(x, X + sum(branches), atol=1e-5)
+  assert out['cross_attention'].shape == (64, 2, 3, 5) and not out['cross_attention'][..., 4].any()
+  known = out['cross_k'], out['cross_v']
+  again, _ = layer.apply(variables, X, memory=known, memory_mask=mask)
+  np.testing.assert_array_equal(again, x)
 
 
 def test_layer_scale_scales_the_branches():

@@ -133,3 +133,22 @@ def test_parameters_of_the_other_layout_are_refused_with_the_way_out():
   variables = stack().init(jax.random.key(1), X)
   with pytest.raises(UserError, match='no blocks: .*scan=False\n.*convert'):
     stack(scan=True).apply(variables, X)
+
+
+class Adds(nn.Module):
+  """Adds a parameter, what all blocks are given and what it alone is."""
+
+  @nn.compact
+  def __call__(self, x, train=False, rate=None, *, alike=0.0, own=0.0):
+    x = x + self.param('p', nn.initializers.zeros, ()) + alike + own
+    return x, dict(own=own)
+
+
+@pytest.mark.parametrize('scan', [False, True])
+def test_blocks_may_have_inputs_of_their_own(scan):
+  layer, x = Stack(Adds(), 3, scan=scan), jnp.zeros((2, 4))
+  variables = layer.init(jax.random.key(0), x)
+  own = jnp.array([1.0, 10.0, 100.0])
+  y, outs = jax.jit(layer.apply)(variables, x, each=dict(own=own), alike=0.5)
+  np.testing.assert_array_equal(y, 112.5)
+  assert [float(out['own']) for out in outs] == [1.0, 10.0, 100.0]

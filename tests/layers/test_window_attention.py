@@ -44,7 +44,7 @@ def test_windows_are_full_attention_under_a_mask(version, shifted, size, x64):
   x = random_map(*size)
   module = layer(version)
   params = perturbed(module, x)
-  got, weights = jax.jit(module.apply, static_argnums=2)(params, x, shifted)
+  got, seen = jax.jit(module.apply, static_argnums=2)(params, x, shifted)
 
   # Who is in one window, and the offset of every query from every key.
   shift = WINDOW // 2 if shifted and min(size) > WINDOW else 0
@@ -63,8 +63,8 @@ def test_windows_are_full_attention_under_a_mask(version, shifted, size, x64):
   place = np.roll(np.arange(size[0] * size[1]).reshape(size), (-shift, -shift), (0, 1))
   place = place.reshape(size[0] // WINDOW, WINDOW, size[1] // WINDOW, WINDOW)
   place = place.transpose(0, 2, 1, 3).reshape(-1, WINDOW**2)
-  full = np.asarray(full)[:, :, place[:, :, None], place[:, None]]
-  np.testing.assert_allclose(weights, full.transpose(0, 2, 1, 3, 4), atol=1e-12)
+  full = np.asarray(full['attention'])[:, :, place[:, :, None], place[:, None]]
+  np.testing.assert_allclose(seen['attention'], full.transpose(0, 2, 1, 3, 4), atol=1e-12)
 
 
 @pytest.mark.parametrize('version', [1, 2])
@@ -75,12 +75,12 @@ def test_padding_is_seen_by_the_map_beside_it_and_cropped(version, x64):
   params = perturbed(module, x)
   apply = jax.jit(module.apply, static_argnums=2)
   for shifted in (False, True):
-    got, weights = apply(params, x, shifted)
+    got, seen = apply(params, x, shifted)
     padded = jnp.pad(x, ((0, 0), (0, 2), (0, 1), (0, 0)))
     expected, same = apply(params, padded, shifted)
     assert got.shape == x.shape
     np.testing.assert_allclose(got, expected[:, :6, :7], atol=1e-12)
-    np.testing.assert_allclose(weights, same, atol=1e-12)
+    np.testing.assert_allclose(seen['attention'], same['attention'], atol=1e-12)
 
 
 def test_padded_keys_of_no_length_have_gradients(x64):

@@ -81,6 +81,8 @@ def test_every_intermediate_is_there():
   got = jax.tree.map(jnp.shape, out)
   block = dict(
     attention=(2, 2, 7, 7),
+    k=(2, 2, 7, 8),
+    v=(2, 2, 7, 8),
     attention_out=(2, 7, 16),
     mlp_out=(2, 7, 16),
     tokens=(2, 7, 16),

@@ -120,7 +120,12 @@ def test_every_intermediate_is_there():
   logits, out = model.apply(variables, IMAGE)
   got = jax.tree.map(jnp.shape, out)
   block = dict(
-    attention=(2, 2, 10, 10), attention_out=(2, 10, 16), mlp_out=(2, 10, 16), tokens=(2, 10, 16)
+    attention=(2, 2, 10, 10),
+    k=(2, 2, 10, 8),
+    v=(2, 2, 10, 8),
+    attention_out=(2, 10, 16),
+    mlp_out=(2, 10, 16),
+    tokens=(2, 10, 16),
   )
   assert got == dict(
     patches=(2, 2, 3, 16),

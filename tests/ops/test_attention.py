@@ -135,6 +135,8 @@ def test_the_fused_path_computes_the_same(causal, extras):
     ('gpu', dict(dtype='bfloat16', v=8), 'bias', False),  # odd lengths
     ('gpu', dict(dtype='bfloat16', v=8, t=6, s=8), 'bias', True),
     ('gpu', dict(dtype='bfloat16', v=8, t=6, s=8), 'mask', False),  # broadcast over queries
+    ('gpu', dict(dtype='bfloat16', v=8, t=6, s=6), 'causal', True),
+    ('gpu', dict(dtype='bfloat16', v=8, t=6, s=8), 'causal', False),  # starts at the first key
   ],
 )
 def test_cudnn_is_asked_only_for_what_it_can(backend, options, extras, expected, monkeypatch):
@@ -146,4 +148,12 @@ def test_cudnn_is_asked_only_for_what_it_can(backend, options, extras, expected,
   )
   monkeypatch.setattr(jax, 'default_backend', lambda: backend)
   bias, mask = bias if extras == 'bias' else None, mask if extras == 'mask' else None
-  assert attention._cudnn_can(q, keys, v, bias, mask) == expected
+  assert attention._cudnn_can(q, keys, v, bias, mask, extras == 'causal') == expected
+
+
+def test_causal_aligns_the_last_query_with_the_last_key():
+  """Two queries after three keys of the past."""
+  q, k, v, _ = operands(b=1, n=1, t=2, s=5)
+  jacobian = jax.jacrev(lambda k: attend(q, k, v, causal=True).sum((0, 1, 3)))(k)[:, 0, 0]
+  seen = np.any(jacobian != 0, axis=-1)
+  np.testing.assert_array_equal(seen, [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])

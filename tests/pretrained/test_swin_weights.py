@@ -208,7 +208,7 @@ TRAPS = {
   ),
   'norms before the branches': (
     'huggingface_v2',
-    replaced(swin, 'Block', lambda f: lambda *args: Block(*args[:-1], False)),
+    replaced(swin, 'Block', lambda f: lambda *args: Block(*args[:-1], 'pre')),
   ),
   'no clamp of the scale': (
     'huggingface_v2',

@@ -1,4 +1,9 @@
-"""Multi-head attention layers: projections around `vitlab.ops.attention`."""
+"""Multi-head attention layers: projections around `vitlab.ops.attention`.
+
+All return the tokens' mixture and what was seen: {'attention': weights [b n t s], 'k', 'v': keys
+and values [b n s k]}, of which `jit` drops what nobody reads. A decoder that goes on token by token
+keeps 'k' and 'v' and hands them back, so that nothing is projected twice.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +18,9 @@ from vitlab.layers.dense import Dense, fan_init
 from vitlab.ops.attention import attend, attention_weights
 from vitlab.ops.positions import rotate
 
+Seen = dict[str, Array]
+KeysAndValues = tuple[Float[Array, 'b n m k'], Float[Array, 'b n m k']]
+
 
 class SelfAttention(nn.Module):
   """Multi-head self-attention with one fused projection for queries, keys and values.
@@ -23,7 +31,7 @@ class SelfAttention(nn.Module):
     qk_norm: A norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
       ViT-22B, arXiv:2302.05442), or None.
     dtype: What is computed in; the softmax is at least float32.
-    causal: Token t sees the tokens up to t.
+    causal: A token sees itself and those before it.
     kernel_init: None: Xavier uniform, as in Google's ViTs; or what a paper's code has.
   """
 
@@ -39,10 +47,11 @@ class SelfAttention(nn.Module):
     self,
     x: Float[Array, 'b t d'],
     *,
-    mask: Bool[Array, '#b #n #t #t'] | None = None,
-    bias: Float[Array, '#b #n #t #t'] | None = None,
+    mask: Bool[Array, '#b #n #t #s'] | None = None,
+    bias: Float[Array, '#b #n #t #s'] | None = None,
     angles: Float[Any, 't half'] | None = None,
-  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t t']]:
+    past: KeysAndValues | None = None,
+  ) -> tuple[Float[Array, 'b t d'], Seen]:
     """Attends within x.
 
     Args:
@@ -50,19 +59,24 @@ class SelfAttention(nn.Module):
       mask: True = may look.
       bias: Added to the logits.
       angles: Rotary angles of the tokens (`vitlab.ops.positions.rope_2d`).
+      past: Keys and values of m tokens before x, which are seen too: s = m + t.
 
     Returns:
-      The tokens' mixture, and the weights (dropped by `jit` unless read).
+      The tokens' mixture, and what was seen; 'k' and 'v' are of x alone.
     """
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
     qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, name='qkv')(x)
     q, k, v = jnp.einsum('btcnk->cbntk', qkv)
-    q, k = _normalise(self.qk_norm, q, k)
+    q, k = _norm(self.qk_norm, 'q_norm', q), _norm(self.qk_norm, 'k_norm', k)
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
     options = dict(mask=mask, bias=bias, causal=self.causal)
-    return _mix(self, d, q, k, v, options, self.kernel_init)
+    if past is None:
+      return _mix(self, d, q, k, v, options, self.kernel_init)
+    all_k, all_v = (jnp.concatenate([x, y.astype(x.dtype)], axis=2) for x, y in zip(past, (k, v)))
+    y, seen = _mix(self, d, q, all_k, all_v, options, self.kernel_init)
+    return y, seen | dict(k=k, v=v)
 
 
 class CosineAttention(nn.Module):
@@ -88,7 +102,7 @@ class CosineAttention(nn.Module):
     *,
     mask: Bool[Array, '#b #n #t #t'] | None = None,
     bias: Float[Array, '#b #n #t #t'] | None = None,
-  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t t']]:
+  ) -> tuple[Float[Array, 'b t d'], Seen]:
     """Attends within x; mask and bias are those of `SelfAttention`, as is what comes out."""
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
@@ -123,27 +137,28 @@ class CrossAttention(nn.Module):
   def __call__(
     self,
     x: Float[Array, 'b t d'],
-    context: Float[Array, 'b s c'],
+    context: Float[Array, 'b s c'] | KeysAndValues,
     *,
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
-  ) -> tuple[Float[Array, 'b t d'], Float[Array, 'b n t s']]:
-    """The queries of x look at the context; returns their mixture and the weights."""
+  ) -> tuple[Float[Array, 'b t d'], Seen]:
+    """The queries of x look at the context, or at its keys and values of an earlier call."""
     d, n = x.shape[-1], self.num_heads
     init = fan_init('fan_avg', 'uniform')
     q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(x)
-    init = fan_init('fan_avg', 'uniform', groups=1)
-    kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')(context)
-    q = jnp.einsum('btnk->bntk', q)
-    k, v = jnp.einsum('bscnk->cbnsk', kv)
-    q, k = _normalise(self.qk_norm, q, k)
+    q = _norm(self.qk_norm, 'q_norm', jnp.einsum('btnk->bntk', q))
+    if isinstance(context, tuple):
+      k, v = context
+    else:
+      init = fan_init('fan_avg', 'uniform', groups=1)
+      kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')(context)
+      k, v = jnp.einsum('bscnk->cbnsk', kv)
+      k = _norm(self.qk_norm, 'k_norm', k)
     return _mix(self, d, q, k, v, dict(mask=mask, bias=bias))
 
 
-def _normalise(norm: nn.Module | None, q: Array, k: Array) -> tuple[Array, Array]:
-  if norm is None:
-    return q, k
-  return norm.copy(name='q_norm')(q), norm.copy(name='k_norm')(k)
+def _norm(norm: nn.Module | None, name: str, x: Array) -> Array:
+  return x if norm is None else norm.copy(name=name)(x)
 
 
 def unit(x: Float[Array, '*b k']) -> Float[Array, '*b k']:
@@ -154,9 +169,9 @@ def unit(x: Float[Array, '*b k']) -> Float[Array, '*b k']:
 
 def _mix(
   layer: nn.Module, width: int, q, k, v, options: Mapping, init: Callable | None = None
-) -> tuple[Array, Array]:
+) -> tuple[Array, Seen]:
   """Attends and projects back; the weights come from a second, unread computation."""
   mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
   init = init or fan_init('fan_avg', 'uniform', axes=2)
   y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
-  return y, attention_weights(q, k, **options)
+  return y, dict(attention=attention_weights(q, k, **options), k=k, v=v)

@@ -49,11 +49,22 @@ class Stack(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: PyTree[Float[Array, 'b ...']], train: bool = False, **inputs: Any
+    self,
+    x: PyTree[Float[Array, 'b ...']],
+    train: bool = False,
+    each: Mapping[str, PyTree[Array]] | None = None,
+    **inputs: Any,
   ) -> tuple[PyTree[Float[Array, 'b ...']], list[PyTree]]:
-    """Runs the blocks; returns the last one's result and every block's `out`.
+    """Runs the blocks.
 
-    x is what goes from block to block: tokens, or a tuple of arrays (TNT's pixels and patches).
+    Args:
+      x: What goes from block to block: tokens, or a tuple of arrays (TNT's pixels and patches).
+      train: Whether dropout and drop-path act.
+      each: Inputs that differ from block to block, their first axis the depth (a decoder's past).
+      **inputs: Those that do not.
+
+    Returns:
+      The last block's result, and every block's `out`.
     """
     block = self.block.clone(parent=None)
     if self.is_initializing():
@@ -62,11 +73,13 @@ class Stack(nn.Module):
     layers = dict(
       rate=self._rates(),
       key=jax.random.split(self.make_rng('dropout'), self.depth) if random else None,
+      each=dict(each or {}),
     )
 
     def apply(turn, x, params, layer, inputs):
       rngs = None if layer['key'] is None else {'dropout': layer['key']}
-      x, out = block.apply({'params': params}, x, train, layer['rate'], rngs=rngs, **inputs, **turn)
+      inputs = {**inputs, **layer['each'], **turn}
+      x, out = block.apply({'params': params}, x, train, layer['rate'], rngs=rngs, **inputs)
       return jax.tree.map(constrain_batch, x), out
 
     turns = [partial(apply, turn) for turn in self.turns]
@@ -75,10 +88,11 @@ class Stack(nn.Module):
       policy = getattr(jax.checkpoint_policies, self.remat)
       turns = [jax.checkpoint(turn, policy=policy, prevent_cse=not self.scan) for turn in turns]
 
-    x = jax.tree.map(constrain_batch, x)
-    if self.scan:
-      return self._scan(turns, x, layers, inputs)
-    # Traced and lowered once a turn; XLA inlines the calls.
+    run = self._scan if self.scan else self._unrolled
+    return run(turns, jax.tree.map(constrain_batch, x), layers, inputs)
+
+  def _unrolled(self, turns, x, layers, inputs) -> tuple[PyTree, list[PyTree]]:
+    """Calls the blocks, each turn traced and lowered once; XLA inlines the calls."""
     turns, outs = [jax.jit(turn) for turn in turns], []
     for i in range(self.depth):
       with jax.named_scope(f'block_{i}'):

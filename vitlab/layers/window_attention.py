@@ -37,7 +37,7 @@ class WindowAttention(nn.Module):
 
   def __call__(
     self, x: Float[Array, 'b h w d'], shifted: bool = False
-  ) -> tuple[Float[Array, 'b h w d'], Float[Array, 'b g n t t']]:
+  ) -> tuple[Float[Array, 'b h w d'], dict[str, Float[Array, 'b g n t t']]]:
     """Attends within windows.
 
     Args:
@@ -45,7 +45,8 @@ class WindowAttention(nn.Module):
       shifted: Whether the windows are shifted (SW-MSA).
 
     Returns:
-      The tokens' mixture, and the weights in the g windows of the padded and shifted map.
+      The tokens' mixture, and {'attention': the weights in the g windows of the padded and shifted
+      map}.
     """
     b, h, w, d = x.shape
     window, shift = windows.window_and_shift((h, w), self.window_size, shifted)
@@ -58,9 +59,10 @@ class WindowAttention(nn.Module):
       # Bias and mask meet once, before there is a batch.
       bias = jnp.where(windows.shift_mask(size, window, shift)[:, None], bias, MASKED)
       bias = jnp.broadcast_to(bias, (b, *bias.shape)).reshape(b * g, -1, t, t)
-    x, weights = self.attention(x.reshape(b * g, t, d), bias=bias)
+    x, seen = self.attention(x.reshape(b * g, t, d), bias=bias)
+    weights = seen['attention'].reshape(b, g, -1, t, t)
     x = windows.reverse(x.reshape(b, g, t, d), size)
-    return windows.cyclic_shift(x, -shift)[:, :h, :w], weights.reshape(b, g, -1, t, t)
+    return windows.cyclic_shift(x, -shift)[:, :h, :w], dict(attention=weights)
 
 
 class RelativePositionBias(nn.Module):

@@ -196,7 +196,8 @@ def make(
   for i, depth in enumerate(size.depths):
     attention = _attention(size, i, pretrained[i], compute)
     mlp = make_mlp('gelu', int(size.width * 2**i * mlp_ratio), dropout_rate, compute, INIT)
-    block = Block(attention, mlp, new_norm(scale_init=start), None, dropout_rate, version_2)
+    place = 'branch' if version_2 else 'pre'
+    block = Block(attention, mlp, new_norm(scale_init=start), None, dropout_rate, place)
     own, rates = rates[:depth], rates[depth:]
     stages.append(Stack(block, depth, (own[0], own[-1]), **options))
   return Swin(

@@ -29,13 +29,13 @@ def attend(
     v: Values.
     bias: Added to the logits (relative positions).
     mask: True = may look. A query that may look nowhere looks everywhere alike; it is padding.
-    causal: Query t sees the keys s <= t only.
+    causal: The last query sees all keys, the one before it all but the last key, and so on.
     scale: Factor on q kᵀ, by default 1 / sqrt(k).
 
   Returns:
     The mixed values, in the dtype of v.
   """
-  if _cudnn_can(q, k, v, bias, mask):
+  if _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
   return mix(_logits(q, k, bias, mask, causal, scale), v)
 
@@ -96,15 +96,17 @@ def _logits(q, k, bias, mask, causal, scale):
     logits += bias.astype(dtype)
   if causal:
     t, s = logits.shape[-2:]
-    mask = jnp.tril(jnp.ones((t, s), bool)) & (True if mask is None else mask)
+    mask = jnp.tril(jnp.ones((t, s), bool), s - t) & (True if mask is None else mask)
   return logits if mask is None else hide(logits, mask)
 
 
-def _cudnn_can(q, k, v, bias, mask) -> bool:
+def _cudnn_can(q, k, v, bias, mask, causal) -> bool:
   """Whether cuDNN's fused kernel takes these operands; what it refuses raises in jax."""
   if jax.default_backend() != 'gpu' or q.dtype not in (jnp.bfloat16, jnp.float16):
     return False
   if q.shape[-1] % 8 or q.shape[-1] > 128 or q.shape[-1] != v.shape[-1]:
+    return False
+  if causal and q.shape[2] != k.shape[2]:  # there, the first query sees the first key
     return False
   # Its gradient with a bias (masks become biases) needs even lengths, and no broadcasting there.
   lengths = (q.shape[2], k.shape[2])
