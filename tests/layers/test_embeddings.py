@@ -1,15 +1,20 @@
 """Patches and positions."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from vitlab.errors import UserError
 from vitlab.layers.embeddings import (
   LearnedPositions,
   PatchEmbed,
   SinCosPositions,
+  TokenEmbed,
   cut_patches,
   make_positions,
 )
@@ -97,3 +102,37 @@ def test_positions_by_name():
 def test_bad_positions_are_explained(arguments, message):
   with pytest.raises(UserError, match=message):
     make_positions(*arguments)
+
+
+def test_tokens_have_vectors_and_vectors_tokens():
+  layer, tokens = TokenEmbed(7, 4), jnp.array([[3, 0], [6, 3]])
+  variables = layer.init(jax.random.key(0), tokens)
+  table = np.asarray(variables['params']['embedding'])
+  np.testing.assert_array_equal(layer.apply(variables, tokens), table[np.asarray(tokens)])
+  x = jax.random.normal(jax.random.key(1), (2, 3, 4))
+  logits = layer.apply(variables, x, method='logits')
+  np.testing.assert_allclose(logits, np.asarray(x) @ table.T, rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_tokens_make_float32_logits():
+  layer = TokenEmbed(7, 4, jnp.bfloat16)
+  variables = layer.init(jax.random.key(0), jnp.array([1]))
+  assert variables['params']['embedding'].dtype == jnp.float32
+  x = layer.apply(variables, jnp.array([1]))
+  assert x.dtype == jnp.bfloat16
+  assert layer.apply(variables, x, method='logits').dtype == jnp.float32
+
+
+def test_a_split_table_is_gathered_before_it_is_looked_up():
+  """The lookup itself moves nothing: each device looks up the tokens of its examples."""
+  layer, tokens = TokenEmbed(16, 8), jnp.arange(16).reshape(8, 2)
+  variables = layer.init(jax.random.key(0), tokens)
+  names = ('data', 'fsdp', 'model')
+  mesh = jax.make_mesh((2, 2, 2), names, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+  split = jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, P(None, 'fsdp'))), variables)
+  rows = jax.device_put(tokens, NamedSharding(mesh, P(('data', 'fsdp'))))
+  with jax.set_mesh(mesh):
+    compiled = jax.jit(layer.apply).lower(split, rows).compile()
+  moved = re.findall(r'= \S+ (all-\w+|collective-permute)\(', compiled.as_text())
+  assert moved == ['all-gather']
+  np.testing.assert_array_equal(compiled(split, rows), layer.apply(variables, tokens))

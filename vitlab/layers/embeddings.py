@@ -1,4 +1,4 @@
-"""From pictures to tokens, and where the tokens are."""
+"""From pictures and words to tokens, and where the tokens are."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,11 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import contract, fan_init
+from vitlab.layers.sharding import constrain_batch, whole
 from vitlab.ops.positions import Grid, rope_2d, sincos_2d
 
 
@@ -97,6 +98,36 @@ class SinCosPositions(nn.Module):
     """The vectors to add to all tokens, zero for those before the patches."""
     table = sincos_2d(grid, width).reshape(-1, width)
     return jnp.pad(jnp.asarray(table), ((num_prefix, 0), (0, 0)))
+
+
+class TokenEmbed(nn.Module):
+  """A learned vector per token of a vocabulary; the same matrix can make logits.
+
+  Press and Wolf 2016, arXiv:1608.05859; arXiv:1706.03762, section 3.4.
+
+  Attributes:
+    vocab_size: How many tokens there are.
+    width: Of the vectors, which start with a length of about one.
+    dtype: Of the vectors; logits are at least float32.
+  """
+
+  vocab_size: int
+  width: int
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    init, shape = nn.initializers.normal(self.width**-0.5), (self.vocab_size, self.width)
+    self.embedding = self.param('embedding', init, shape, jnp.float32)
+
+  def __call__(self, tokens: Int[Array, '*b']) -> Float[Array, '*b d']:
+    """The vectors of tokens."""
+    return constrain_batch(whole(self.embedding)[tokens].astype(self.dtype))
+
+  def logits(self, x: Float[Array, '*b d']) -> Float[Array, '*b vocab']:
+    """How well x goes with each token: their inner products."""
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    table = self.embedding.astype(x.dtype)
+    return jnp.einsum('...d,vd->...v', x, table, preferred_element_type=dtype)
 
 
 def make_positions(

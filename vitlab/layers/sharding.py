@@ -27,3 +27,13 @@ def constrain_batch(x: Shaped[Array, 'b ...']) -> Shaped[Array, 'b ...']:
   if size == 1 or x.shape[0] % size:
     return x
   return jax.lax.with_sharding_constraint(x, P(axes))
+
+
+def whole(parameter: Shaped[Array, '...']) -> Shaped[Array, '...']:
+  """The parameter on every device, before a lookup in it.
+
+  Looked up in parts, its rows would be moved for every example. Does nothing where it is whole.
+  """
+  if parameters_are_whole():
+    return parameter
+  return jax.lax.with_sharding_constraint(parameter, P())

@@ -27,6 +27,7 @@ dropout_rate: On embedded tokens, between layers and before the logits.
 dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, softmax and logits stay float32.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -37,6 +38,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.layers.alignment import align, make_alignment
 from vitlab.layers.choices import check_rates, compute_dtype
 from vitlab.layers.dense import Dense, fan_init
+from vitlab.layers.embeddings import TokenEmbed
 from vitlab.layers.recurrent import (
   RecurrentStack,
   State,
@@ -247,16 +249,11 @@ def make(
     raise UserError(f'rnn_seq2seq: width={width} and depth={depth} must be at least 1')
   compute = compute_dtype(dtype)
   cells = tuple(make_cell(cell, width, compute) for _ in range(depth))
-  embed = nn.Embed(
-    vocab_size,
-    embedding_width or width,
-    dtype=compute,
-    embedding_init=nn.initializers.normal((embedding_width or width) ** -0.5),
-  )
+  new_embed = partial(TokenEmbed, vocab_size, embedding_width or width, compute)
   alignment = None if attention == 'none' else make_alignment(attention, width, compute)
   return RNNSeq2Seq(
-    source=embed,
-    target=embed.copy(),
+    source=new_embed(),
+    target=new_embed(),
     encoder=RecurrentStack(cells, bidirectional, dropout_rate),
     decoder=Decoder(tuple(cell.copy() for cell in cells), alignment, attention_order, dropout_rate),
     head=Dense(
