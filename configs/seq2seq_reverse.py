@@ -17,6 +17,9 @@ from vitlab.errors import unknown
 MODELS = dict(
   rnn=dict(name='rnn_seq2seq'),
   attention=dict(name='rnn_seq2seq', attention='additive', bidirectional=True),
+  transformer=dict(
+    name='transformer', depth=2, num_heads=4, mlp_dim=128, norm_place='pre', dropout_rate=0.0
+  ),
 )
 
 
@@ -32,13 +35,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.data = dict(name='reverse', min_length=2 if arg.smoke else 4)
   if arg.smoke:
     config.data.update(max_length=4, train=2_000, test=200)
-  config.model = dict(vocab_size=None, cell='lstm', width=64, **MODELS[arg.model])
+  config.model = dict(vocab_size=None, width=64, **MODELS[arg.model])
   config.task = dict(name='translation')
   config.optim = dict(
     name='adamw', learning_rate=5e-3, schedule='cosine', warmup='5%', clip_norm=1.0
   )
   config.evaluators.test = dict(
-    name='sequences', split='test', every='25%', attention=8 if arg.model == 'attention' else 0
+    name='sequences', split='test', every='25%', attention=0 if arg.model == 'rnn' else 8
   )
   config.log_every = '50 steps'
   config.checkpoint.best = 'test/accuracy'

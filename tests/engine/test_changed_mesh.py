@@ -26,15 +26,20 @@ SWIN = dict(
 )
 RESNET = dict(name='resnet', variant='mu', stem='small', num_classes=None)
 # Two layers, loops over tokens inside the step, and sentences of unequal length.
-RNN = dict(
-  model=dict(
-    name='rnn_seq2seq', vocab_size=None, width=8, depth=2, attention='additive', dropout_rate=0.1
-  ),
+SENTENCES = dict(
   data=dict(name='reverse', max_length=6, train=200, test=40),
   task=dict(name='translation'),
   evaluators=dict(test=dict(name='sequences', every='4 steps')),
 )
-FAMILIES = dict(swin=dict(model=SWIN), resnet=dict(model=RESNET), rnn=RNN)
+RNN = dict(name='rnn_seq2seq', width=8, depth=2, attention='additive', dropout_rate=0.1)
+TRANSFORMER = dict(name='transformer', variant='mu', depth=1)
+FAMILIES = dict(
+  swin=dict(model=SWIN),
+  resnet=dict(model=RESNET),
+  rnn=dict(model=RNN | dict(vocab_size=None), **SENTENCES),
+  # Keys' biases change nothing: of the rounding in their gradients Adam would make whole steps.
+  transformer=dict(model=TRANSFORMER | dict(vocab_size=None), optim__name='sgd', **SENTENCES),
+)
 SHORT = dict(duration='4 steps', log_every='1 steps', evaluators__test__every='4 steps')
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitlab.ops.positions import resample, rope_2d, rotate, sincos_2d
+from vitlab.ops.positions import resample, rope_2d, rotate, sincos_1d, sincos_2d
 
 
 def test_sincos_2d_is_its_formula():
@@ -92,3 +92,18 @@ def test_resampling_keeps_constants_ramps_and_what_fits():
   ramp = np.broadcast_to(np.arange(8.0)[:, None, None], (8, 2, 1))
   got = resample(ramp, (16, 2), 'linear')[:, 0, 0]
   np.testing.assert_allclose(got[1:-1], (np.arange(16) + 0.5)[1:-1] / 2 - 0.5, atol=1e-6)
+
+
+def test_a_sentence_has_sines_and_cosines_of_falling_frequency(x64):
+  """The formula of the paper, number by number, in both layouts and from any position on."""
+  for first in (0, 700):
+    position = jnp.arange(first, first + 3)
+    apart = sincos_1d(position, 6, dtype=jnp.float64)
+    mixed = sincos_1d(position, 6, interleaved=True, dtype=jnp.float64)
+    for t, i in np.ndindex(3, 3):
+      angle = (first + t) / 10_000 ** (2 * i / 6)
+      expected = [np.sin(angle), np.cos(angle)]
+      np.testing.assert_allclose(mixed[t, 2 * i : 2 * i + 2], expected, atol=1e-12)
+      np.testing.assert_allclose([apart[t, i], apart[t, i + 3]], expected, atol=1e-12)
+  with pytest.raises(ValueError, match='5 is not even'):
+    sincos_1d(position, 5)

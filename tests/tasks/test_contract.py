@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from _helpers import tiny
 
-from vitlab.models import rnn_seq2seq
+from vitlab.models import rnn_seq2seq, transformer
 from vitlab.ops.tokens import EOS, PAD
 from vitlab.tasks import Task, classification, distillation, translation
 
@@ -66,12 +66,14 @@ def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
   return dict(tokens=batch(), targets=batch())
 
 
-def translate(spec=(), **row):
-  model = rnn_seq2seq.make(9, width=4, **dict(spec))
-  predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * ('attention' in dict(spec))
-  return Row(
-    functools.partial(translation.make, model, label_smoothing=0.1), sentences, predict, **row
-  )
+def translate(model, attention=True, **row):
+  predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * attention
+  task = functools.partial(translation.make, model, label_smoothing=0.1)
+  return Row(task, sentences, predict, **row)
+
+
+RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
+TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
 
 
 AUGMENT = 'random_crop(2)|flip|mixup(0.8)'
@@ -82,8 +84,9 @@ ROWS = {
   'batch_norm': classify(tiny.ConvNet(), independent=False),
   'hard_distillation': distil('hard', tiny.Distilled()),
   'soft_distillation': distil('soft', tiny.Attention(), attention=True),
-  'translation': translate(dict(cell='gru', attention='additive', bidirectional=True)),
-  'translation_dropout': translate(dict(dropout_rate=0.5), random=True),
+  'rnn': translate(RNN(dropout_rate=0.5), attention=False, random=True),
+  'rnn_attention': translate(RNN(cell='gru', attention='additive', bidirectional=True)),
+  'transformer': translate(TRANSFORMER()),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8

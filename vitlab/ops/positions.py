@@ -1,9 +1,11 @@
 """Where a token is: sine-cosine tables, rotary angles, resampling of learned tables."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Grid = tuple[int, int]  # patches along the height and the width
 
@@ -70,3 +72,29 @@ def resample(
   if table.shape[:2] == tuple(grid):
     return jnp.asarray(table)
   return jax.image.resize(jnp.asarray(table), (*grid, table.shape[-1]), method, antialias=True)
+
+
+def sincos_1d(
+  position: Int[Array, ' t'],
+  width: int,
+  interleaved: bool = False,
+  dtype: Any = jnp.float32,
+  temperature: float = 10_000.0,
+) -> Float[Array, 't d']:
+  """Fixed sine-cosine vectors of the tokens of a sentence (arXiv:1706.03762, section 3.5).
+
+  With the frequencies w_i = temperature^(-2i / width), i = 0 .. width/2 - 1, the token at t gets
+  [sin(t w), cos(t w)], one after the other as in fairseq and Marian, or `interleaved`, sin(t w_0),
+  cos(t w_0), sin(t w_1), ..., as the paper writes it: the same model, its width permuted.
+
+  Raises:
+    ValueError: the width is odd.
+  """
+  if width % 2:
+    raise ValueError(f'sincos_1d: the width {width} is not even')
+  frequency = jnp.asarray(temperature ** (-np.arange(0, width, 2) / width), dtype)
+  angle = position[:, None].astype(dtype) * frequency
+  parts = jnp.sin(angle), jnp.cos(angle)
+  if interleaved:
+    return jnp.stack(parts, axis=-1).reshape(len(position), width)
+  return jnp.concatenate(parts, axis=-1)

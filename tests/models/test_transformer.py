@@ -1,0 +1,213 @@
+"""The Transformer: the numbers of torch's and of Marian, and the laws of decoding."""
+
+import _helpers.torchvision_shim  # noqa: F401  isort: skip
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from _helpers import parity, torch_transformer
+from transformers import MarianConfig, MarianMTModel
+
+from vitlab.errors import UserError
+from vitlab.layers.norms import make_norm
+from vitlab.models import transformer
+from vitlab.ops.positions import sincos_1d
+
+VOCAB, WIDTH, DEPTH, HEADS = 11, 16, 2, 2
+TOKENS = jnp.array([[4, 7, 5, 9, 2], [8, 2, 0, 0, 0], [6, 10, 4, 2, 0]])
+INPUTS = jnp.array([[1, 9, 5, 7], [1, 8, 3, 0], [1, 4, 10, 6]])
+SIZES = dict(nhead=HEADS, num_encoder_layers=DEPTH, num_decoder_layers=DEPTH, dim_feedforward=32)
+KINDS = [
+  dict(norm_place='post'),
+  dict(norm_place='pre', tied=False, position_embedding='learned', scan=True),
+  dict(norm_place='pre', position_embedding='sincos_interleaved', mlp='swiglu'),
+]
+
+
+def make(dtype='float32', **words):
+  return transformer.make(VOCAB, 'mu', **dict(dropout_rate=0.0, dtype=dtype, **words))
+
+
+def apply(model, variables, *args, **options):
+  static = {k: options.pop(k) for k in ('method', 'train') if k in options}
+  return jax.jit(partial(model.apply, **static))(variables, *args, **options)
+
+
+def perturbed(model, seed=0):
+  like = jax.eval_shape(model.init, jax.random.key(0), TOKENS, INPUTS)
+  random = np.random.default_rng(seed)
+  return jax.tree.map(lambda x: jnp.asarray(random.normal(0, 0.3, x.shape), x.dtype), like)
+
+
+def ours(model, params, weights):
+  """Logits, and the gradient of their product with the weights."""
+
+  def run(params):
+    logits, _ = model.apply({'params': params}, TOKENS, INPUTS)
+    return (logits * weights).sum(), logits
+
+  params = jax.tree.map(jnp.asarray, params)
+  (_, logits), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
+  return logits, gradients
+
+
+def sentences():
+  return [torch.tensor(np.array(x)).long() for x in (TOKENS, INPUTS)]
+
+
+@pytest.mark.filterwarnings('ignore:enable_nested_tensor')
+@pytest.mark.parametrize('norm_place', ['post', 'pre'])
+def test_equals_the_one_of_torch(norm_place, x64):
+  position = np.asarray(sincos_1d(jnp.arange(5), WIDTH, True, jnp.float64))
+  options = dict(SIZES, norm_first=norm_place == 'pre')
+  # In training mode: torch's fast path of evaluation computes something else where padded.
+  oracle = parity.perturb(torch_transformer.WithEmbeddings(VOCAB, position, **options)).train()
+  expected = oracle(*sentences())
+  weights = parity.projection(expected.shape)
+  (expected * torch.tensor(weights)).sum().backward()
+  model = make(
+    'float64',
+    norm_place=norm_place,
+    norm_epsilon=1e-5,
+    position_embedding='sincos_interleaved',
+  )
+  model = model.clone(norm=make_norm('layernorm', 1e-5, jnp.float64))  # torch always has it
+  tree = partial(torch_transformer.of_torch, depth=DEPTH, heads=HEADS)
+  logits, gradients = ours(model, tree(torch_transformer.tensors(oracle)), weights)
+  assert parity.error(logits, expected.detach().numpy()) < 1e-11
+  assert parity.error(gradients, tree(torch_transformer.tensors(oracle, gradients=True))) < 1e-10
+
+
+def marian():
+  """A perturbed Marian, its table of positions in float64, and its parameters as ours."""
+  config = MarianConfig(
+    vocab_size=VOCAB,
+    d_model=WIDTH,
+    encoder_layers=DEPTH,
+    decoder_layers=DEPTH,
+    encoder_attention_heads=HEADS,
+    decoder_attention_heads=HEADS,
+    encoder_ffn_dim=32,
+    decoder_ffn_dim=32,
+    max_position_embeddings=32,
+    pad_token_id=0,
+    eos_token_id=2,
+    decoder_start_token_id=1,
+    forced_eos_token_id=None,
+    activation_function='relu',
+    scale_embedding=True,
+    attn_implementation='eager',
+  )
+  torch.manual_seed(1)  # so that some sentences end before their limit
+  oracle = MarianMTModel(config)
+  position = np.array(sincos_1d(jnp.arange(32), WIDTH, False, jnp.float64))
+  tables = [part.embed_positions for part in (oracle.model.encoder, oracle.model.decoder)]
+  for table in tables:
+    np.testing.assert_allclose(table.weight.detach(), position, atol=1e-6)  # theirs is float32
+  parity.perturb(oracle)
+  for table in tables:
+    table.weight = torch.nn.Parameter(torch.tensor(position))
+  tree = partial(torch_transformer.of_marian, depth=DEPTH, heads=HEADS)
+  return oracle, tree
+
+
+def test_equals_marian(x64):
+  oracle, tree = marian()
+  tokens, inputs = sentences()
+  expected = oracle(
+    input_ids=tokens, attention_mask=(tokens != 0).long(), decoder_input_ids=inputs
+  ).logits
+  weights = parity.projection(expected.shape)
+  (expected * torch.tensor(weights)).sum().backward()
+  params = tree(torch_transformer.tensors(oracle))
+  logits, gradients = ours(make('float64', norm_epsilon=1e-5), params, weights)
+  assert parity.error(logits, expected.detach().numpy()) < 1e-11
+  expected = tree(torch_transformer.tensors(oracle, gradients=True))
+  for found in (gradients, expected):  # torch keeps from the embedding of padding what was read
+    found['source']['embedding'] = found['source']['embedding'][1:]
+  assert parity.error(gradients, expected) < 1e-10
+
+
+@pytest.mark.parametrize('words', KINDS, ids=['post', 'pre', 'swiglu'])
+def test_with_a_cache_it_is_all_at_once(words):
+  model = make(**words)
+  variables = perturbed(model)
+  logits, _ = apply(model, variables, TOKENS, INPUTS)
+  memory = apply(model, variables, TOKENS, method='encode')
+  state = jax.jit(lambda v, m: model.apply(v, m, 6, method='start'))(variables, memory)
+  for i in range(INPUTS.shape[1]):
+    one, state = apply(model, variables, memory, state, INPUTS[:, i], method='step')
+    np.testing.assert_allclose(one, logits[:, i], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_and_neighbours_change_nothing():
+  model = make()
+  variables = perturbed(model)
+  whole, _ = apply(model, variables, jnp.pad(TOKENS, [(0, 0), (0, 3)]), INPUTS)
+  for i, row in enumerate(TOKENS):
+    alone, _ = apply(model, variables, row[row != 0][None], INPUTS[i : i + 1])
+    np.testing.assert_allclose(alone[0], whole[i], rtol=1e-4, atol=1e-5)
+
+
+def test_no_token_sees_a_later_one():
+  model = make()
+  variables = perturbed(model)
+  logits, out = apply(model, variables, TOKENS, INPUTS)
+  other, _ = apply(model, variables, TOKENS, jnp.where(jnp.arange(4) < 2, INPUTS, INPUTS % 7 + 4))
+  np.testing.assert_array_equal(logits[:, :2], other[:, :2])
+  assert np.all(np.any(logits[:, 2:] != other[:, 2:], axis=-1))
+  assert [w.shape for w in out['attention']] == [(3, HEADS, 4, 4)] * DEPTH
+  for weights in out['cross_attention']:
+    assert not np.any(np.where(TOKENS[:, None, None] == 0, weights, 0))
+
+
+@pytest.mark.filterwarnings('ignore:enable_nested_tensor')
+@pytest.mark.parametrize('variant, millions', [('base', 44.1), ('big', 176.4)])
+def test_counts_are_those_of_torch(variant, millions):
+  """Without embeddings, with which the paper has 65 and 213 million."""
+  width, depth, heads, mlp_dim = transformer.VARIANTS[variant]
+  with torch.device('meta'):
+    oracle = torch.nn.Transformer(width, heads, depth, depth, mlp_dim)
+  model = transformer.make(VOCAB, variant, norm_place='pre')
+  tree = jax.eval_shape(model.init, jax.random.key(0), TOKENS, INPUTS)['params']
+  count = sum(x.size for x in jax.tree.leaves(tree))
+  expected = sum(p.numel() for p in oracle.parameters())
+  assert count - VOCAB * width == expected
+  assert round(expected / 1e6, 1) == millions
+
+
+def test_dropout_acts_in_training_only():
+  model = transformer.make(VOCAB, 'mu', dropout_rate=0.5)
+  variables = perturbed(model)
+  run = partial(apply, model, variables, TOKENS, INPUTS)
+  np.testing.assert_array_equal(run()[0], apply(make(), variables, TOKENS, INPUTS)[0])
+  one, two = (run(train=True, rngs={'dropout': jax.random.key(i)})[0] for i in range(2))
+  assert np.all(np.any(one != two, axis=-1))
+
+
+@pytest.mark.parametrize(
+  'words, says',
+  [
+    (dict(variant='bsae'), 'did you mean base'),
+    (dict(norm_place='branch'), 'pre'),
+    (dict(position_embedding='rope'), 'sincos'),
+    (dict(num_heads=3), 'multiple of num_heads=3'),
+    (dict(remat='all'), 'dots_saveable'),
+  ],
+)
+def test_bad_words_are_refused(words, says):
+  with pytest.raises(UserError, match=says):
+    transformer.make(VOCAB, **words)
+
+
+def test_a_sentence_longer_than_what_is_learned_is_refused():
+  model = make(position_embedding='learned', max_length=4)
+  with pytest.raises(UserError, match='raise model.max_length'):
+    jax.eval_shape(model.init, jax.random.key(0), TOKENS, INPUTS)
+  variables = jax.eval_shape(model.init, jax.random.key(0), TOKENS[:, :4], INPUTS)
+  memory = jax.eval_shape(partial(model.apply, method='encode'), variables, TOKENS[:, :4])
+  with pytest.raises(UserError, match='sentences of 9 may come'):
+    jax.eval_shape(lambda v, m: model.apply(v, m, 9, method='start'), variables, memory)

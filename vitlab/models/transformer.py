@@ -1,0 +1,288 @@
+"""The Transformer: attention is all you need (Vaswani et al. 2017, arXiv:1706.03762).
+
+An encoder of self-attention reads the source; a decoder of masked self-attention and attention to
+what the encoder has made of the source says the target. No recurrence: while it learns, all tokens
+of a sentence are read and said at once.
+
+In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
+token and a dict of every intermediate, both kinds of attention among them.
+
+The words of `make`, for those who write configs:
+
+vocab_size: Of both languages; None: from the data.
+variant: A size of `VARIANTS`; width, depth (of encoder and of decoder), num_heads and mlp_dim
+  override it.
+norm_place: 'post' is the paper's, norm(x + f(x)); 'pre', x + f(norm(x)) with one more norm behind
+  encoder and decoder, trains without warm-up.
+norm_epsilon: Of all norms.
+position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned' (for sentences
+  of up to max_length tokens).
+tied: One matrix embeds source and target and makes logits (section 3.4), or three.
+mlp: 'relu', 'gelu', 'gelu_tanh' or 'swiglu'.
+dropout_rate: On embedded tokens and branches.
+scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
+dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics, softmax and logits
+  stay float32.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from vitlab.errors import UserError, unknown
+from vitlab.layers.attention import CrossAttention, KeysAndValues, SelfAttention
+from vitlab.layers.blocks import Block
+from vitlab.layers.choices import check_rates, compute_dtype
+from vitlab.layers.dense import Dense, fan_init
+from vitlab.layers.embeddings import TokenEmbed
+from vitlab.layers.mlp import make_mlp
+from vitlab.layers.norms import make_norm
+from vitlab.layers.stack import Stack, check_remat
+from vitlab.ops.positions import sincos_1d
+from vitlab.ops.tokens import counts
+
+
+class Size(NamedTuple):
+  width: int
+  depth: int
+  num_heads: int
+  mlp_dim: int
+
+
+VARIANTS = {
+  'mu': Size(16, 2, 2, 32),  # for tests
+  'tiny': Size(128, 4, 4, 256),  # Multi30k: Wu et al. 2021, arXiv:2105.14462
+  'base': Size(512, 6, 8, 2048),  # table 3 of the paper
+  'big': Size(1024, 6, 16, 4096),
+}
+CHOICES = dict(
+  norm_place=('post', 'pre'), position_embedding=('sincos', 'sincos_interleaved', 'learned')
+)
+
+
+class Memory(NamedTuple):
+  """What the encoder leaves to the decoder.
+
+  Attributes:
+    tokens: Its last layer's.
+    mask: Which are not padding.
+  """
+
+  tokens: Float[Array, 'b s d']
+  mask: Bool[Array, 'b s']
+
+
+class DecoderState(NamedTuple):
+  """All that the decoder keeps from token to token, layers first.
+
+  Attributes:
+    past: Keys and values of what has been said; zeros where nothing has.
+    memory: Keys and values of the source.
+    length: How many tokens have been said.
+  """
+
+  past: KeysAndValues
+  memory: KeysAndValues
+  length: Int[Array, '']
+
+
+class Transformer(nn.Module):
+  """Encoder, decoder and what lies around them.
+
+  Attributes:
+    source: Embeds the source's tokens.
+    target: Embeds the decoder's inputs; None: as the source's.
+    head: What the decoder shows -> logits; None: by the matrix that embeds the targets.
+    encoder: Of the source.
+    decoder: Of the target; its blocks look at the source.
+    norm: Copied behind encoder and decoder; None: none.
+    positions: See position_embedding above.
+    max_length: Of sentences, where positions are learned.
+    dropout_rate: On embedded tokens.
+  """
+
+  source: TokenEmbed
+  target: TokenEmbed | None
+  head: nn.Module | None
+  encoder: Stack
+  decoder: Stack
+  norm: nn.Module | None
+  positions: str = 'sincos'
+  max_length: int = 512
+  dropout_rate: float = 0.0
+
+  def setup(self):
+    self.dropout = nn.Dropout(self.dropout_rate)
+    if self.norm is not None:
+      self.encoder_norm, self.decoder_norm = self.norm.clone(), self.norm.clone()
+    if self.positions == 'learned':
+      shape, init = (self.max_length, self.source.width), nn.initializers.normal(0.02)
+      self.source_position = self.param('source_position', init, shape, jnp.float32)
+      self.target_position = self.param('target_position', init, shape, jnp.float32)
+
+  def __call__(
+    self, tokens: Int[Array, 'b s'], inputs: Int[Array, 'b t'], train: bool = False
+  ) -> tuple[Float[Array, 'b t vocab'], dict[str, Any]]:
+    """Logits of the token after each of the inputs; see `decode`."""
+    return self.decode(self.encode(tokens, train), inputs, train)
+
+  def encode(self, tokens: Int[Array, 'b s'], train: bool = False) -> Memory:
+    """Reads the source; padding is invisible."""
+    mask = counts(tokens)
+    x = self._embed(self.source, tokens, 'source', 0, train)
+    x, _ = self.encoder(x, train, mask=mask[:, None, None])
+    return Memory(x if self.norm is None else self.encoder_norm(x), mask)
+
+  def decode(
+    self, memory: Memory, inputs: Int[Array, 'b t'], train: bool = False
+  ) -> tuple[Float[Array, 'b t vocab'], dict[str, Any]]:
+    """All steps at once, as far as the inputs are known (teacher forcing).
+
+    Args:
+      memory: From `encode`.
+      inputs: Each time the token that was said before.
+      train: Whether dropout acts, with the rng 'dropout'.
+
+    Returns:
+      Logits in at least float32, and 'logits', 'features' (what the head sees), 'blocks' (what each
+      block of the decoder gives out), 'attention' and 'cross_attention' (lists of the weights of
+      all blocks, [b n t t] and [b n t s]).
+    """
+    x = self._embed(self.target or self.source, inputs, 'target', 0, train)
+    mask = memory.mask[:, None, None]
+    x, blocks = self.decoder(x, train, memory=memory.tokens, memory_mask=mask)
+    x = x if self.norm is None else self.decoder_norm(x)
+    logits = self._logits(x)
+    kinds = ('attention', 'cross_attention')
+    maps = {kind: [block[kind] for block in blocks] for kind in kinds}
+    return logits, dict(logits=logits, features=x, blocks=blocks, **maps)
+
+  def start(self, memory: Memory, max_length: int) -> DecoderState:
+    """What `step` starts from, for sentences of up to `max_length` tokens."""
+    self._check_length(max_length)
+    # A token of which only the keys and values of the source are read: XLA drops the rest of it.
+    x = jnp.zeros((len(memory.tokens), 1, self.source.width), memory.tokens.dtype)
+    _, blocks = self.decoder(x, memory=memory.tokens)
+    source = tuple(jnp.stack([block[f'cross_{name}'] for block in blocks]) for name in 'kv')
+    past = tuple(jnp.zeros((*x.shape[:3], max_length, x.shape[4]), x.dtype) for x in source)
+    return DecoderState(past, source, jnp.zeros((), jnp.int32))
+
+  def step(
+    self, memory: Memory, state: DecoderState, token: Int[Array, ' b']
+  ) -> tuple[Float[Array, 'b vocab'], DecoderState]:
+    """One token more: logits of what follows it, and the next state."""
+    x = self._embed(self.target or self.source, token[:, None], 'target', state.length, False)
+    said = jnp.arange(state.past[0].shape[3]) < state.length
+    x, blocks = self.decoder(
+      x,
+      each=dict(past=state.past, memory=state.memory),
+      mask=jnp.append(said, True)[None, None, None],  # and itself
+      memory_mask=memory.mask[:, None, None],
+    )
+    x = x if self.norm is None else self.decoder_norm(x)
+    new = (jnp.stack([block[name] for block in blocks]) for name in 'kv')
+    past = tuple(
+      jax.lax.dynamic_update_slice_in_dim(old, one, state.length, axis=3)
+      for old, one in zip(state.past, new)
+    )
+    return self._logits(x)[:, 0], DecoderState(past, state.memory, state.length + 1)
+
+  def _embed(
+    self, embed: TokenEmbed, tokens: Int[Array, 'b t'], kind: str, first: Any, train: bool
+  ) -> Float[Array, 'b t d']:
+    """Tokens times sqrt(d), as in the paper, and where they are, from position `first` on."""
+    x = embed(tokens)
+    length, width = x.shape[1:]
+    x *= jnp.asarray(width**0.5, x.dtype)
+    if self.positions == 'learned':
+      self._check_length(length)
+      table = getattr(self, f'{kind}_position')
+      vectors = jax.lax.dynamic_slice_in_dim(table, first, length)
+    else:
+      at_least_32 = jnp.promote_types(x.dtype, jnp.float32)
+      interleaved = self.positions == 'sincos_interleaved'
+      vectors = sincos_1d(first + jnp.arange(length), width, interleaved, at_least_32)
+    return self.dropout(x + vectors.astype(x.dtype), deterministic=not train)
+
+  def _check_length(self, length: int) -> None:
+    if self.positions == 'learned' and length > self.max_length:
+      raise UserError(
+        f'the Transformer learns the positions of max_length={self.max_length} tokens; '
+        f'sentences of {length} may come\nraise model.max_length, or take sincos positions'
+      )
+
+  def _logits(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t vocab']:
+    return self.head(x) if self.head is not None else (self.target or self.source).logits(x)
+
+
+def make(
+  vocab_size: int,
+  variant: str = 'base',
+  *,
+  width: int | None = None,
+  depth: int | None = None,
+  num_heads: int | None = None,
+  mlp_dim: int | None = None,
+  norm_place: str = 'post',
+  norm_epsilon: float = 1e-6,
+  position_embedding: str = 'sincos',
+  max_length: int = 512,
+  tied: bool = True,
+  mlp: str = 'relu',
+  dropout_rate: float = 0.1,
+  scan: bool = False,
+  remat: str = '',
+  dtype: str = 'float32',
+) -> Transformer:
+  """Composes the model from the words of a config, explained at the top; UserError for bad ones."""
+  check_rates(dropout_rate=dropout_rate)
+  size = _size(variant, (width, depth, num_heads, mlp_dim))
+  words = dict(norm_place=norm_place, position_embedding=position_embedding)
+  for key, possible in CHOICES.items():
+    if words[key] not in possible:
+      raise unknown(key, words[key], possible)
+  compute = compute_dtype(dtype)
+  new_norm = partial(make_norm, 'layernorm', norm_epsilon, compute)
+  # New parts at every place: Flax shares the parameters of one module that stands in two.
+  new_embed = partial(TokenEmbed, vocab_size, size.width, compute)
+
+  new_block = partial(_block, size, new_norm, norm_place, mlp, dropout_rate, compute)
+  new_stack = partial(Stack, depth=size.depth, scan=scan, remat=check_remat(remat))
+  logits = jnp.promote_types(compute, jnp.float32)
+  return Transformer(
+    source=new_embed(),
+    target=None if tied else new_embed(),
+    head=None if tied else Dense(vocab_size, 1, False, logits, fan_init('fan_avg', 'uniform')),
+    encoder=new_stack(new_block(decodes=False)),
+    decoder=new_stack(new_block(decodes=True)),
+    norm=new_norm() if norm_place == 'pre' else None,
+    positions=position_embedding,
+    max_length=max_length,
+    dropout_rate=dropout_rate,
+  )
+
+
+def _block(size, new_norm, norm_place, mlp, dropout_rate, compute, decodes) -> Block:
+  return Block(
+    SelfAttention(size.num_heads, dtype=compute, causal=decodes),
+    make_mlp(mlp, size.mlp_dim, dtype=compute),
+    new_norm(),
+    dropout_rate=dropout_rate,
+    norm_place=norm_place,
+    cross=CrossAttention(size.num_heads, dtype=compute) if decodes else None,
+  )
+
+
+def _size(variant: str, given: tuple[int | None, ...]) -> Size:
+  if variant not in VARIANTS:
+    raise unknown('Transformer variant', variant, VARIANTS)
+  size = Size(*(one or default for one, default in zip(given, VARIANTS[variant])))
+  if size.width % size.num_heads or size.width % 2:
+    raise UserError(
+      f'Transformer: width={size.width} must be even and a multiple of num_heads={size.num_heads}'
+    )
+  return size
