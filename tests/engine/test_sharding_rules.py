@@ -10,8 +10,8 @@ from jax.sharding import PartitionSpec as P
 
 from vitlab.engine import names, optim, sharding, step
 from vitlab.errors import UserError
-from vitlab.models import vit
-from vitlab.tasks import classification
+from vitlab.models import transformer, vit
+from vitlab.tasks import classification, translation
 
 LAYOUTS = {
   'one': dict(data=1),
@@ -110,6 +110,21 @@ def test_rules_on_a_full_size_vit(scan):
       assert {found[f'encoder/block_{i}/{name}'] for i in range(12)} == {P(*spec)}, name
   assert found['patch_embed/kernel'] == P(None, None, None, 'fsdp')
   assert found['head/kernel'] == P('fsdp', None)
+
+
+def test_a_decoder_splits_the_heads_of_both_attentions():
+  task = translation.make(transformer.make(32, 'base'))
+  batch = {name: jax.ShapeDtypeStruct((8, 5), jnp.int32) for name in ('tokens', 'targets')}
+  init = functools.partial(step.init_state, task, {'model': optax.adamw(0.1)})
+  found = specs(jax.eval_shape(init, jax.random.key(0), batch), LAYOUTS['all'])
+  expected = {
+    'attention/out/kernel': ('model', None, 'fsdp'),  # [8, 64, 512]
+    'cross/out/kernel': ('model', None, 'fsdp'),
+    'cross/q/kernel': ('fsdp', 'model', None),  # [512, 8, 64]
+    'cross/kv/kernel': ('fsdp', None, 'model', None),  # [512, 2, 8, 64]
+  }
+  for name, spec in expected.items():
+    assert found[f'decoder/block_5/{name}'] == P(*spec), name
 
 
 def test_what_does_not_divide_is_not_split():

@@ -26,7 +26,7 @@ BATCH = P(('data', 'fsdp'))
 # units of the MLP. From the end, because stacked blocks have one more axis in front.
 _TENSOR_PARALLEL = (
   (r'(^|/)(q|k|v|kv|qkv)/(kernel|bias)$', -2),  # kernel [d, (3,) n, k], bias [(3,) n, k]
-  (r'attention/out/kernel$', -3),  # [n, k, d]
+  (r'(attention|cross)/out/kernel$', -3),  # [n, k, d]
   (r'mlp/(up|gate)/(kernel|bias)$', -1),  # kernel [d, f], bias [f]
   (r'mlp/down/kernel$', -2),  # [f, d]
 )
