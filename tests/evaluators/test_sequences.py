@@ -23,7 +23,7 @@ def predictions(name, split):
       yield [np.full((len(batch['index']), 2, 4, 4), layer / 4) for layer in (1, 2, 3)], batch
     else:
       assert name == 'decoded'
-      yield dict(tokens=SAID[rows], log_probability=np.zeros(3)[rows]), batch
+      yield dict(tokens=SAID[rows], score=np.zeros(3)[rows]), batch
 
 
 def test_counts_tokens_and_whole_sentences():

@@ -14,6 +14,7 @@ from transformers import MarianConfig, MarianMTModel
 from vitlab.errors import UserError
 from vitlab.layers.norms import make_norm
 from vitlab.models import transformer
+from vitlab.ops import search
 from vitlab.ops.positions import sincos_1d
 
 VOCAB, WIDTH, DEPTH, HEADS = 11, 16, 2, 2
@@ -129,6 +130,48 @@ def test_equals_marian(x64):
   for found in (gradients, expected):  # torch keeps from the embedding of padding what was read
     found['source']['embedding'] = found['source']['embedding'][1:]
   assert parity.error(gradients, expected) < 1e-10
+
+
+@pytest.mark.parametrize('length_penalty', [0.0, 0.3, 1.0])
+def test_beams_are_those_of_marian(length_penalty, x64):
+  """All four sentences and their scores, as Hugging Face's `generate` finds them."""
+  oracle, tree = marian()
+  tokens, _ = sentences()
+  expected = oracle.generate(
+    tokens,
+    attention_mask=(tokens != 0).long(),
+    num_beams=4,
+    num_return_sequences=4,
+    length_penalty=length_penalty,
+    early_stopping='never',  # theirs by default stops too early
+    max_length=13,
+    suppress_tokens=[0, 1],
+    return_dict_in_generate=True,
+    output_scores=True,
+  )
+  model = make('float64', norm_epsilon=1e-5)
+  variables = {'params': jax.tree.map(jnp.asarray, tree(torch_transformer.tensors(oracle)))}
+
+  @jax.jit
+  def find():
+    memory = model.apply(variables, TOKENS, method='encode')
+    start = memory, model.apply(variables, memory, 12, method='start')
+
+    def step(known, token):
+      logits, state = model.apply(variables, *known, token, method='step')
+      return logits, (known[0], state)
+
+    take = lambda known, rows: tuple(part.take(rows) for part in known)  # noqa: E731
+    options = dict(beams=4, length_penalty=length_penalty, gnmt=False)
+    return search.beam(step, take, start, jnp.full(3, 12), 12, **options)
+
+  said, score = find()
+  theirs = expected.sequences.numpy()[:, 1:]  # without the token that starts them
+  theirs = np.pad(theirs, [(0, 0), (0, 12 - theirs.shape[1])]).reshape(3, 4, 12)
+  before = np.cumsum(theirs == 2, axis=-1) - (theirs == 2)  # after an end they say it again
+  np.testing.assert_array_equal(said, np.where(before == 0, theirs, 0))
+  np.testing.assert_allclose(score.reshape(-1), expected.sequences_scores, rtol=1e-5)
+  assert np.any(before) == (length_penalty < 1)
 
 
 @pytest.mark.parametrize('words', KINDS, ids=['post', 'pre', 'swiglu'])

@@ -66,9 +66,9 @@ def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
   return dict(tokens=batch(), targets=batch())
 
 
-def translate(model, attention=True, **row):
+def translate(model, attention=True, beams=1, **row):
   predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * attention
-  task = functools.partial(translation.make, model, label_smoothing=0.1)
+  task = functools.partial(translation.make, model, label_smoothing=0.1, beams=beams)
   return Row(task, sentences, predict, **row)
 
 
@@ -86,7 +86,7 @@ ROWS = {
   'soft_distillation': distil('soft', tiny.Attention(), attention=True),
   'rnn': translate(RNN(dropout_rate=0.5), attention=False, random=True),
   'rnn_attention': translate(RNN(cell='gru', attention='additive', bidirectional=True)),
-  'transformer': translate(TRANSFORMER()),
+  'transformer': translate(TRANSFORMER(), beams=2),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8

@@ -57,20 +57,24 @@ def test_scores_are_those_of_the_targets(model, variables):
   assert scores['tokens'].tolist() == [3, 2, 0]
 
 
-def test_what_is_decoded_is_as_probable_as_it_says(model, variables):
-  """Its log-probability is that of the teacher-forced model, for what may be said."""
-  task = translation.make(model, max_ratio=1.0)
+@pytest.mark.parametrize('beams', [1, 3])
+def test_what_is_decoded_is_as_probable_as_it_says(model, variables, beams):
+  """Its score is what the teacher-forced model gives it."""
+  task = translation.make(model, max_ratio=1.0, beams=beams, length_penalty=0.0)
   said = jax.jit(task.predict['decoded'])(variables, BATCH)
   assert said['tokens'].shape == (3, 4 + 8)
-  logits = task.predict['logits'](variables, BATCH | {'targets': said['tokens']})
-  logits = np.asarray(logits, np.float64)
-  logits[..., :2] = -np.inf
+  again = task.predict['scores'](variables, BATCH | {'targets': said['tokens']})
+  np.testing.assert_allclose(said['score'][:2], -again['loss'][:2], rtol=1e-4)
   for row, tokens in enumerate(np.asarray(said['tokens'][:2])):
-    length = np.count_nonzero(tokens)
-    assert length <= np.count_nonzero(BATCH['tokens'][row]) + 8
-    assert tokens[:length].tolist() == logits[row, :length].argmax(-1).tolist()
-    own = log_softmax(logits[row, :length], axis=-1)[np.arange(length), tokens[:length]]
-    assert float(said['log_probability'][row]) == pytest.approx(own.sum(), rel=1e-4)
+    assert np.count_nonzero(tokens) <= np.count_nonzero(BATCH['tokens'][row]) + 8
+
+
+def test_more_beams_find_what_is_more_probable(model, variables):
+  scores = [
+    translation.make(model, beams=beams, length_penalty=0.0).predict['decoded'](variables, BATCH)
+    for beams in (1, 4)
+  ]
+  assert np.all(scores[1]['score'] >= scores[0]['score'] - 1e-5)
 
 
 def test_a_source_alone_is_enough_to_decode(model, variables):
@@ -86,7 +90,7 @@ def test_attention_that_is_not_there_cannot_be_seen(variables):
     task.predict['cross_attention'](variables, BATCH)
 
 
-@pytest.mark.parametrize('words', [dict(label_smoothing=1.0), dict(max_ratio=0.0)])
+@pytest.mark.parametrize('words', [dict(label_smoothing=1.0), dict(max_ratio=0.0), dict(beams=0)])
 def test_bad_words_are_refused(model, words):
-  with pytest.raises(UserError, match=r'the smoothing lies in \[0, 1\), the ratio above 0'):
+  with pytest.raises(UserError, match=r'the smoothing lies in \[0, 1\), the ratio above 0, and'):
     translation.make(model, **words)

@@ -31,6 +31,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -66,6 +67,10 @@ class Memory(NamedTuple):
   mask: Bool[Array, 'b s']
   states: tuple[State, ...]
 
+  def take(self, rows: Int[Array, ' rows']) -> 'Memory':
+    """Of some of the sentences."""
+    return jax.tree.map(lambda x: x[rows], self)
+
 
 class DecoderState(NamedTuple):
   """All that the decoder carries from token to token.
@@ -77,6 +82,10 @@ class DecoderState(NamedTuple):
 
   states: tuple[State, ...]
   context: Float[Array, 'b h']
+
+  def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
+    """Of some of the sentences."""
+    return jax.tree.map(lambda x: x[rows], self)
 
 
 class Decoder(nn.Module):

@@ -75,6 +75,10 @@ class Memory(NamedTuple):
   tokens: Float[Array, 'b s d']
   mask: Bool[Array, 'b s']
 
+  def take(self, rows: Int[Array, ' rows']) -> 'Memory':
+    """Of some of the sentences."""
+    return jax.tree.map(lambda x: x[rows], self)
+
 
 class DecoderState(NamedTuple):
   """All that the decoder keeps from token to token, layers first.
@@ -88,6 +92,11 @@ class DecoderState(NamedTuple):
   past: KeysAndValues
   memory: KeysAndValues
   length: Int[Array, '']
+
+  def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
+    """Of some of the sentences, which all have said as much."""
+    past, memory = jax.tree.map(lambda x: x[:, rows], (self.past, self.memory))
+    return DecoderState(past, memory, self.length)
 
 
 class Transformer(nn.Module):

@@ -18,23 +18,32 @@ from vitlab.ops.tokens import PAD, counts, shift_right
 from vitlab.tasks import Batch, Key, Loss, Task, Variables
 
 
-def make(model: nn.Module, label_smoothing: float = 0.0, max_ratio: float = 2.0) -> Task:
+def make(
+  model: nn.Module,
+  label_smoothing: float = 0.0,
+  max_ratio: float = 2.0,
+  beams: int = 1,
+  length_penalty: float = 0.6,
+) -> Task:
   """Builds the task around a model with the methods of an encoder-decoder.
 
   Args:
     model: `module(tokens, inputs, train) -> (logits, out)` says what follows each input, with
       dropout from the rng stream 'dropout'; `encode(tokens) -> memory`, `start(memory, max_length)
-      -> state` and `step(memory, state, token) -> (logits, state)` say it one by one.
+      -> state` and `step(memory, state, token) -> (logits, state)` say it one by one. Memory and
+      state have a method `take(rows)`.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     max_ratio: How long a decoded sentence may become: this times its source, and 8 more.
+    beams: Of the search for it (`vitlab.ops.search.beam`); 1 is greedy.
+    length_penalty: Of the search, in GNMT's form.
 
   Raises:
-    UserError: max_ratio or label_smoothing is out of range.
+    UserError: one of the numbers is out of range.
   """
-  if max_ratio <= 0 or not 0 <= label_smoothing < 1:
+  if max_ratio <= 0 or beams < 1 or not 0 <= label_smoothing < 1:
     raise UserError(
-      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}): '
-      'the smoothing lies in [0, 1), the ratio above 0'
+      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}, beams={beams}): '
+      'the smoothing lies in [0, 1), the ratio above 0, and there is at least one beam'
     )
 
   def init(key: Key, batch: Batch) -> Variables:
@@ -56,10 +65,12 @@ def make(model: nn.Module, label_smoothing: float = 0.0, max_ratio: float = 2.0)
     outputs = dict(targets=targets, mask=mask, logits=logits, out=out)
     return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
 
-  return Task(init, {'model': training_loss}, _predict(model, max_ratio))
+  return Task(init, {'model': training_loss}, _predict(model, max_ratio, beams, length_penalty))
 
 
-def _predict(model: nn.Module, max_ratio: float) -> dict[str, Callable[..., Any]]:
+def _predict(
+  model: nn.Module, max_ratio: float, beams: int, length_penalty: float
+) -> dict[str, Callable[..., Any]]:
   def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b t vocab'], Any]:
     tokens, targets, _ = _examples(batch)
     logits, out = model.apply(variables['model'], tokens, shift_right(targets), train=False)
@@ -78,15 +89,17 @@ def _predict(model: nn.Module, max_ratio: float) -> dict[str, Callable[..., Any]
     return {name: jnp.sum(x, axis=-1, dtype=jnp.float32) for name, x in sums.items()}
 
   def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
-    """What the model says itself, greedily: 'tokens' [b t] and their 'log_probability' [b]."""
+    """What the model says itself: 'tokens' [b t] and their 'score' [b] (see `search`)."""
     tokens, _, _ = _examples(batch | {'targets': batch['tokens']})
-    apply = lambda method, *args: model.apply(variables['model'], *args, method=method)  # noqa: E731
-    memory = apply('encode', tokens)
     length = math.ceil(max_ratio * tokens.shape[-1]) + 8
     limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
-    step = lambda state, token: apply('step', memory, state, token)  # noqa: E731
-    said, score = search.greedy(step, apply('start', memory, length), limit, length)
-    return dict(tokens=said, log_probability=score)
+    start, step = _decoder(model, variables, tokens, length)
+    if beams == 1:
+      said, score = search.greedy(step, start, limit, length)
+      return dict(tokens=said, score=score)
+    options = dict(beams=beams, length_penalty=length_penalty)
+    said, score = search.beam(step, _take, start, limit, length, **options)
+    return dict(tokens=said[:, 0], score=score[:, 0])
 
   def cross_attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t s']]:
     out = forward(variables, batch)[1]
@@ -95,6 +108,27 @@ def _predict(model: nn.Module, max_ratio: float) -> dict[str, Callable[..., Any]
     return out['cross_attention']
 
   return dict(logits=logits, scores=scores, decoded=decoded, cross_attention=cross_attention)
+
+
+def _decoder(
+  model: nn.Module, variables: Variables, tokens: Int[Array, 'b s'], length: int
+) -> tuple[Any, search.Step]:
+  """What a search begins with, (memory, state), and how it goes on."""
+
+  def apply(method: str, *args: Any) -> Any:
+    return model.apply(variables['model'], *args, method=method)
+
+  def step(known: Any, token: Int[Array, ' b']) -> tuple[Float[Array, 'b vocab'], Any]:
+    memory, state = known
+    logits, state = apply('step', memory, state, token)
+    return logits, (memory, state)
+
+  memory = apply('encode', tokens)
+  return (memory, apply('start', memory, length)), step
+
+
+def _take(known: Any, rows: Int[Array, ' rows']) -> Any:
+  return tuple(part.take(rows) for part in known)
 
 
 def _examples(
