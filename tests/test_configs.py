@@ -42,6 +42,7 @@ DATA = {
   'vit_digits': images(10, 8, 8, 1),
   'vit_fashion_mnist': images(10, 28, 28, 1),
   'vit_cifar10': images(10, 32, 32, 3),
+  'cifar10_small': images(10, 32, 32, 3),
   'vit_folder': images(7, 128, 128, 3),
   'finetune': images(7, 224, 224, 3),
   'vit_s16_imagenet': images(1000, 224, 224, 3),
