@@ -2,11 +2,13 @@
 
   command   python launch.py --config=configs/seq2seq_reverse.py
   hardware  2 CPU cores
-  time      TODO
-  reached   TODO
+  time      57 s, compilation and report included; model=transformer 70 s, model=rnn 24 s
+  reached   100 % of 1,000 test rows said without a mistake (seed 0); model=transformer 100 %,
+            model=rnn 57.7 %
 
-`model=rnn` squeezes each row into one state, `model=attention` looks back at it. The rows are
-generated: nothing to download. `:smoke` is the same in seconds, with shorter rows.
+`model=rnn` squeezes each row into one state, `model=attention` looks back at it, and
+`model=transformer` does nothing but look. `--mode=report` of the three workdirs shows what happens
+as rows grow. They are generated: nothing to download. `:smoke` has shorter rows, and takes seconds.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +31,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg.model not in MODELS:
     raise unknown('model', arg.model, MODELS)
   config = base()
-  config.duration = '300 steps' if arg.smoke else '2000 steps'
+  config.duration = '200 steps' if arg.smoke else '1300 steps'
   config.batch_size = 64
 
   config.data = dict(name='reverse', min_length=2 if arg.smoke else 4)
@@ -38,7 +40,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.model = dict(vocab_size=None, width=64, **MODELS[arg.model])
   config.task = dict(name='translation')
   config.optim = dict(
-    name='adamw', learning_rate=5e-3, schedule='cosine', warmup='5%', clip_norm=1.0
+    name='adamw',
+    learning_rate=2e-3 if arg.model == 'transformer' else 5e-3,
+    schedule='cosine',
+    warmup='5%',
+    clip_norm=1.0,
   )
   config.evaluators.test = dict(
     name='sequences', split='test', every='25%', attention=0 if arg.model == 'rnn' else 8
