@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
 from vitlab.ops import losses, search
@@ -51,7 +51,8 @@ def make(
     return {'model': model.init({'params': key}, batch['tokens'], inputs, train=False)}
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
-    tokens, targets, mask = _examples(batch)
+    tokens, targets = _read(batch, 'tokens'), _read(batch, 'targets')
+    mask = counts(targets)
     logits, out = model.apply(
       variables['model'], tokens, shift_right(targets), train=True, rngs={'dropout': key}
     )
@@ -72,8 +73,8 @@ def _predict(
   model: nn.Module, max_ratio: float, beams: int, length_penalty: float
 ) -> dict[str, Callable[..., Any]]:
   def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b t vocab'], Any]:
-    tokens, targets, _ = _examples(batch)
-    logits, out = model.apply(variables['model'], tokens, shift_right(targets), train=False)
+    inputs = shift_right(_read(batch, 'targets'))
+    logits, out = model.apply(variables['model'], _read(batch, 'tokens'), inputs, train=False)
     return logits.astype(jnp.float32), out
 
   def logits(variables: Variables, batch: Batch) -> Float[Array, 'b t vocab']:
@@ -81,8 +82,8 @@ def _predict(
 
   def scores(variables: Variables, batch: Batch) -> dict[str, Float[Array, ' b']]:
     """Of each target, given its source: sums over its tokens."""
-    _, targets, mask = _examples(batch)
-    given = logits(variables, batch)
+    targets, given = _read(batch, 'targets'), logits(variables, batch)
+    mask = counts(targets)
     loss = losses.token_cross_entropy(given, targets, mask=mask)
     right = (jnp.argmax(given, axis=-1) == targets) & mask
     sums = dict(loss=loss, right=right, tokens=mask)
@@ -90,7 +91,7 @@ def _predict(
 
   def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
     """What the model says itself: 'tokens' [b t] and their 'score' [b] (see `search`)."""
-    tokens, _, _ = _examples(batch | {'targets': batch['tokens']})
+    tokens = _read(batch, 'tokens')
     length = math.ceil(max_ratio * tokens.shape[-1]) + 8
     limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
     start, step = _decoder(model, variables, tokens, length)
@@ -131,11 +132,6 @@ def _take(known: Any, rows: Int[Array, ' rows']) -> Any:
   return tuple(part.take(rows) for part in known)
 
 
-def _examples(
-  batch: Batch,
-) -> tuple[Int[Array, 'b s'], Int[Array, 'b t'], Bool[Array, 'b t']]:
-  """Source, target and which of its tokens count; padding where the example does not."""
-  tokens, targets = batch['tokens'], batch['targets']
-  if 'mask' in batch:
-    tokens, targets = (jnp.where(batch['mask'][:, None], x, PAD) for x in (tokens, targets))
-  return tokens, targets, counts(targets)
+def _read(batch: Batch, key: str) -> Int[Array, 'b t']:
+  """Sentences of the batch; padding alone where the example does not count."""
+  return jnp.where(batch['mask'][:, None], batch[key], PAD) if 'mask' in batch else batch[key]
