@@ -40,10 +40,7 @@ def token_cross_entropy(
   label_smoothing: float = 0.0,
 ) -> Float[Array, '*b']:
   """`softmax_cross_entropy` with the one right class as a number: of a large vocabulary."""
-  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-  if mask is not None:
-    logits = jnp.where(mask[..., None], logits, 0.0)
-  log_probability = jax.nn.log_softmax(logits)
+  log_probability = jax.nn.log_softmax(_readable(logits, mask))
   right = jnp.take_along_axis(log_probability, targets[..., None], axis=-1)[..., 0]
   smooth = jnp.mean(log_probability, axis=-1) if label_smoothing else 0.0
   return _masked(-(1.0 - label_smoothing) * right - label_smoothing * smooth, mask)
@@ -92,12 +89,13 @@ def masked_mean(
 
 
 def _prepare(logits, targets, mask, label_smoothing):
-  logits, targets = logits.astype(jnp.float32), targets.astype(jnp.float32)
-  if mask is not None:
-    # Masking the loss alone would leave 0 * inf = NaN in the gradient.
-    logits = jnp.where(mask[..., None], logits, 0.0)
-    targets = jnp.where(mask[..., None], targets, 0.0)
-  return logits, smooth_labels(targets, label_smoothing)
+  return _readable(logits, mask), smooth_labels(_readable(targets, mask), label_smoothing)
+
+
+def _readable(rows, mask):
+  """In float32, zero where masked: else 0 * inf = NaN stays in the gradient of a masked loss."""
+  rows = rows.astype(jnp.float32)
+  return rows if mask is None else jnp.where(mask[..., None], rows, 0.0)
 
 
 def _masked(values, mask):
