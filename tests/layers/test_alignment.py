@@ -30,7 +30,8 @@ def test_logits_are_the_formula(name, x64):
 
   state, hidden = jnp.asarray(STATE), jnp.asarray(HIDDEN)
   like = jax.eval_shape(lambda: layer.init(jax.random.key(0), state, hidden, method=both))
-  params = jax.tree.map(lambda x: RANDOM.normal(size=x.shape), like)
+  random = np.random.default_rng(1)
+  params = jax.tree.map(lambda x: random.normal(size=x.shape), like)
   logits = layer.apply(jax.tree.map(jnp.asarray, params), state, hidden, method=both)
   for b, t, i in np.ndindex(2, 3, 5):
     expected = scores(name, params['params'], STATE[b, t], HIDDEN[b, i])
@@ -38,7 +39,7 @@ def test_logits_are_the_formula(name, x64):
 
 
 def test_a_context_is_the_weighted_mean_of_what_counts(x64):
-  logits = jnp.asarray(RANDOM.normal(size=(2, 3, 5)))
+  logits = jnp.asarray(np.random.default_rng(2).normal(size=(2, 3, 5)))
   mask = jnp.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
   context, weights = align(logits, jnp.asarray(HIDDEN), mask)
   for b, t in np.ndindex(2, 3):
