@@ -69,7 +69,7 @@ def test_one_step_at_a_time_is_all_at_once(kind):
   variables = perturbed(model)
   logits, _ = apply(model, variables, TOKENS, INPUTS)
   memory = apply(model, variables, TOKENS, method='encode')
-  state = model.apply(variables, memory, 4, method='start')
+  memory, state = model.apply(variables, memory, 4, method='start')
   for i in range(INPUTS.shape[1]):
     one, state = apply(model, variables, memory, state, INPUTS[:, i], method='step')
     np.testing.assert_allclose(one, logits[:, i], rtol=1e-5, atol=1e-6)

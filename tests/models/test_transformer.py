@@ -155,13 +155,13 @@ def test_beams_are_those_of_marian(length_penalty, x64):
   @jax.jit
   def find():
     memory = model.apply(variables, TOKENS, method='encode')
-    start = memory, model.apply(variables, memory, 12, method='start')
+    memory, start = model.apply(variables, memory, 12, method='start')
+    memory = memory.take(jnp.repeat(jnp.arange(3), 4))
 
-    def step(known, token):
-      logits, state = model.apply(variables, *known, token, method='step')
-      return logits, (known[0], state)
+    def step(state, token):
+      return model.apply(variables, memory, state, token, method='step')
 
-    take = lambda known, rows: tuple(part.take(rows) for part in known)  # noqa: E731
+    take = lambda state, rows: state.take(rows)  # noqa: E731
     options = dict(beams=4, length_penalty=length_penalty, gnmt=False)
     return search.beam(step, take, start, jnp.full(3, 12), 12, **options)
 
@@ -180,7 +180,7 @@ def test_with_a_cache_it_is_all_at_once(words):
   variables = perturbed(model)
   logits, _ = apply(model, variables, TOKENS, INPUTS)
   memory = apply(model, variables, TOKENS, method='encode')
-  state = jax.jit(lambda v, m: model.apply(v, m, 6, method='start'))(variables, memory)
+  memory, state = jax.jit(lambda v, m: model.apply(v, m, 6, method='start'))(variables, memory)
   for i in range(INPUTS.shape[1]):
     one, state = apply(model, variables, memory, state, INPUTS[:, i], method='step')
     np.testing.assert_allclose(one, logits[:, i], rtol=1e-4, atol=1e-5)

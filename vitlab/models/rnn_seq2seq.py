@@ -218,10 +218,10 @@ class RNNSeq2Seq(nn.Module):
       out['cross_attention'] = [weights[:, None]]
     return logits, out
 
-  def start(self, memory: Memory, max_length: int) -> DecoderState:
-    """What `step` starts from, for sentences of up to `max_length` tokens."""
+  def start(self, memory: Memory, max_length: int) -> tuple[Memory, DecoderState]:
+    """What `step` wants of the source, and starts from, for up to `max_length` tokens."""
     del max_length  # a state does not grow
-    return self.decoder.start(memory)
+    return memory, self.decoder.start(memory)
 
   def step(
     self, memory: Memory, state: DecoderState, token: Int[Array, ' b']

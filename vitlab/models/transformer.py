@@ -70,14 +70,17 @@ class Memory(NamedTuple):
   Attributes:
     tokens: Its last layer's.
     mask: Which are not padding.
+    known: Their keys and values in every block of the decoder, layers first; None before `start`.
   """
 
   tokens: Float[Array, 'b s d']
   mask: Bool[Array, 'b s']
+  known: KeysAndValues | None = None
 
   def take(self, rows: Int[Array, ' rows']) -> 'Memory':
     """Of some of the sentences."""
-    return jax.tree.map(lambda x: x[rows], self)
+    known = jax.tree.map(lambda x: x[:, rows], self.known)
+    return Memory(self.tokens[rows], self.mask[rows], known)
 
 
 class DecoderState(NamedTuple):
@@ -85,18 +88,15 @@ class DecoderState(NamedTuple):
 
   Attributes:
     past: Keys and values of what has been said; zeros where nothing has.
-    memory: Keys and values of the source.
     length: How many tokens have been said.
   """
 
   past: KeysAndValues
-  memory: KeysAndValues
   length: Int[Array, '']
 
   def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
     """Of some of the sentences, which all have said as much."""
-    past, memory = jax.tree.map(lambda x: x[:, rows], (self.past, self.memory))
-    return DecoderState(past, memory, self.length)
+    return DecoderState(jax.tree.map(lambda x: x[:, rows], self.past), self.length)
 
 
 class Transformer(nn.Module):
@@ -170,15 +170,15 @@ class Transformer(nn.Module):
     maps = {kind: [block[kind] for block in blocks] for kind in kinds}
     return logits, dict(logits=logits, features=x, blocks=blocks, **maps)
 
-  def start(self, memory: Memory, max_length: int) -> DecoderState:
-    """What `step` starts from, for sentences of up to `max_length` tokens."""
+  def start(self, memory: Memory, max_length: int) -> tuple[Memory, DecoderState]:
+    """What `step` wants of the source, and starts from, for up to `max_length` tokens."""
     self._check_length(max_length)
     # A token of which only the keys and values of the source are read: XLA drops the rest of it.
     x = jnp.zeros((len(memory.tokens), 1, self.source.width), memory.tokens.dtype)
     _, blocks = self.decoder(x, memory=memory.tokens)
-    source = tuple(jnp.stack([block[f'cross_{name}'] for block in blocks]) for name in 'kv')
-    past = tuple(jnp.zeros((*x.shape[:3], max_length, x.shape[4]), x.dtype) for x in source)
-    return DecoderState(past, source, jnp.zeros((), jnp.int32))
+    known = tuple(jnp.stack([block[f'cross_{name}'] for block in blocks]) for name in 'kv')
+    past = tuple(jnp.zeros((*x.shape[:3], max_length, x.shape[4]), x.dtype) for x in known)
+    return memory._replace(known=known), DecoderState(past, jnp.zeros((), jnp.int32))
 
   def step(
     self, memory: Memory, state: DecoderState, token: Int[Array, ' b']
@@ -188,7 +188,7 @@ class Transformer(nn.Module):
     said = jnp.arange(state.past[0].shape[3]) < state.length
     x, blocks = self.decoder(
       x,
-      each=dict(past=state.past, memory=state.memory),
+      each=dict(past=state.past, memory=memory.known),
       mask=jnp.append(said, True)[None, None, None],  # and itself
       memory_mask=memory.mask[:, None, None],
     )
@@ -198,7 +198,7 @@ class Transformer(nn.Module):
       jax.lax.dynamic_update_slice_in_dim(old, one, state.length, axis=3)
       for old, one in zip(state.past, new)
     )
-    return self._logits(x)[:, 0], DecoderState(past, state.memory, state.length + 1)
+    return self._logits(x)[:, 0], DecoderState(past, state.length + 1)
 
   def _embed(
     self, embed: TokenEmbed, tokens: Int[Array, 'b t'], kind: str, first: Any, train: bool

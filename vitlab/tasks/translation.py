@@ -30,8 +30,8 @@ def make(
   Args:
     model: `module(tokens, inputs, train) -> (logits, out)` says what follows each input, with
       dropout from the rng stream 'dropout'; `encode(tokens) -> memory`, `start(memory, max_length)
-      -> state` and `step(memory, state, token) -> (logits, state)` say it one by one. Memory and
-      state have a method `take(rows)`.
+      -> (memory, state)` and `step(memory, state, token) -> (logits, state)` say it one by one.
+      Memory and state have a method `take(rows)`.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     max_ratio: How long a decoded sentence may become: this times its source, and 8 more.
     beams: Of the search for it (`vitlab.ops.search.beam`); 1 is greedy.
@@ -94,12 +94,20 @@ def _predict(
     tokens = _read(batch, 'tokens')
     length = math.ceil(max_ratio * tokens.shape[-1]) + 8
     limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
-    start, step = _decoder(model, variables, tokens, length)
+    memory = model.apply(variables['model'], tokens, method='encode')
+    memory, start = model.apply(variables['model'], memory, length, method='start')
+    if beams > 1:  # all beams of a sentence look at the same: the search moves their states alone
+      memory = memory.take(jnp.repeat(jnp.arange(len(tokens)), beams))
+
+    def step(state: Any, token: Int[Array, ' b']) -> tuple[Float[Array, 'b vocab'], Any]:
+      return model.apply(variables['model'], memory, state, token, method='step')
+
     if beams == 1:
       said, score = search.greedy(step, start, limit, length)
       return dict(tokens=said, score=score)
     options = dict(beams=beams, length_penalty=length_penalty)
-    said, score = search.beam(step, _take, start, limit, length, **options)
+    take = lambda state, rows: state.take(rows)  # noqa: E731
+    said, score = search.beam(step, take, start, limit, length, **options)
     return dict(tokens=said[:, 0], score=score[:, 0])
 
   def cross_attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t s']]:
@@ -109,27 +117,6 @@ def _predict(
     return out['cross_attention']
 
   return dict(logits=logits, scores=scores, decoded=decoded, cross_attention=cross_attention)
-
-
-def _decoder(
-  model: nn.Module, variables: Variables, tokens: Int[Array, 'b s'], length: int
-) -> tuple[Any, search.Step]:
-  """What a search begins with, (memory, state), and how it goes on."""
-
-  def apply(method: str, *args: Any) -> Any:
-    return model.apply(variables['model'], *args, method=method)
-
-  def step(known: Any, token: Int[Array, ' b']) -> tuple[Float[Array, 'b vocab'], Any]:
-    memory, state = known
-    logits, state = apply('step', memory, state, token)
-    return logits, (memory, state)
-
-  memory = apply('encode', tokens)
-  return (memory, apply('start', memory, length)), step
-
-
-def _take(known: Any, rows: Int[Array, ' rows']) -> Any:
-  return tuple(part.take(rows) for part in known)
 
 
 def _read(batch: Batch, key: str) -> Int[Array, 'b t']:
