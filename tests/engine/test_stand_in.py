@@ -21,6 +21,19 @@ def test_the_shapes_of_the_config_stand_in_for_the_data(caplog):
   assert '/nowhere' in caplog.text and 'stand in' in caplog.text
 
 
+def test_text_that_is_not_here(caplog):
+  config = runs.config(
+    data=dict(name='parallel', path='/nowhere', source='en', target='fr', lengths=(8, 24)),
+    model=dict(name='transformer', variant='mu', vocab_size=None),
+    task=dict(name='translation'),
+    evaluators=dict(test=dict(name='sequences', split='test_2016', every='10%')),
+  )
+  config.data.vocab_size = 99
+  built = experiment.build(config, dataset=stand_in.dataset(config))
+  assert built.abstract_batch['tokens'].shape == (32, 24)
+  assert built.dataset.facts['vocab_size'] == 99 and '/nowhere' in caplog.text
+
+
 def test_what_the_config_does_not_say_is_an_error():
   with pytest.raises(UserError, match='/nowhere'):
     stand_in.dataset(absent())

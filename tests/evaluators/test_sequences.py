@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import sacrebleu
+from _helpers import text
 
+from vitlab.data import _tokenizer
 from vitlab.errors import UserError
 from vitlab.evaluators import sequences
 
@@ -35,8 +38,36 @@ def test_counts_tokens_and_whole_sentences():
   assert details['length'].tolist() == [1, 2]
   assert details['length_accuracy'].tolist() == [0, 1]
   assert details['length_count'].tolist() == [1, 2]
-  np.testing.assert_array_equal(details['examples_decoded'], SAID)
+  np.testing.assert_array_equal(details['examples_decoded'], SAID[:, :3])
   np.testing.assert_array_equal(details['examples_index'], [0, 1, 2])
+
+
+def test_text_is_compared_as_text():
+  """Against sacrebleu's own command of the same sentences, and by length."""
+  lines = text.sentences(60)[0]
+  vocabulary = _tokenizer.train(lines, 'char', 200)
+  rows = vocabulary.encode(lines)
+  width = max(map(len, rows))
+  targets = np.stack([np.pad(row, (0, width - len(row))) for row in rows])
+  said = targets.copy()
+  said[0, :4] = targets[1, :4]
+  said[7] = said[8]
+  texts = [vocabulary.decode(row) for row in said]
+  batch = dict(tokens=targets, targets=targets, index=np.arange(60))
+  outputs = dict(decoded=dict(tokens=said), scores={k: np.ones(60, np.float32) for k in SCORES})
+  evaluate = sequences.make(tokenizer=vocabulary.text)
+  metrics, details = evaluate(lambda name, split: iter([(outputs[name], batch)]))
+  assert metrics['bleu'] == pytest.approx(sacrebleu.corpus_bleu(texts, [lines]).score)
+  assert metrics['chrf'] == pytest.approx(sacrebleu.corpus_chrf(texts, [lines]).score)
+  assert 50 < metrics['bleu'] < 100
+  bleu, chrf = details['signatures']
+  assert 'tok:13a' in bleu and 'case:mixed' in bleu and 'chrF2' not in bleu and 'nc:6' in chrf
+  length = np.array([len(row) - 1 for row in rows])
+  for end, value, count in zip(*(details[f] for f in ('bleu_length', 'length_bleu', 'bleu_count'))):
+    members = [i for i in range(60) if end - 5 < length[i] <= end]
+    assert len(members) == count
+    there = [[column[i] for i in members] for column in (texts, lines)]
+    assert value == pytest.approx(sacrebleu.corpus_bleu(there[0], [there[1]]).score)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3])

@@ -17,8 +17,10 @@ class Source(Protocol):
   """A split: picklable, random access, no state. An example is a dict of arrays.
 
   A source whose examples all lie in memory has an attribute `arrays` (key -> array, examples along
-  the first axis); batches are then gathered at once, not example by example. A source that reads
-  files has `describe(index) -> str`, which names the file for error messages.
+  the first axis); batches are then gathered at once, not example by example. One whose examples are
+  rows of different lengths has `lengths` (of every example) and `buckets`, ascending: the few that
+  batches are padded to. A source that reads files has `describe(index) -> str`, which names the
+  file for error messages.
   """
 
   def __len__(self) -> int: ...

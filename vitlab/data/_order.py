@@ -32,6 +32,30 @@ def epoch_shuffle(
   return numbers
 
 
+def batch_by_length(
+  step: int, batch_size: int, lengths: Int[np.ndarray, ' examples'], seed: int
+) -> Int[np.ndarray, ' b']:
+  """Example numbers of a batch of similar lengths.
+
+  The walk of `epoch_shuffle` in which the examples of every 64 batches (of an epoch, if it is
+  shorter) are sorted by length, cut into batches, and these shuffled: an epoch still holds each
+  example once, and any step can be asked for at any time.
+
+  Args:
+    step: Which batch, >= 0.
+    batch_size: b.
+    lengths: Of all examples.
+    seed: Any integer.
+  """
+  batches = max(1, min(_POOL, len(lengths) // batch_size))
+  pool, place = divmod(step, batches)
+  first = pool * batches * batch_size
+  numbers = epoch_shuffle(first + np.arange(batches * batch_size), len(lengths), seed)
+  numbers = numbers[np.argsort(lengths[numbers], kind='stable')]
+  place = permutation(batches, seed, pool)[place]
+  return numbers[place * batch_size : (place + 1) * batch_size]
+
+
 @functools.lru_cache(maxsize=4)  # a batch can straddle two epochs; training and its twin in a test
 def permutation(length: int, seed: int, stream: int = 0) -> Int[np.ndarray, ' length']:
   """A uniformly random order of `range(length)`; every (seed, stream) has its own."""
@@ -61,6 +85,7 @@ def stratified(labels: Int[np.ndarray, ' b'], seed: int = 0) -> Int[np.ndarray, 
   return order[np.argsort(place, kind='stable')]
 
 
+_POOL = 64  # batches that are sorted together
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -5,11 +5,9 @@ processes, continues at any step with exactly the batches it would have had. Gra
 work; one of its elements is a whole batch, which in-memory splits gather at once.
 """
 
-import concurrent.futures
 import contextlib
 import functools
 import math
-import os
 from collections.abc import Iterator
 
 import grain
@@ -17,17 +15,11 @@ import numpy as np
 from absl import flags, logging
 
 from vitlab.data import Example, Source, _workers
-from vitlab.data._images import ImageError
-from vitlab.data._order import epoch_shuffle
+from vitlab.data._batches import Batch, Steps
 from vitlab.data._sources import describe
 from vitlab.errors import UserError
 
-Batch = dict[str, np.ndarray]
-Failures = list[tuple[int, str]]  # (row or number of an example, what is wrong with it)
-
 _FOREVER = 2**60  # steps
-_TRIES = 100  # examples that may be unreadable before the first good one
-_CHUNK = 8  # examples a thread takes at a time
 _LOADED = 64  # examples that `Loaded` takes at a time
 
 
@@ -45,7 +37,9 @@ def train_batches(
   """This process's rows of the global batches of steps `start`, `start + 1`, ..., without end.
 
   Each epoch is a permutation of the split; the batches run on across its end, so every batch is
-  full. The rows of processes 0, 1, ... one after the other are the batch of a single process.
+  full. Examples that differ in length are batched with their like (`_order.batch_by_length`) and
+  padded with zeros to one of the few lengths of the source. The rows of processes 0, 1, ... one
+  after the other are the batch of a single process.
 
   Args:
     source: The split.
@@ -71,7 +65,7 @@ def train_batches(
       f'{batch_size})\nlower batch_size or take a larger split'
     )
   rows = _rows(batch_size, process_index, process_count)
-  steps = _Steps(source, batch_size, rows, seed, _FOREVER, threads=not workers)
+  steps = Steps(source, batch_size, rows, seed, _FOREVER, threads=not workers)
   return Batches(source, steps, start, workers, max_corrupt)
 
 
@@ -86,13 +80,13 @@ def eval_batches(
 ) -> 'Batches':
   """One pass over a split in its order, as `train_batches` does the endless one.
 
-  All batches have the same shape: the last is filled up with zeros whose `mask` is False.
+  The last batch is filled up with zeros whose `mask` is False.
   """
   if not len(source):
     raise UserError('the split to evaluate is empty')
   rows = _rows(batch_size, process_index, process_count)
   length = math.ceil(len(source) / batch_size)
-  steps = _Steps(source, batch_size, rows, None, length, threads=not workers)
+  steps = Steps(source, batch_size, rows, None, length, threads=not workers)
   return Batches(source, steps, 0, workers, max_corrupt)
 
 
@@ -135,7 +129,7 @@ def _rows(batch_size: int, process_index: int, process_count: int) -> np.ndarray
 class Batches(Iterator[Batch]):
   """The batches of one process; counts and names the pictures that could not be read."""
 
-  def __init__(self, source: Source, steps: '_Steps', start: int, workers: int, max_corrupt: float):
+  def __init__(self, source: Source, steps: Steps, start: int, workers: int, max_corrupt: float):
     self._source, self._steps, self._max_corrupt = source, steps, max_corrupt
     self.corrupt: set[int] = set()  # example numbers
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
@@ -177,96 +171,3 @@ class Batches(Iterator[Batch]):
       self._iterator.close()
       self._iterator = None
       self._steps.close()
-
-
-class _Steps:
-  """Random access to the batches: element k is this process's part of global step k.
-
-  Picklable, so that worker processes have it too; an element is (batch, failures), so that what
-  they could not read is counted in the main process.
-  """
-
-  def __init__(
-    self,
-    source: Source,
-    batch_size: int,
-    rows: np.ndarray,
-    seed: int | None,
-    length: int,
-    threads: bool,
-  ):
-    self._source, self._batch_size, self._rows = source, batch_size, rows
-    self._seed, self._length = seed, length
-    self.in_memory = hasattr(source, 'arrays')
-    self._shapes = {} if self.in_memory else _shapes(source)
-    self._pool = _pool() if threads and not self.in_memory else None
-    self._map = self._pool.map if self._pool else map
-
-  def __len__(self) -> int:
-    return self._length
-
-  def __getitem__(self, step: int) -> tuple[Batch, Failures]:
-    positions = step * self._batch_size + self._rows
-    if self._seed is not None:
-      numbers = epoch_shuffle(positions, len(self._source), self._seed)
-    else:
-      numbers = positions[positions < len(self._source)]  # the last batch is not full
-    batch, failures = self._gather(numbers) if self.in_memory else self._read(numbers)
-    mask = np.arange(len(self._rows)) < len(numbers)
-    mask[[row for row, _ in failures]] = False
-    return {**batch, 'mask': mask}, [(int(numbers[row]), reason) for row, reason in failures]
-
-  def _gather(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
-    """As `_read`; a `Loaded` split says by its own `mask` what could not be."""
-    batch = {key: _grow(a[numbers], len(self._rows)) for key, a in self._source.arrays.items()}
-    readable = batch.pop('mask', np.True_)
-    unreadable = np.flatnonzero(~readable)
-    return batch, [(int(row), 'unreadable') for row in unreadable if row < len(numbers)]
-
-  def _read(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
-    """The examples, and (row, reason) where one could not be read and stayed zero."""
-    batch = {
-      key: np.zeros((len(self._rows), *shape), dtype)
-      for key, (shape, dtype) in self._shapes.items()
-    }
-
-    def fill(start: int) -> Failures:
-      failures = []
-      for row in range(start, min(start + _CHUNK, len(numbers))):
-        try:
-          example = self._source[int(numbers[row])]
-        except ImageError as error:
-          failures.append((row, str(error)))
-          continue
-        for key, value in example.items():
-          batch[key][row] = value
-      return failures
-
-    chunks = self._map(fill, range(0, len(numbers), _CHUNK))
-    return batch, [failure for chunk in chunks for failure in chunk]
-
-  def close(self) -> None:
-    if self._pool is not None:
-      self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool() -> concurrent.futures.ThreadPoolExecutor:
-  cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-  return concurrent.futures.ThreadPoolExecutor(cores, thread_name_prefix='decode')
-
-
-def _grow(array: np.ndarray, rows: int) -> np.ndarray:
-  missing = rows - len(array)
-  return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array
-
-
-def _shapes(source: Source) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-  """Shape and dtype of every key, from the first example that can be read."""
-  for number in range(min(_TRIES, len(source))):
-    try:
-      example = source[number]
-    except ImageError as error:
-      failure = f'{describe(source, number)}: {error}'
-    else:
-      return {k: (np.shape(v), np.asarray(v).dtype) for k, v in example.items()}
-  raise UserError(f'none of the first {number + 1} pictures can be read; the last is {failure}')

@@ -63,6 +63,9 @@ class Selection:
   def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
     self._pieces = list(pieces)
     self._ends = np.cumsum([stop - start for _, start, stop in pieces])
+    if all(hasattr(source, 'buckets') for source, _, _ in pieces):
+      self.lengths = np.concatenate([source.lengths[i:j] for source, i, j in pieces])
+      self.buckets = tuple(sorted({n for source, _, _ in pieces for n in source.buckets}))
 
   def __len__(self) -> int:
     return int(self._ends[-1])

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from vitlab import registry
-from vitlab.data import Dataset, Source, _pipeline, _splits
+from vitlab.data import Dataset, Source, _batches, _splits
 from vitlab.engine import duration, initial, optim, sharding, step
 from vitlab.errors import UserError, unknown
 from vitlab.evaluators import Predictions, Result
@@ -141,7 +141,10 @@ def build(
     dataset=dataset,
     train_source=train_source,
     task=task,
-    evaluators={k: _evaluator(k, spec) for k, spec in config.evaluators.to_dict().items()},
+    evaluators={
+      k: _evaluator(k, _with_facts(spec, dataset.facts))
+      for k, spec in config.evaluators.to_dict().items()
+    },
     optimizers=optimizers,
     schedules=schedules,
     mesh=mesh,
@@ -250,13 +253,12 @@ def _steps(config: ConfigDict, text: str, num_examples: int, total_steps: int | 
 
 
 def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> AbstractBatch:
-  batches = _pipeline.eval_batches(source, batch_size=1)
-  example = next(batches)
-  batches.close()
+  """Of a batch; of examples that differ in length, of the longest."""
   layout = sharding.batch_sharding(mesh)
+  shapes = {**_batches.shapes(source), 'mask': ((), np.bool_)}
   return {
-    key: jax.ShapeDtypeStruct((batch_size, *x.shape[1:]), x.dtype, sharding=layout)
-    for key, x in example.items()
+    key: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=layout)
+    for key, (shape, dtype) in shapes.items()
   }
 
 

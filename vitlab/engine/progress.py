@@ -26,7 +26,7 @@ def value(name: str, number: float | None) -> str:
   """A metric for people: accuracies and other shares in percent, the rest in four digits."""
   if number is None:
     return 'undefined'
-  if name.endswith(('accuracy', 'data_wait')):
+  if name.endswith(('accuracy', 'data_wait', 'padding')):
     return f'{100 * number:.2f} %'
   return f'{number:,.0f}' if abs(number) >= 1000 else f'{number:.4g}'
 
@@ -187,9 +187,9 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
 
 
 def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
-  """The one or two numbers that a run is quoted by: its accuracies, else its losses."""
+  """The one or two numbers that a run is quoted by: BLEU, else accuracies, else losses."""
   evaluated = {name: x for name, x in metrics.items() if not name.startswith('train/')} or metrics
-  for ending in ('/accuracy', '/loss', ''):
+  for ending in ('/bleu', '/accuracy', '/loss', ''):
     found = [name for name in evaluated if name.endswith(ending)][:2]
     if found:
       return {name: metrics[name] for name in found}

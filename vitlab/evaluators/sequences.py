@@ -1,30 +1,37 @@
 """How well sentences are said: by themselves, and word by word with the right ones before them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from vitlab.data import _tokenizer
+from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
-from vitlab.evaluators import Predictions, Result
+from vitlab.evaluators import Predictions, Result, _text_scores
 from vitlab.ops.tokens import PAD
 
 MAX_EXAMPLES = 32
 
 
-def make(split: str = 'test', attention: int = 0) -> Callable[[Predictions], Result]:
+def make(
+  split: str = 'test', attention: int = 0, tokenizer: str | None = None
+) -> Callable[[Predictions], Result]:
   """Reads the task's `scores` and `decoded`, and `cross_attention` if it is wanted.
 
   Args:
     split: Of sentences.
     attention: For how many of the first of them the attention is kept, while the right target is
       read; of a model that has it.
+    tokenizer: Of text: the fact of its data set. Sentences are then compared as texts, too.
 
   Metrics: accuracy (decoded sentences that are the target, all tokens of it), token_accuracy and
   loss (of the next token where the right ones before it are known; the loss a mean over tokens),
-  perplexity = exp(loss).
+  perplexity = exp(loss). Of text: bleu and chrf, from 0 to 100, as `sacrebleu` computes them.
 
   Details, by length of the source without its EOS:
     length, length_accuracy, length_count: of what occurs.
+    bleu_length, length_bleu, bleu_count: of text, by upper ends of 1 to 5 tokens, 6 to 10, ...
+    signatures: how BLEU and chrF were computed.
     examples_index, examples_tokens, examples_targets, examples_decoded: the first 32 of the split.
     attention: [sentences, layers, heads, t, s], of the first examples.
 
@@ -32,13 +39,14 @@ def make(split: str = 'test', attention: int = 0) -> Callable[[Predictions], Res
     UserError: the split is empty; attention is asked of a model that has none.
   """
 
+  vocabulary = _tokenizer.from_text(tokenizer) if tokenizer else None
+
   def evaluate(predictions: Predictions) -> Result:
     loss, right, tokens = _totals(predictions, split)
-    exact, details = _said(predictions, split)
+    metrics, details = _said(predictions, split, vocabulary)
     if attention:
       details['attention'] = _attention(predictions, split, attention)
-    metrics = dict(
-      accuracy=exact,
+    metrics |= dict(
       loss=loss / tokens,
       perplexity=float(np.exp(loss / tokens)),
       token_accuracy=right / tokens,
@@ -59,36 +67,52 @@ def _totals(predictions: Predictions, split: str) -> list[float]:
   ]
 
 
-def _said(predictions: Predictions, split: str) -> tuple[float, dict[str, np.ndarray]]:
-  """The share of sentences that are said right, and the details of which."""
-  exact, length, examples = [], [], []
+def _said(
+  predictions: Predictions, split: str, vocabulary: Tokenizer | None
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+  """How much of what is said is right, and the details of which."""
+  rows = []
   for outputs, batch in predictions('decoded', split):
-    said = np.asarray(outputs['tokens'])
-    exact.append(_equal(said, batch['targets']))
-    length.append(np.sum(batch['tokens'] != PAD, axis=-1) - 1)
-    examples.append((batch['index'], batch['tokens'], batch['targets'], said))
-  exact, length = np.concatenate(exact), np.concatenate(length)
+    rows += zip(batch['index'], batch['tokens'], batch['targets'], np.asarray(outputs['tokens']))
+  index, *columns = zip(*rows)
+  tokens, targets, said = ([row[row != PAD] for row in column] for column in columns)
+  exact = np.array([np.array_equal(*pair) for pair in zip(said, targets)])
+  length = np.array([len(row) - 1 for row in tokens])
   lengths, inverse, count = np.unique(length, return_inverse=True, return_counts=True)
+  metrics = dict(accuracy=float(np.mean(exact)))
   details = dict(
     length=lengths, length_accuracy=np.bincount(inverse, exact) / count, length_count=count
   )
-  for name, parts in zip(('index', 'tokens', 'targets', 'decoded'), zip(*examples)):
-    details[f'examples_{name}'] = np.concatenate(parts)[:MAX_EXAMPLES]
-  return float(np.mean(exact)), details
+  if vocabulary is not None:
+    texts = [[vocabulary.decode(row) for row in column] for column in (said, targets)]
+    scores = _text_scores.score(*texts)
+    metrics |= dict(bleu=scores.bleu, chrf=scores.chrf)
+    names = ('bleu_length', 'length_bleu', 'bleu_count')
+    details |= zip(names, _text_scores.by_length(*texts, length))
+    details['signatures'] = np.array(scores.signatures)
+  details['examples_index'] = np.array(index[:MAX_EXAMPLES])
+  for name, column in dict(tokens=tokens, targets=targets, decoded=said).items():
+    details[f'examples_{name}'] = _padded(column[:MAX_EXAMPLES])
+  return metrics, details
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+  """As one array."""
+  padded = np.full((len(rows), max(map(len, rows))), PAD, np.int32)
+  for to, row in zip(padded, rows):
+    to[: len(row)] = row
+  return padded
 
 
 def _attention(predictions: Predictions, split: str, count: int) -> np.ndarray:
+  """Of the first sentences, each with zeros behind its ends."""
   found, rows = [], predictions('cross_attention', split)
   for layers, _ in rows:
     found.extend(np.stack([np.asarray(layer, np.float16) for layer in layers], axis=1))
     if len(found) >= count:
       rows.close()
       break
-  return np.stack(found[:count])
-
-
-def _equal(said: np.ndarray, targets: np.ndarray) -> np.ndarray:
-  """Which rows are the same, their padding apart."""
-  width = max(said.shape[-1], targets.shape[-1])
-  said, targets = (np.pad(x, [(0, 0), (0, width - x.shape[-1])]) for x in (said, targets))
-  return np.all(said == targets, axis=-1)
+  found = found[:count]
+  sides = np.max([maps.shape[-2:] for maps in found], axis=0)
+  margins = [[(0, 0), (0, 0), *((0, n) for n in sides - maps.shape[-2:])] for maps in found]
+  return np.stack([np.pad(maps, margin) for maps, margin in zip(found, margins)])

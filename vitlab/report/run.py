@@ -48,8 +48,8 @@ class Run(NamedTuple):
 
 
 def ordered(keys: Iterable[str]) -> list[str]:
-  """Metrics without repetition: accuracies and losses first, held-out before train, time last."""
-  groups, lead = ('train', 'time'), ('accuracy', 'loss')
+  """Metrics without repetition: what runs are quoted by first, held-out before train, time last."""
+  groups, lead = ('train', 'time'), ('bleu', 'accuracy', 'loss')
 
   def rank(key: str) -> tuple[int, int]:
     evaluator, _, metric = key.rpartition('/')

@@ -1,7 +1,8 @@
 """Sequence to sequence: a sentence in, a sentence out, learned with teacher forcing.
 
 A batch holds `tokens` (int32, b s: the source), `targets` (int32, b t), both ending with EOS and
-padded with PAD (`vitlab.ops.tokens`), and `mask` (bool, b; all True where absent).
+padded with PAD (`vitlab.ops.tokens`), and `mask` (bool, b; all True where absent). Among the
+metrics is `padding`, the share of the source and target that is computed for nothing.
 """
 
 import math
@@ -62,11 +63,20 @@ def make(
     metrics = {
       'loss': (jnp.sum(values), count),
       'token_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
+      'padding': _padding(tokens, targets),
     }
     outputs = dict(targets=targets, mask=mask, logits=logits, out=out)
     return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
 
   return Task(init, {'model': training_loss}, _predict(model, max_ratio, beams, length_penalty))
+
+
+def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, '']]:
+  """Which share of the sentences is padding, as (sum, count)."""
+  rows = [counts(side).any(axis=-1, keepdims=True) & jnp.ones_like(side, bool) for side in sides]
+  padding = [row & ~counts(side) for row, side in zip(rows, sides)]
+  total = lambda masks: sum(jnp.sum(mask, dtype=jnp.float32) for mask in masks)  # noqa: E731
+  return total(padding), total(rows)
 
 
 def _predict(

@@ -1,0 +1,117 @@
+"""What goes in comes out: text, tokens and vocabularies."""
+
+import json
+
+import numpy as np
+import pytest
+import sentencepiece
+from _helpers import text
+
+from vitlab.data import _tokenizer
+from vitlab.errors import UserError
+from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
+
+LINES = [line for side in text.sentences(300) for line in side]
+
+
+@pytest.fixture(scope='module', params=['bpe', 'unigram', 'char'])
+def vocabulary(request):
+  return _tokenizer.train(LINES, request.param, 310)
+
+
+def test_decoding_gives_back_the_text(vocabulary):
+  lines = LINES[:40] + ['  two  spaces ', 'dog\tcat', '</s> <s> runs']
+  for line, tokens in zip(lines, vocabulary.encode(lines)):
+    assert tokens.dtype == np.int32 and tokens[-1] == EOS
+    assert not set(tokens[:-1].tolist()) & {PAD, BOS, EOS}
+    if UNK not in tokens:
+      assert vocabulary.decode(tokens) == line
+      assert vocabulary.decode(np.append(tokens, [PAD, PAD])) == line
+  assert UNK not in np.concatenate(vocabulary.encode(LINES))
+
+
+@pytest.mark.parametrize('kind', ['bpe', 'unigram'])
+def test_letters_that_were_never_seen_are_bytes(kind):
+  vocabulary = _tokenizer.train(LINES, kind, 310)
+  strange = '日本 🙂 dog'
+  (tokens,) = vocabulary.encode([strange])
+  assert UNK not in tokens and vocabulary.decode(tokens) == strange
+
+
+def test_special_tokens_are_ours(vocabulary):
+  assert vocabulary.pieces[:4] == list(SPECIAL)
+  assert len(vocabulary.pieces) == len(vocabulary)
+  assert len(set(vocabulary.pieces)) == len(vocabulary)
+
+
+def test_a_vocabulary_is_a_fact(vocabulary):
+  again = _tokenizer.from_text(json.loads(json.dumps(vocabulary.text)))
+  assert again.pieces == vocabulary.pieces
+  for a, b in zip(again.encode(LINES), vocabulary.encode(LINES)):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('kind', ['bpe', 'unigram'])
+def test_the_same_text_gives_the_same_vocabulary(kind):
+  first, second = (_tokenizer.train(iter(LINES), kind, 310) for _ in range(2))
+  assert first.text == second.text and len(first) == 310
+
+
+def test_of_too_much_text_every_nth_line_counts(monkeypatch):
+  monkeypatch.setattr(_tokenizer, 'SAMPLE', 200)
+  part = _tokenizer.train(LINES[::3], 'bpe', 310)
+  assert _tokenizer.train(LINES, 'bpe', 310).text == part.text
+
+
+def test_from_a_run_or_a_file(tmp_path, vocabulary):
+  (tmp_path / 'facts.json').write_text(json.dumps({'tokenizer': vocabulary.text}))
+  assert _tokenizer.load(str(tmp_path)).text == vocabulary.text
+  sentencepiece.SentencePieceTrainer.train(
+    sentence_iterator=iter(LINES),
+    model_prefix=str(tmp_path / 'mine'),
+    vocab_size=310,
+    byte_fallback=True,
+    **dict(pad_id=0, bos_id=1, eos_id=2, unk_id=3, minloglevel=2),
+  )
+  assert len(_tokenizer.load(str(tmp_path / 'mine.model'))) == 310
+
+
+def test_other_special_tokens_are_refused(tmp_path):
+  sentencepiece.SentencePieceTrainer.train(
+    sentence_iterator=iter(LINES),
+    model_prefix=str(tmp_path / 'theirs'),
+    vocab_size=60,
+    minloglevel=2,
+  )
+  with pytest.raises(UserError, match=r'unk = -1, 1, 2, 0; vitlab needs 0, 1, 2, 3'):
+    _tokenizer.load(str(tmp_path / 'theirs.model'))
+
+
+@pytest.mark.parametrize('content', [None, b'', b'{}', b'\x00\x01'])
+def test_what_is_no_vocabulary_is_refused(tmp_path, content):
+  if content is not None:
+    (tmp_path / 'facts.json').write_bytes(content)
+  with pytest.raises(UserError, match='no vocabulary in'):
+    _tokenizer.load(str(tmp_path))
+  with pytest.raises(UserError, match='no vocabulary in|no sentencepiece model'):
+    _tokenizer.load(str(tmp_path / 'facts.json'))
+
+
+def test_more_tokens_than_the_text_gives():
+  with pytest.raises(
+    UserError, match=r'no bpe vocabulary of 5000 tokens .* 600 lines: .* a value <= \d'
+  ):
+    _tokenizer.train(LINES, 'bpe', 5000)
+
+
+def test_unknown_kinds_are_refused():
+  with pytest.raises(UserError, match='did you mean bpe'):
+    _tokenizer.train(LINES, 'bp', 310)
+
+
+def test_another_vocabulary_is_refused(vocabulary):
+  ours, theirs = dict(tokenizer=vocabulary.text), dict(tokenizer='other')
+  _tokenizer.check_same(ours, ours, 'runs/a')
+  _tokenizer.check_same({}, theirs, 'runs/a')
+  with pytest.raises(UserError, match=r'data\.tokenizer=runs/a'):
+    _tokenizer.check_same(ours, theirs, 'runs/a')

@@ -1,0 +1,159 @@
+"""Pairs of sentences in memory: from lines of two languages to splits of tokens by length."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from vitlab.data import Dataset, Example, _tokenizer
+from vitlab.data._tokenizer import Tokenizer
+from vitlab.errors import UserError
+
+_log = logging.getLogger(__name__)
+TRAIN = 'train'  # the split from which what cannot be learned from is left out
+
+
+class Lines(NamedTuple):
+  """A split as text, line i of the source with line i of the target.
+
+  Attributes:
+    source: Its lines.
+    target: Theirs.
+    name: Where they are from, for messages.
+  """
+
+  source: Sequence[str]
+  target: Sequence[str]
+  name: str
+
+
+class Sentences:
+  """A split of rows of tokens, each as long as it is; batches are padded to one of a few lengths.
+
+  Attributes:
+    buckets: The lengths that a batch can have, ascending.
+    lengths: Of every example: of its longest row.
+
+  Args:
+    columns: key -> the rows of all examples; none longer than the last bucket.
+    buckets: See above.
+  """
+
+  def __init__(
+    self, columns: Mapping[str, Sequence[Int[np.ndarray, ' _']]], buckets: Sequence[int]
+  ):
+    self.buckets = tuple(buckets)
+    counts = {key: np.array([len(row) for row in rows]) for key, rows in columns.items()}
+    self.lengths = np.max(list(counts.values()), axis=0)
+    # One array a column: millions of small ones take ten times the memory.
+    self._flat = {key: np.concatenate(rows) for key, rows in columns.items()}
+    self._ends = {key: np.cumsum(count) for key, count in counts.items()}
+
+  def __len__(self) -> int:
+    return len(self.lengths)
+
+  def __getitem__(self, index: int) -> Example:
+    return {key: self._row(key, range(len(self))[index]) for key in self._flat}
+
+  def _row(self, key: str, index: int) -> Int[np.ndarray, ' t']:
+    ends = self._ends[key]
+    return self._flat[key][ends[index - 1] if index else 0 : ends[index]]
+
+
+def parallel(
+  splits: Mapping[str, Lines], tokenizer: str, vocab_size: int, buckets: Sequence[int]
+) -> Dataset:
+  """Splits of `tokens` and `targets`, and the vocabulary of both languages among the facts.
+
+  Of the split 'train', pairs with an empty side or too many tokens are left out, and counted in a
+  warning. Of others nothing is left out: an empty line is an error, and a longer sentence gets a
+  bucket of its own.
+
+  Args:
+    splits: By name; the vocabulary is learned from 'train'.
+    tokenizer: A kind of `vitlab.data._tokenizer`, or the path of a vocabulary.
+    vocab_size: Of a vocabulary that is learned.
+    buckets: Lengths that sentences are padded to, EOS included; the last is the longest of 'train'.
+
+  Raises:
+    UserError: lines that do not pair, an empty one, no pair that can be learned from, or as
+      `_tokenizer.train` and `load`.
+  """
+  buckets = check_buckets(buckets)
+  kept = {name: _kept(lines, name == TRAIN) for name, lines in splits.items()}
+  if tokenizer in _tokenizer.KINDS:
+    if TRAIN not in splits:
+      raise UserError(
+        f'a vocabulary is learned from the split {TRAIN!r}; there are only {", ".join(splits)}\n'
+        'set data.tokenizer to the folder of the run whose vocabulary is to be used'
+      )
+    lines = kept[TRAIN]
+    vocabulary = _tokenizer.train([*lines.source, *lines.target], tokenizer, vocab_size)
+  else:
+    vocabulary = _tokenizer.load(tokenizer)
+  return Dataset(
+    splits={
+      name: _sentences(lines, vocabulary, buckets, name == TRAIN) for name, lines in kept.items()
+    },
+    facts=dict(vocab_size=len(vocabulary), vocabulary=vocabulary.pieces, tokenizer=vocabulary.text),
+  )
+
+
+def check_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
+  """The buckets, if they are lengths in ascending order; else UserError."""
+  if not buckets or list(buckets) != sorted(set(buckets)) or min(buckets) < 2:
+    raise UserError(
+      f'lengths={list(buckets)}: give the lengths that sentences are padded to, ascending, '
+      'for example (16, 24, 32, 64)'
+    )
+  return tuple(buckets)
+
+
+def _kept(lines: Lines, training: bool) -> Lines:
+  """Without the pairs of which a side is empty."""
+  source, target, name = lines
+  if len(source) != len(target):
+    raise UserError(
+      f'{name}: {len(source):,} lines and {len(target):,} lines do not pair\n'
+      'line i of one file must be the translation of line i of the other'
+    )
+  empty = [i for i, pair in enumerate(zip(source, target)) if not all(map(str.strip, pair))]
+  if not empty:
+    return lines
+  if not training:
+    raise UserError(
+      f'{name}: line {empty[0] + 1} is empty\na test set is scored as a whole: give the sentence, '
+      'or take the pair out of both files'
+    )
+  _log.warning(
+    '%s: %s pairs with an empty side are left out, the first is line %s',
+    *(name, f'{len(empty):,}', f'{empty[0] + 1:,}'),
+  )
+  left = set(empty)
+  kept = [i for i in range(len(source)) if i not in left]
+  return Lines([source[i] for i in kept], [target[i] for i in kept], name)
+
+
+def _sentences(
+  lines: Lines, vocabulary: Tokenizer, buckets: tuple[int, ...], training: bool
+) -> Sentences:
+  columns = dict(tokens=vocabulary.encode(lines.source), targets=vocabulary.encode(lines.target))
+  lengths = np.array([max(map(len, pair)) for pair in zip(*columns.values())])
+  if lengths.size and lengths.max() > buckets[-1]:
+    if not training:
+      return Sentences(columns, (*buckets, -(-int(lengths.max()) // 8) * 8))
+    long = np.flatnonzero(lengths > buckets[-1])
+    if len(long) == len(lengths):
+      raise UserError(
+        f'{lines.name}: every pair has more than {buckets[-1]} tokens\nraise data.lengths'
+      )
+    _log.warning(
+      '%s: %s of %s pairs have more than %d tokens and are left out; one has %d: %.60s …',
+      *(lines.name, f'{len(long):,}', f'{len(lengths):,}', buckets[-1]),
+      *(int(lengths[long[0]]), lines.source[long[0]]),
+    )
+    kept = np.flatnonzero(lengths <= buckets[-1])
+    columns = {key: [rows[i] for i in kept] for key, rows in columns.items()}
+  return Sentences(columns, buckets)
