@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from _helpers import runs
+from _helpers import runs, text
 
 from vitlab.engine import experiment, names, preemption
 from vitlab.engine.checkpoint import Checkpoints
@@ -31,6 +31,7 @@ SENTENCES = dict(
   task=dict(name='translation'),
   evaluators=dict(test=dict(name='sequences', every='4 steps')),
 )
+TEXT = text.spec('', lengths=(20, 64))  # batches of two shapes; where it lies is set below
 RNN = dict(name='rnn_seq2seq', width=8, depth=2, attention='additive', dropout_rate=0.1)
 TRANSFORMER = dict(name='transformer', variant='mu', depth=1)
 FAMILIES = dict(
@@ -38,23 +39,28 @@ FAMILIES = dict(
   resnet=dict(model=RESNET),
   rnn=dict(model=RNN | dict(vocab_size=None), **SENTENCES),
   # Keys' biases change nothing: of the rounding in their gradients Adam would make whole steps.
-  transformer=dict(model=TRANSFORMER | dict(vocab_size=None), optim__name='sgd', **SENTENCES),
+  transformer=dict(
+    model=TRANSFORMER | dict(vocab_size=None), optim__name='sgd', **SENTENCES | dict(data=TEXT)
+  ),
 )
 SHORT = dict(duration='4 steps', log_every='1 steps', evaluators__test__every='4 steps')
 
 
-def _config(family, mesh):
-  return runs.config(**FAMILIES[family], mesh=mesh, optim__learning_rate=1e-3, **SHORT)
+def _config(folder, family, mesh):
+  config = runs.config(**FAMILIES[family], mesh=mesh, optim__learning_rate=1e-3, **SHORT)
+  if config.data.name == 'parallel':
+    config.data.path = text.write(folder.parent / 'text', train=64, test=20)
+  return config
 
 
 def _train(folder, family, devices):
   mesh = SPLIT if len(devices) == 8 else {}
-  return train(_config(family, mesh), str(folder), devices=devices)
+  return train(_config(folder, family, mesh), str(folder), devices=devices)
 
 
 def _saved(folder, family):
   """The arrays of the newest checkpoint, by name."""
-  abstract = experiment.build(_config(family, {}), ONE).abstract_state
+  abstract = experiment.build(_config(folder, family, {}), ONE).abstract_state
   restored = Checkpoints(folder / 'checkpoints', read_only=True).restore(abstract)
   return {name: np.asarray(x) for name, x in names.flatten(restored.state.variables).items()}
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from vitlab.data import _tokenizer
 from vitlab.engine import (
   clock,
   experiment,
@@ -61,6 +62,7 @@ def train(
   path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
     built = experiment.build(config, devices, sources=sources)
+    _tokenizer.check_same(built.dataset.facts, workdir.read_json(path / workdir.FACTS), folder)
     built.init.prepare()
     workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
     with workdir.claim(folder, config) if first else contextlib.nullcontext():

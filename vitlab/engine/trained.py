@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
 from vitlab import pretrained
+from vitlab.data import _tokenizer
 from vitlab.engine import config_file, progress, step, workdir
 from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
@@ -120,6 +121,7 @@ def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, flo
   wanted = experiment.abstract_state.variables
   if _shapes(wanted) != _shapes(trained.variables):
     raise UserError(f'the model of this config is not the one in workdir {folder!r}')
+  _tokenizer.check_same(experiment.dataset.facts, trained.facts, folder)
   variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
   metrics, _ = evaluate_lib.evaluate(experiment, variables)
   print(f'{folder}, step {trained.step}')
