@@ -15,7 +15,13 @@ from vitlab.errors import UserError
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
 # Facts that the data would give; every other shape is in the config.
-ARGUMENTS = {'vit_folder': 'path=photos', 'finetune': 'weights=weights,path=photos'}
+ARGUMENTS = {
+  'vit_folder': 'path=photos',
+  'finetune': 'weights=weights,path=photos',
+  'transformer_multi30k': 'text',
+  'rnn_multi30k': 'text',
+  'rnn_attention_multi30k': 'text',
+}
 # What weights would decide.
 WEIGHTS = {
   'finetune': {
@@ -53,6 +59,9 @@ DATA = {
   'deit_s_imagenet': images(1000, 224, 224, 3),
   'resnet_cifar10': images(10, 32, 32, 3),
   'seq2seq_reverse': sentences(14, 21),
+  'transformer_multi30k': sentences(4000, 64),
+  'rnn_multi30k': sentences(4000, 64),
+  'rnn_attention_multi30k': sentences(4000, 64),
   'resnet_fashion_mnist': images(10, 28, 28, 1),
   'swin_fashion_mnist': images(10, 28, 28, 1),
   'tnt_fashion_mnist': images(10, 28, 28, 1),
