@@ -67,12 +67,18 @@ def test_equals_a_plain_torch_loop(kind, x64):
 def test_one_step_at_a_time_is_all_at_once(kind):
   model = make(kind)
   variables = perturbed(model)
-  logits, _ = apply(model, variables, TOKENS, INPUTS)
+  logits, out = apply(model, variables, TOKENS, INPUTS)
   memory = apply(model, variables, TOKENS, method='encode')
   memory, state = model.apply(variables, memory, 4, method='start')
   for i in range(INPUTS.shape[1]):
     one, state = apply(model, variables, memory, state, INPUTS[:, i], method='step')
     np.testing.assert_allclose(one, logits[:, i], rtol=1e-5, atol=1e-6)
+  if 'cross_attention' in out:
+    covered = out['cross_attention'][0].sum(axis=(1, 2))
+    np.testing.assert_allclose(state.coverage, covered, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(state.take(jnp.array([2, 0])).coverage, state.coverage[2::-2])
+  else:
+    assert state.coverage is None
 
 
 @pytest.mark.parametrize('kind', KINDS[1:4], ids=lambda kind: '-'.join(map(str, kind)))

@@ -178,12 +178,16 @@ def test_beams_are_those_of_marian(length_penalty, x64):
 def test_with_a_cache_it_is_all_at_once(words):
   model = make(**words)
   variables = perturbed(model)
-  logits, _ = apply(model, variables, TOKENS, INPUTS)
+  logits, out = apply(model, variables, TOKENS, INPUTS)
+  covered = np.cumsum(out['cross_attention'][-1].mean(axis=1), axis=1)
   memory = apply(model, variables, TOKENS, method='encode')
   memory, state = jax.jit(lambda v, m: model.apply(v, m, 6, method='start'))(variables, memory)
   for i in range(INPUTS.shape[1]):
     one, state = apply(model, variables, memory, state, INPUTS[:, i], method='step')
     np.testing.assert_allclose(one, logits[:, i], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.coverage, covered[:, i], rtol=1e-4, atol=1e-5)
+  some = state.take(jnp.array([2, 0, 2]))
+  np.testing.assert_array_equal(some.coverage, state.coverage[jnp.array([2, 0, 2])])
 
 
 def test_padding_and_neighbours_change_nothing():

@@ -78,10 +78,12 @@ class DecoderState(NamedTuple):
   Attributes:
     states: Of its layers.
     context: c_{j-1}; empty without attention.
+    coverage: How much attention each token of the source has had, in `step`; None: there is none.
   """
 
   states: tuple[State, ...]
   context: Float[Array, 'b h']
+  coverage: Float[Array, 'b s'] | None = None
 
   def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
     """Of some of the sentences."""
@@ -127,7 +129,7 @@ class Decoder(nn.Module):
     if self.alignment and self.order == 'current':
       context, weights = self._look(shown, memory)
     shown = jnp.concatenate([shown, context], axis=-1)
-    return DecoderState(tuple(states), context), (shown, weights)
+    return DecoderState(tuple(states), context, state.coverage), (shown, weights)
 
   def start(self, memory: Memory) -> DecoderState:
     """Before the first token: s_0 and c_0 = 0."""
@@ -221,13 +223,16 @@ class RNNSeq2Seq(nn.Module):
   def start(self, memory: Memory, max_length: int) -> tuple[Memory, DecoderState]:
     """What `step` wants of the source, and starts from, for up to `max_length` tokens."""
     del max_length  # a state does not grow
-    return memory, self.decoder.start(memory)
+    coverage = jnp.zeros(memory.mask.shape, jnp.float32) if self.decoder.alignment else None
+    return memory, self.decoder.start(memory)._replace(coverage=coverage)
 
   def step(
     self, memory: Memory, state: DecoderState, token: Int[Array, ' b']
   ) -> tuple[Float[Array, 'b vocab'], DecoderState]:
     """One token more: logits of what follows it, and the next state."""
-    state, (shown, _) = self.decoder(state, self._gates(token, train=False), memory, False)
+    state, (shown, weights) = self.decoder(state, self._gates(token, train=False), memory, False)
+    if weights is not None:
+      state = state._replace(coverage=state.coverage + weights.astype(jnp.float32))
     return self._logits(shown, train=False), state
 
   def _gates(self, tokens: Int[Array, '*b'], train: bool) -> Float[Array, '*b gates d']:

@@ -89,14 +89,17 @@ class DecoderState(NamedTuple):
   Attributes:
     past: Keys and values of what has been said; zeros where nothing has.
     length: How many tokens have been said.
+    coverage: How much attention each source token has had: in the last block, a mean over heads.
   """
 
   past: KeysAndValues
   length: Int[Array, '']
+  coverage: Float[Array, 'b s']
 
   def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
     """Of some of the sentences, which all have said as much."""
-    return DecoderState(jax.tree.map(lambda x: x[:, rows], self.past), self.length)
+    past = jax.tree.map(lambda x: x[:, rows], self.past)
+    return DecoderState(past, self.length, self.coverage[rows])
 
 
 class Transformer(nn.Module):
@@ -162,12 +165,9 @@ class Transformer(nn.Module):
       all blocks, [b n t t] and [b n t s]).
     """
     x = self._embed(self.target or self.source, inputs, 'target', 0, train)
-    mask = memory.mask[:, None, None]
-    x, blocks = self.decoder(x, train, memory=memory.tokens, memory_mask=mask)
-    x = x if self.norm is None else self.decoder_norm(x)
-    logits = self._logits(x)
-    kinds = ('attention', 'cross_attention')
-    maps = {kind: [block[kind] for block in blocks] for kind in kinds}
+    x, blocks = self.decoder(x, train, memory=memory.tokens, memory_mask=memory.mask[:, None, None])
+    x, logits = self._show(x)
+    maps = {kind: [block[kind] for block in blocks] for kind in ('attention', 'cross_attention')}
     return logits, dict(logits=logits, features=x, blocks=blocks, **maps)
 
   def start(self, memory: Memory, max_length: int) -> tuple[Memory, DecoderState]:
@@ -178,7 +178,8 @@ class Transformer(nn.Module):
     _, blocks = self.decoder(x, memory=memory.tokens)
     known = tuple(jnp.stack([block[f'cross_{name}'] for block in blocks]) for name in 'kv')
     past = tuple(jnp.zeros((*x.shape[:3], max_length, x.shape[4]), x.dtype) for x in known)
-    return memory._replace(known=known), DecoderState(past, jnp.zeros((), jnp.int32))
+    coverage = jnp.zeros(memory.mask.shape, jnp.float32)
+    return memory._replace(known=known), DecoderState(past, jnp.zeros((), jnp.int32), coverage)
 
   def step(
     self, memory: Memory, state: DecoderState, token: Int[Array, ' b']
@@ -192,13 +193,12 @@ class Transformer(nn.Module):
       mask=jnp.append(said, True)[None, None, None],  # and itself
       memory_mask=memory.mask[:, None, None],
     )
-    x = x if self.norm is None else self.decoder_norm(x)
     new = (jnp.stack([block[name] for block in blocks]) for name in 'kv')
-    past = tuple(
-      jax.lax.dynamic_update_slice_in_dim(old, one, state.length, axis=3)
-      for old, one in zip(state.past, new)
-    )
-    return self._logits(x)[:, 0], DecoderState(past, state.length + 1)
+    add = partial(jax.lax.dynamic_update_slice_in_dim, start_index=state.length, axis=3)
+    weights = blocks[-1]['cross_attention'].astype(jnp.float32)
+    coverage = state.coverage + weights[:, :, 0].mean(axis=1)
+    state = DecoderState(tuple(map(add, state.past, new)), state.length + 1, coverage)
+    return self._show(x)[1][:, 0], state
 
   def _embed(
     self, embed: TokenEmbed, tokens: Int[Array, 'b t'], kind: str, first: Any, train: bool
@@ -224,8 +224,10 @@ class Transformer(nn.Module):
         f'sentences of {length} may come\nraise model.max_length, or take sincos positions'
       )
 
-  def _logits(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t vocab']:
-    return self.head(x) if self.head is not None else (self.target or self.source).logits(x)
+  def _show(self, x: Float[Array, 'b t d']) -> tuple[Array, Float[Array, 'b t vocab']]:
+    """What the head sees, and what it makes of it: the logits."""
+    x = x if self.norm is None else self.decoder_norm(x)
+    return x, self.head(x) if self.head is not None else (self.target or self.source).logits(x)
 
 
 def make(
