@@ -1,40 +1,40 @@
-"""Search against looking at everything by hand, on a random language of six tokens."""
+"""Search and chance against looking at everything by hand, and what a spec may say."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from _helpers.language import LONGEST, VOCAB, everything, next_token, padded, start, step, take
+from scipy import special, stats
 
+from vitlab.errors import UserError
 from vitlab.ops import search
-from vitlab.ops.tokens import BOS, EOS, PAD
+from vitlab.ops.tokens import EOS
 
-VOCAB, LONGEST = 6, 7
-TABLE = np.random.default_rng(3).normal(size=(4, LONGEST, VOCAB, VOCAB)).astype(np.float32)
-
-
-def step(state, token):
-  """What follows depends on the sentence, the position and the last token."""
-  row, position = state
-  return jnp.asarray(TABLE)[row, position, token], (row, position + 1)
-
-
-def start(rows=(0, 1, 2, 3)):
-  return jnp.array(rows), jnp.zeros(len(rows), jnp.int32)
+LIMITS = pytest.mark.parametrize('limit', [(7, 7, 7, 7), (1, 2, 3, 4)])
 
 
 def by_hand(row, limit):
-  token, said, score = BOS, [], 0.0
-  while len(said) < limit and token != EOS:
-    logits = log_softmax(TABLE[row, len(said), token].astype(np.float64))
-    logits[[PAD, BOS]] = -np.inf
-    token = int(logits.argmax())
-    said.append(token)
-    score += logits[token]
-  return said + [PAD] * (LONGEST - len(said)), score
+  said, score = [], 0.0
+  while len(said) < limit and EOS not in said:
+    logits = next_token(row, said)
+    said.append(int(logits.argmax()))
+    score += logits.max()
+  return padded(said), score
 
 
-@pytest.mark.parametrize('limit', [(7, 7, 7, 7), (1, 2, 3, 4)])
+def sample(limit, keys, rows=(0, 1, 2, 3), **options):
+  def run(keys):
+    return search.sample(step, take, start(rows), jnp.array(limit), LONGEST, keys, **options)
+
+  return jax.jit(run)(keys)
+
+
+def keys(count, seed=0):
+  return jax.random.split(jax.random.key(seed), count)
+
+
+@LIMITS
 def test_greedy_takes_the_best_until_the_end(limit):
   find = jax.jit(lambda: search.greedy(step, start(), jnp.array(limit), LONGEST))
   said, score = find()
@@ -53,94 +53,138 @@ def test_neighbours_change_no_sentence():
   assert score[0] == scores[2]
 
 
-def test_nobody_says_padding_or_the_beginning():
-  logits = jnp.array([5.0, 4.0, 1.0, 2.0])
-  expected = [-np.inf, -np.inf, *log_softmax(logits)[2:]]
-  np.testing.assert_allclose(search.sayable(logits), expected, rtol=1e-6)
-
-
 def test_a_sentence_without_room_stays_empty():
   said, score = search.greedy(step, start(), jnp.array([0, 0, 0, 0]), LONGEST)
   assert not said.any() and not score.any()
+  said, score = sample([0, 0, 0, 0], keys(4))
+  assert not said.any() and not score.any()
 
 
-def take(state, rows):
-  row, position = state
-  return row[rows], position[rows]
+@LIMITS
+@pytest.mark.parametrize('options', [dict(temperature=1e-5), dict(top_k=1), dict(top_p=0.0)])
+def test_without_chance_it_is_greedy(options, limit):
+  expected, scores = search.greedy(step, start(), jnp.array(limit), LONGEST)
+  said, score = sample(limit, keys(4), samples=2, **options)
+  for i in range(2):
+    np.testing.assert_array_equal(said[:, i], expected)
+    np.testing.assert_allclose(score[:, i], scores, rtol=1e-6)
 
 
-def everything(row, limit, divisor):
-  """All sentences that can be said, with their scores, the best first."""
-  found = []
+@pytest.mark.parametrize('options', [{}, dict(temperature=0.6), dict(temperature=1.7, top_k=3)])
+def test_sentences_come_as_often_as_they_are_probable(options):
+  """All of up to three tokens, each with its own: a test of goodness of fit with a fixed key."""
+  count, row, limit = 20_000, 1, 3
+  said, _ = sample([limit] * 5, keys(5), [row] * 5, samples=count // 5, **options)
+  sentences, counts = np.unique(np.reshape(said, (count, LONGEST)), axis=0, return_counts=True)
+  found = dict(zip(map(tuple, sentences.tolist()), counts))
 
-  def grow(said, total):
-    if len(said) == limit or EOS in said:
-      found.append((total / divisor(len(said)), said))
-      return
-    logits = log_softmax(TABLE[row, len(said), said[-1] if said else BOS].astype(np.float64))
-    for token in range(2, VOCAB):
-      grow([*said, token], total + logits[token])
+  def probability(sentence):
+    product = 1.0
+    for i, token in enumerate(sentence):
+      logits = next_token(row, sentence[:i]) / options.get('temperature', 1.0)
+      least = np.sort(logits)[-options.get('top_k', VOCAB)]
+      product *= special.softmax(np.where(logits >= least, logits, -np.inf))[token]
+    return product
 
-  grow([], 0.0)
-  return sorted(found, reverse=True)
+  expected = {tuple(padded(s)): count * probability(s) for s, _ in everything(row, limit)}
+  expected = {sentence: number for sentence, number in expected.items() if number > 0}
+  assert set(found) <= set(expected) and sum(expected.values()) == pytest.approx(count)
+  often = [sentence for sentence, number in expected.items() if number >= 5]
+  assert len(often) > 10
+  pairs = np.array([(found.get(s, 0), expected[s]) for s in often])
+  pairs = np.vstack([pairs, count - pairs.sum(axis=0)])  # and all that are rare, as one
+  seen, wanted = pairs[pairs[:, 1] > 1e-6 * count].T
+  assert np.sum((seen - wanted) ** 2 / wanted) < stats.chi2.ppf(0.999, len(wanted) - 1)
 
 
-@pytest.mark.parametrize('gnmt', [False, True], ids=['mean', 'gnmt'])
-@pytest.mark.parametrize('penalty', [0.0, 0.6, 2.0])
-def test_a_wide_beam_finds_what_is_best_of_all(penalty, gnmt):
-  limit, beams = np.array([4, 3, 4, 1]), 4**3
-  divisor = lambda n: ((5 + n) / 6 if gnmt else n) ** penalty  # noqa: E731
-  options = dict(beams=beams, length_penalty=penalty, gnmt=gnmt)
-  find = jax.jit(lambda: search.beam(step, take, start(), jnp.array(limit), 4, **options))
-  said, score = find()
+def test_a_sample_has_the_log_probability_of_the_model():
+  """Not of the tempered and cut one that it was drawn from; the best come first."""
+  limit = [4, 3, 4, 2]
+  said, score = sample(limit, keys(4), samples=6, temperature=1.5, top_k=3, top_p=0.9)
   for row in range(4):
-    best = everything(row, limit[row], divisor)
-    # A beam as wide as this loses none of those that are among the first.
-    count = min(8, len(best))
-    np.testing.assert_allclose(score[row, :count], [s for s, _ in best[:count]], rtol=1e-5)
-    for i, (_, sentence) in enumerate(best[:count]):
-      assert said[row, i].tolist() == sentence + [PAD] * (4 - len(sentence))
-    assert np.all(score[row, :-1] >= score[row, 1:])
-    assert np.isfinite(score[row]).sum() == min(beams, len(best))
+    by_sentence = {tuple(padded(s)): total for s, total in everything(row, limit[row])}
+    expected = [by_sentence[tuple(sentence)] for sentence in said[row].tolist()]
+    np.testing.assert_allclose(score[row], expected, rtol=1e-5)
+    assert len(set(map(tuple, said[row].tolist()))) > 1
+  assert np.all(score[:, :-1] >= score[:, 1:])
 
 
-@pytest.mark.parametrize('limit', [(7, 7, 7, 7), (1, 2, 3, 4)])
-def test_one_beam_is_greedy(limit):
-  """Without a penalty: with one, an end that is worse at first may win."""
-  limit = jnp.array(limit)
-  said, score = search.beam(step, take, start(), limit, LONGEST, beams=1, length_penalty=0.0)
-  expected, wanted = search.greedy(step, start(), limit, LONGEST)
-  np.testing.assert_array_equal(said[:, 0], expected)
-  np.testing.assert_allclose(score[:, 0], wanted, rtol=1e-5)
+def test_a_draw_depends_on_the_key_of_its_row_alone():
+  limit = [7, 3, 7, 5]
+  said, score = sample(limit, keys(4), samples=3)
+  alone, own = sample(limit[2:3], keys(4)[2:3], [2], samples=3)
+  np.testing.assert_array_equal(alone[0], said[2])
+  np.testing.assert_array_equal(own[0], score[2])
+  other, _ = sample(limit, keys(4).at[2].set(jax.random.key(9)), samples=3)
+  np.testing.assert_array_equal(np.delete(other, 2, axis=0), np.delete(said, 2, axis=0))
+  assert np.any(other[2] != said[2])
+  more, _ = sample(limit, keys(4), samples=4)
+  for row in range(4):  # one more, among those that there were
+    assert set(map(tuple, said[row].tolist())) <= set(map(tuple, more[row].tolist()))
 
 
-def test_neighbours_change_no_beam():
-  options = dict(beams=3, length_penalty=1.0)
-  together = search.beam(step, take, start(), jnp.array([7, 3, 7, 5]), LONGEST, **options)
-  alone = search.beam(step, take, start([1]), jnp.array([3]), LONGEST, **options)
-  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[1]), alone, together)
+def find(rows=(0, 1, 2, 3), **spec):
+  """By a spec, with the row as the source."""
+  chosen = search.make_search(spec)
+  source = jnp.array(rows)[:, None] + 4
+  options = dict(source=source, coverage=lambda state: 1 / 0)  # nobody asked for it
+  run = jax.jit(lambda: chosen.find(step, take, start(rows), limit, LONGEST, **options))
+  limit = jnp.full(len(rows), 4)
+  said, score = run()
+  assert said.shape == (len(rows), chosen.width, LONGEST) and score.shape == said.shape[:2]
+  return said, score
 
 
-def test_a_late_end_overtakes_an_early_one():
-  """Under a penalty a beam must not stop at the first k ends (an old mistake of many toolkits)."""
-  table = np.full((LONGEST, VOCAB, VOCAB), -20.0, np.float32)
-  table[0, :, EOS], table[0, :, 4] = np.log(0.6), np.log(0.4)  # ends at once, or
-  table[1:, :, 4] = 0.0  # goes on, surely,
-  table[5, :, 4], table[5, :, EOS] = -20.0, 0.0  # and ends after six tokens
+def test_a_spec_is_the_search_that_it_names():
+  limit = jnp.full(4, 4)
+  said, score = search.greedy(step, start(), limit, LONGEST)
+  for found, expected in zip(find(name='greedy'), (said, score)):
+    np.testing.assert_array_equal(found[:, 0], expected)
+  options = dict(beams=3, length_penalty=1.2, gnmt=False)
+  expected = search.beam(step, take, start(), limit, LONGEST, **options)
+  for found, wanted in zip(find(name='beam', **options), expected):
+    np.testing.assert_array_equal(found, wanted)
+  sampled, score = find(name='sample', samples=3, top_k=1)
+  np.testing.assert_array_equal(sampled, np.repeat(said[:, None], 3, axis=1))
 
-  def next_token(state, token):
-    return jnp.asarray(table)[state, token], state + 1
 
-  options = dict(beams=2, gnmt=False)
-  for penalty, length in ((0.0, 1), (1.0, 6)):
-    said, score = search.beam(
-      next_token,
-      lambda state, rows: state[rows],
-      jnp.zeros(1, jnp.int32),
-      jnp.array([LONGEST]),
-      LONGEST,
-      length_penalty=penalty,
-      **options,
-    )
-    assert np.count_nonzero(said[0, 0]) == length
-  assert score[0, 0] == pytest.approx(np.log(0.4) / 6, rel=1e-4)
+def test_a_seed_and_a_source_decide_what_is_sampled():
+  spec = dict(name='sample', samples=2)
+  said, score = find(**spec)
+  alone, own = find([2], **spec)
+  np.testing.assert_array_equal(alone[0], said[2])
+  np.testing.assert_array_equal(own[0], score[2])
+  assert np.any(find(**spec, seed=1)[0] != said)
+
+
+def test_what_a_spec_leaves_out_has_its_default():
+  assert search.make_search(search.GREEDY) == ('greedy', {})
+  beam = search.make_search(dict(name='beam', length_penalty=1))
+  assert beam.options == dict(beams=4, length_penalty=1, coverage_penalty=0.0, gnmt=True)
+  sampled = search.make_search(dict(name='sample', top_k=5))
+  assert sampled.options == dict(samples=1, temperature=1.0, top_k=5, top_p=1.0, seed=0)
+  assert (beam.width, sampled.width) == (4, 1)
+
+
+@pytest.mark.parametrize(
+  'spec, says',
+  [
+    (dict(), "unknown search 'None': possible are beam, greedy, sample"),
+    (dict(name='bean'), 'did you mean beam'),
+    (dict(name='beam', beam=3), "keyword of search beam 'beam': did you mean beams"),
+    (dict(name='greedy', beams=3), "keyword of search greedy 'beams'"),
+    (dict(name='beam', beams=0), r'beam\(beams=0\): expected int from 1 to inf, such as 4'),
+    (dict(name='beam', beams=2.5), 'expected int from 1'),
+    (dict(name='beam', beams=True), 'expected int from 1'),
+    (dict(name='beam', gnmt=1), 'expected bool'),
+    (dict(name='beam', length_penalty='much'), 'expected float from 0 to 10'),
+    (dict(name='beam', coverage_penalty=-0.1), 'expected float from 0 to 100'),
+    (dict(name='sample', temperature=0), 'expected float from 1e-06'),
+    (dict(name='sample', top_p=1.1), 'expected float from 0 to 1,'),
+    (dict(name='sample', top_k=-1), 'expected int from 0'),
+    (dict(name='sample', samples=0), 'expected int from 1'),
+  ],
+)
+def test_bad_specs_are_refused(spec, says):
+  with pytest.raises(UserError, match=says):
+    search.make_search(spec)

@@ -1,65 +1,21 @@
-"""Finding a sentence, given a function that says what may come next.
-
-A log-probability is that of the model as it is: padding and the beginning of a sentence, which
-nobody says, are left out afterwards, so that scoring the sentence again gives the same number.
-"""
+"""Beam search: the sentences with the best score, as far as a few at a time lead to them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from vitlab.ops.sampling import sayable
 from vitlab.ops.tokens import BOS, EOS, PAD
 
 # (state of all sentences, the token each said last) -> (logits of the next one, the next state)
 Step = Callable[[PyTree, Int[Array, ' b']], tuple[Float[Array, 'b vocab'], PyTree]]
 # (state of all sentences, rows) -> the state of these sentences, of which some may come twice
 Take = Callable[[PyTree, Int[Array, ' rows']], PyTree]
-
-
-def greedy(
-  step: Step, state: PyTree, limit: Int[Array, ' b'], max_length: int
-) -> tuple[Int[Array, 'b t'], Float[Array, ' b']]:
-  """The most probable token, again and again.
-
-  Args:
-    step: What comes next.
-    state: Before the first token; as step returns it.
-    limit: How many tokens each sentence may have, EOS included; one that is cut off has none.
-    max_length: t, at least the largest limit.
-
-  Returns:
-    The sentences, padded after their EOS, and their log-probabilities: the sum over their tokens.
-  """
-  size = len(limit)
-
-  def unfinished(carry: tuple[Any, ...]) -> Any:
-    i, *_, done = carry
-    return (i < max_length) & ~done.all()
-
-  def extend(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-    i, state, token, tokens, score, done = carry
-    logits, state = step(state, token)
-    log_probability = sayable(logits)
-    best = jnp.argmax(log_probability, axis=-1).astype(token.dtype)
-    token = jnp.where(done, PAD, best)
-    gain = jnp.take_along_axis(log_probability, best[:, None], axis=-1)[:, 0]
-    score += jnp.where(done, 0.0, gain)
-    tokens = jax.lax.dynamic_update_index_in_dim(tokens, token, i, axis=1)
-    return i + 1, state, token, tokens, score, done | (token == EOS) | (i + 1 >= limit)
-
-  start = (
-    jnp.zeros((), jnp.int32),
-    state,
-    jnp.full(size, BOS, jnp.int32),
-    jnp.full((size, max_length), PAD, jnp.int32),
-    jnp.zeros(size, jnp.float32),
-    limit <= 0,
-  )
-  _, _, _, tokens, score, _ = jax.lax.while_loop(unfinished, extend, start)
-  return tokens, score
+# state of all sentences -> how much attention each token of their sources has had, 1 at padding
+Coverage = Callable[[PyTree], Float[Array, 'b s']]
 
 
 def beam(
@@ -68,17 +24,23 @@ def beam(
   state: PyTree,
   limit: Int[Array, ' b'],
   max_length: int,
+  coverage: Coverage | None = None,
   *,
   beams: int,
   length_penalty: float = 0.6,
+  coverage_penalty: float = 0.0,
   gnmt: bool = True,
 ) -> tuple[Int[Array, 'b k t'], Float[Array, 'b k']]:
   """The k sentences with the best score that a search along k of them finds.
 
-  The score is the log-probability over ((5 + length) / 6)^a (GNMT, Wu et al. 2016,
-  arXiv:1609.08144, equation 14, without its coverage), or over length^a as in Hugging Face; EOS
-  counts. A sentence is given up only when nothing that is still growing can overtake what has
-  ended, however long it may become.
+  The score is that of GNMT (Wu et al. 2016, arXiv:1609.08144, equation 14),
+
+    log P / ((5 + length) / 6)^a + β Σ_i log min(Σ_j p_ij, 1),
+
+  with p_ij the attention of token j to the source's token i, or has length^a below, as in Hugging
+  Face; EOS counts. What grows is as long as its rivals and may still look at the rest of its
+  source: there the log-probability alone decides. A sentence is given up only when nothing that is
+  still growing can overtake what has ended, however long it may become.
 
   Args:
     step: What comes next.
@@ -86,15 +48,19 @@ def beam(
     state: Before the first token.
     limit: How many tokens each sentence may have, EOS included; what is cut off there counts.
     max_length: t, at least the largest limit.
+    coverage: What a state holds of Σ_j p_ij; asked for only if there is a penalty.
     beams: k.
     length_penalty: a; 0 prefers short sentences, 1 takes the mean over tokens (if not gnmt).
-    gnmt: Which of the two forms.
+    coverage_penalty: β, not negative.
+    gnmt: Which of the two forms of the length.
 
   Returns:
     Sentences, the best first, padded after their EOS, and their scores; -inf where there are fewer.
   """
   size = len(limit)
-  search = _Search(step, take, limit[:, None], beams, length_penalty, gnmt)
+  search = _Search(
+    step, take, limit[:, None], beams, length_penalty, gnmt, coverage, coverage_penalty
+  )
   empty = jnp.full((size, beams, max_length), PAD, jnp.int32)
   nothing = jnp.full((size, beams), -jnp.inf, jnp.float32)
   start = _Beams(
@@ -131,6 +97,8 @@ class _Search(NamedTuple):
   beams: int
   length_penalty: float
   gnmt: bool
+  coverage: Coverage | None
+  coverage_penalty: float
 
   def extend(self, b: _Beams) -> _Beams:
     """Every sentence that grows by one token."""
@@ -143,17 +111,20 @@ class _Search(NamedTuple):
     parent, token = place // vocab, (place % vocab).astype(jnp.int32)
     sentence = jnp.take_along_axis(b.growing, parent[..., None], axis=1)
     sentence = jax.lax.dynamic_update_index_in_dim(sentence, token, b.length, axis=2)
+    missing = jnp.take_along_axis(self._missing(state).reshape(size, k), parent, axis=1)
     ends = token == EOS
+    score = jnp.where(ends, total / self._norm(length) + missing, -jnp.inf)
     # As everywhere: an end that is not among the k best is no end.
-    score = jnp.where(ends & (jnp.arange(2 * k) < k), total / self._norm(length), -jnp.inf)
+    score = jnp.where(jnp.arange(2 * k) < k, score, -jnp.inf)
     total, best = jax.lax.top_k(jnp.where(ends, -jnp.inf, total), k)
-    parent, token = (jnp.take_along_axis(x, best, axis=1) for x in (parent, token))
+    parent, token, missing = (jnp.take_along_axis(x, best, 1) for x in (parent, token, missing))
     growing = jnp.take_along_axis(sentence, best[..., None], axis=1)
     # What has reached its limit ends there.
     full = length >= self.limit
-    cut = jnp.where(full, total / self._norm(length), -jnp.inf)
+    cut = jnp.where(full, total / self._norm(length) + missing, -jnp.inf)
     ended, score = _best(k, (b.ended, sentence, growing), (b.score, score, cut))
-    # No log-probability is positive: the most that can become of a sum is to be divided by more.
+    # No log-probability is positive and no coverage adds to it: the most that can become of a sum
+    # is to be divided by more.
     most = jnp.maximum(self._norm(length), self._norm(self.limit))
     beaten = score[:, -1:] >= jnp.max(total, axis=1, keepdims=True) / most
     total = jnp.where(full | beaten, -jnp.inf, total)
@@ -164,6 +135,15 @@ class _Search(NamedTuple):
     base = (5.0 + length) / 6.0 if self.gnmt else length.astype(jnp.float32)
     return base**self.length_penalty
 
+  def _missing(self, state: PyTree) -> Float[Array, ' rows']:
+    """β Σ_i log min(Σ_j p_ij, 1): what the score of each loses where its source is not covered."""
+    if not self.coverage_penalty:
+      return jnp.zeros(len(self.limit) * self.beams, jnp.float32)
+    # Attention that has underflowed makes a sentence bad, not impossible.
+    smallest = jnp.finfo(jnp.float32).tiny
+    log = jnp.log(jnp.clip(self.coverage(state), smallest, 1.0))
+    return self.coverage_penalty * jnp.sum(log, axis=-1)
+
 
 def _best(
   k: int, sentences: tuple[Int[Array, 'b _ t'], ...], scores: tuple[Float[Array, 'b _'], ...]
@@ -172,10 +152,3 @@ def _best(
   score, place = jax.lax.top_k(jnp.concatenate(scores, axis=1), k)
   sentence = jnp.concatenate(sentences, axis=1)
   return jnp.take_along_axis(sentence, place[..., None], axis=1), score
-
-
-def sayable(logits: Float[Array, '*b vocab']) -> Float[Array, '*b vocab']:
-  """Log-probabilities in float32; -inf for padding and the beginning."""
-  ids = jnp.arange(logits.shape[-1])
-  log_probability = jax.nn.log_softmax(logits.astype(jnp.float32))
-  return jnp.where((ids == PAD) | (ids == BOS), -jnp.inf, log_probability)
