@@ -26,7 +26,8 @@ def predictions(name, split):
       yield [np.full((len(batch['index']), 2, 4, 4), layer / 4) for layer in (1, 2, 3)], batch
     else:
       assert name == 'decoded'
-      yield dict(tokens=SAID[rows], score=np.zeros(3)[rows]), batch
+      said = np.stack([SAID, np.full_like(SAID, 9)], axis=1)[rows]  # the best, and another
+      yield dict(tokens=said, score=np.array([[-1.0, -2.0]] * 3)[rows]), batch
 
 
 def test_counts_tokens_and_whole_sentences():
@@ -54,7 +55,9 @@ def test_text_is_compared_as_text():
   said[7] = said[8]
   texts = [vocabulary.decode(row) for row in said]
   batch = dict(tokens=targets, targets=targets, index=np.arange(60))
-  outputs = dict(decoded=dict(tokens=said), scores={k: np.ones(60, np.float32) for k in SCORES})
+  outputs = dict(
+    decoded=dict(tokens=said[:, None]), scores={k: np.ones(60, np.float32) for k in SCORES}
+  )
   evaluate = sequences.make(tokenizer=vocabulary.text)
   metrics, details = evaluate(lambda name, split: iter([(outputs[name], batch)]))
   assert metrics['bleu'] == pytest.approx(sacrebleu.corpus_bleu(texts, [lines]).score)

@@ -11,6 +11,7 @@ import pytest
 from _helpers import tiny
 
 from vitlab.models import rnn_seq2seq, transformer
+from vitlab.ops import search
 from vitlab.ops.tokens import EOS, PAD
 from vitlab.tasks import Task, classification, distillation, translation
 
@@ -66,9 +67,9 @@ def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
   return dict(tokens=batch(), targets=batch())
 
 
-def translate(model, attention=True, beams=1, **row):
+def translate(model, attention=True, search=search.GREEDY, **row):
   predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * attention
-  task = functools.partial(translation.make, model, label_smoothing=0.1, beams=beams)
+  task = functools.partial(translation.make, model, label_smoothing=0.1, search=search)
   return Row(task, sentences, predict, **row)
 
 
@@ -85,8 +86,11 @@ ROWS = {
   'hard_distillation': distil('hard', tiny.Distilled()),
   'soft_distillation': distil('soft', tiny.Attention(), attention=True),
   'rnn': translate(RNN(dropout_rate=0.5), attention=False, random=True),
-  'rnn_attention': translate(RNN(cell='gru', attention='additive', bidirectional=True)),
-  'transformer': translate(TRANSFORMER(), beams=2),
+  'rnn_attention': translate(
+    RNN(cell='gru', attention='additive', bidirectional=True),
+    search=dict(name='sample', samples=2, top_k=3, top_p=0.9),
+  ),
+  'transformer': translate(TRANSFORMER(), search=dict(name='beam', beams=2, coverage_penalty=0.2)),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8

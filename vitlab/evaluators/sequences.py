@@ -73,7 +73,8 @@ def _said(
   """How much of what is said is right, and the details of which."""
   rows = []
   for outputs, batch in predictions('decoded', split):
-    rows += zip(batch['index'], batch['tokens'], batch['targets'], np.asarray(outputs['tokens']))
+    best = np.asarray(outputs['tokens'])[:, 0]
+    rows += zip(batch['index'], batch['tokens'], batch['targets'], best)
   index, *columns = zip(*rows)
   tokens, targets, said = ([row[row != PAD] for row in column] for column in columns)
   exact = np.array([np.array_equal(*pair) for pair in zip(said, targets)])

@@ -6,7 +6,7 @@ metrics is `padding`, the share of the source and target that is computed for no
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +14,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
-from vitlab.ops import losses, search
+from vitlab.ops import losses
+from vitlab.ops.search import GREEDY, Search, make_search
 from vitlab.ops.tokens import PAD, counts, shift_right
 from vitlab.tasks import Batch, Key, Loss, Task, Variables
 
@@ -23,8 +24,7 @@ def make(
   model: nn.Module,
   label_smoothing: float = 0.0,
   max_ratio: float = 2.0,
-  beams: int = 1,
-  length_penalty: float = 0.6,
+  search: Mapping[str, Any] = GREEDY,
 ) -> Task:
   """Builds the task around a model with the methods of an encoder-decoder.
 
@@ -32,20 +32,21 @@ def make(
     model: `module(tokens, inputs, train) -> (logits, out)` says what follows each input, with
       dropout from the rng stream 'dropout'; `encode(tokens) -> memory`, `start(memory, max_length)
       -> (memory, state)` and `step(memory, state, token) -> (logits, state)` say it one by one.
-      Memory and state have a method `take(rows)`.
+      Memory and state have a method `take(rows)`, the memory a `mask` of the source, [b s], and the
+      state its `coverage`: the attention each of its tokens has had so far, [b s], or None.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     max_ratio: How long a decoded sentence may become: this times its source, and 8 more.
-    beams: Of the search for it (`vitlab.ops.search.beam`); 1 is greedy.
-    length_penalty: Of the search, in GNMT's form.
+    search: How it is found: the spec of a `vitlab.ops.search`.
 
   Raises:
-    UserError: one of the numbers is out of range.
+    UserError: one of the numbers is out of range, or there is no such search.
   """
-  if max_ratio <= 0 or beams < 1 or not 0 <= label_smoothing < 1:
+  if max_ratio <= 0 or not 0 <= label_smoothing < 1:
     raise UserError(
-      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}, beams={beams}): '
-      'the smoothing lies in [0, 1), the ratio above 0, and there is at least one beam'
+      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}): '
+      'the smoothing lies in [0, 1), the ratio above 0'
     )
+  decoded = _decoded(model, max_ratio, make_search(search))
 
   def init(key: Key, batch: Batch) -> Variables:
     inputs = shift_right(batch['targets'])
@@ -68,7 +69,7 @@ def make(
     outputs = dict(targets=targets, mask=mask, logits=logits, out=out)
     return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
 
-  return Task(init, {'model': training_loss}, _predict(model, max_ratio, beams, length_penalty))
+  return Task(init, {'model': training_loss}, dict(_predict(model), decoded=decoded))
 
 
 def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, '']]:
@@ -79,9 +80,9 @@ def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, 
   return total(padding), total(rows)
 
 
-def _predict(
-  model: nn.Module, max_ratio: float, beams: int, length_penalty: float
-) -> dict[str, Callable[..., Any]]:
+def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:
+  """Whatever reads the targets."""
+
   def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b t vocab'], Any]:
     inputs = shift_right(_read(batch, 'targets'))
     logits, out = model.apply(variables['model'], _read(batch, 'tokens'), inputs, train=False)
@@ -99,34 +100,42 @@ def _predict(
     sums = dict(loss=loss, right=right, tokens=mask)
     return {name: jnp.sum(x, axis=-1, dtype=jnp.float32) for name, x in sums.items()}
 
-  def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
-    """What the model says itself: 'tokens' [b t] and their 'score' [b] (see `search`)."""
-    tokens = _read(batch, 'tokens')
-    length = math.ceil(max_ratio * tokens.shape[-1]) + 8
-    limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
-    memory = model.apply(variables['model'], tokens, method='encode')
-    memory, start = model.apply(variables['model'], memory, length, method='start')
-    if beams > 1:  # all beams of a sentence look at the same: the search moves their states alone
-      memory = memory.take(jnp.repeat(jnp.arange(len(tokens)), beams))
-
-    def step(state: Any, token: Int[Array, ' b']) -> tuple[Float[Array, 'b vocab'], Any]:
-      return model.apply(variables['model'], memory, state, token, method='step')
-
-    if beams == 1:
-      said, score = search.greedy(step, start, limit, length)
-      return dict(tokens=said, score=score)
-    options = dict(beams=beams, length_penalty=length_penalty)
-    take = lambda state, rows: state.take(rows)  # noqa: E731
-    said, score = search.beam(step, take, start, limit, length, **options)
-    return dict(tokens=said[:, 0], score=score[:, 0])
-
   def cross_attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t s']]:
     out = forward(variables, batch)[1]
     if 'cross_attention' not in out:
       raise UserError(f'the model {type(model).__name__} has no attention to look at')
     return out['cross_attention']
 
-  return dict(logits=logits, scores=scores, decoded=decoded, cross_attention=cross_attention)
+  return dict(logits=logits, scores=scores, cross_attention=cross_attention)
+
+
+def _decoded(model: nn.Module, max_ratio: float, search: Search) -> Callable[..., Any]:
+  def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
+    """What the model says itself, the best first: 'tokens' [b k t] and their 'score' [b k]."""
+    tokens = _read(batch, 'tokens')
+    length = math.ceil(max_ratio * tokens.shape[-1]) + 8
+    limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
+    memory = model.apply(variables['model'], tokens, method='encode')
+    memory, start = model.apply(variables['model'], memory, length, method='start')
+    if search.width > 1:  # all k look at the same: the search moves their states alone
+      memory = memory.take(jnp.repeat(jnp.arange(len(tokens)), search.width))
+
+    def step(state: Any, token: Int[Array, ' b']) -> tuple[Float[Array, 'b vocab'], Any]:
+      return model.apply(variables['model'], memory, state, token, method='step')
+
+    def take(state: Any, rows: Int[Array, ' rows']) -> Any:
+      return state.take(rows)
+
+    def coverage(state: Any) -> Float[Array, 'b s']:
+      if state.coverage is None:
+        name = type(model).__name__
+        raise UserError(f'the model {name} has no attention: search without coverage_penalty')
+      return jnp.where(memory.mask, state.coverage, 1.0)
+
+    found = search.find(step, take, start, limit, length, source=tokens, coverage=coverage)
+    return dict(zip(('tokens', 'score'), found))
+
+  return decoded
 
 
 def _read(batch: Batch, key: str) -> Int[Array, 'b t']:
