@@ -114,6 +114,18 @@ def test_tokens_have_vectors_and_vectors_tokens():
   np.testing.assert_allclose(logits, np.asarray(x) @ table.T, rtol=1e-5, atol=1e-6)
 
 
+def test_a_bias_is_added_to_logits_alone():
+  plain, layer = TokenEmbed(7, 4), TokenEmbed(7, 4, logits_bias=True)
+  variables = layer.init(jax.random.key(0), jnp.array([1]))
+  assert not np.any(variables['params']['bias'])
+  variables['params']['bias'] += jnp.arange(7.0)
+  x = layer.apply(variables, jnp.array([1]))
+  without = plain.apply(variables, x, method='logits')
+  np.testing.assert_array_equal(plain.apply(variables, jnp.array([1])), x)
+  got = layer.apply(variables, x, method='logits')
+  np.testing.assert_allclose(got, without + np.arange(7), rtol=1e-6)
+
+
 def test_half_precision_tokens_make_float32_logits():
   layer = TokenEmbed(7, 4, jnp.bfloat16)
   variables = layer.init(jax.random.key(0), jnp.array([1]))

@@ -16,6 +16,7 @@ FORMULAS = {
     up * (1 + np.tanh(np.sqrt(2 / np.pi) * (up + 0.044715 * up**3))) / 2
   ),
   'relu': lambda up, gate: np.maximum(up, 0),
+  'swish': lambda up, gate: up * expit(up),
   'swiglu': lambda up, gate: gate * expit(gate) * up,
 }
 

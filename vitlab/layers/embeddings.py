@@ -109,15 +109,19 @@ class TokenEmbed(nn.Module):
     vocab_size: How many tokens there are.
     width: Of the vectors, which start with a length of about one.
     dtype: Of the vectors; logits are at least float32.
+    logits_bias: Whether a number is learned per token that is added to its logit.
   """
 
   vocab_size: int
   width: int
   dtype: Any = jnp.float32
+  logits_bias: bool = False
 
   def setup(self):
     init, shape = nn.initializers.normal(self.width**-0.5), (self.vocab_size, self.width)
     self.embedding = self.param('embedding', init, shape, jnp.float32)
+    if self.logits_bias:
+      self.bias = self.param('bias', nn.initializers.zeros, (self.vocab_size,), jnp.float32)
 
   def __call__(self, tokens: Int[Array, '*b']) -> Float[Array, '*b d']:
     """The vectors of tokens."""
@@ -127,7 +131,8 @@ class TokenEmbed(nn.Module):
     """How well x goes with each token: their inner products."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     table = self.embedding.astype(x.dtype)
-    return jnp.einsum('...d,vd->...v', x, table, preferred_element_type=dtype)
+    logits = jnp.einsum('...d,vd->...v', x, table, preferred_element_type=dtype)
+    return logits + self.bias.astype(dtype) if self.logits_bias else logits
 
 
 def make_positions(

@@ -74,6 +74,7 @@ MLPS = {
   'gelu': partial(Mlp, activation=gelu),
   'gelu_tanh': partial(Mlp, activation=partial(jax.nn.gelu, approximate=True)),
   'relu': Mlp,
+  'swish': partial(Mlp, activation=nn.silu),
   'swiglu': GatedMlp,
 }
 
@@ -88,8 +89,8 @@ def make_mlp(
   """A feed-forward layer by name.
 
   Args:
-    name: 'gelu' (exact: timm, DeiT, Hugging Face), 'gelu_tanh' (Google's JAX ViTs), 'relu', or
-      'swiglu'.
+    name: 'gelu' (exact: timm, DeiT, Hugging Face), 'gelu_tanh' (Google's JAX ViTs), 'relu', 'swish'
+      (SiLU; Marian), or 'swiglu'.
     hidden: Width between the layers.
     dropout_rate: Before the last layer.
     dtype: What is computed in.

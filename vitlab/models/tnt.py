@@ -17,7 +17,7 @@ variant: A size of `VARIANTS`; width, depth, num_heads, mlp_dim (of patches), in
 patch_size: Image pixels, one number or height and width.
 inner_stride: Image pixels from one pixel of the model to the next.
 pool: 'cls' takes the class token after the norm, 'gap' the mean of the patches after it.
-mlp: 'gelu' (exact), 'gelu_tanh', 'relu' or 'swiglu', of both Transformers.
+mlp: 'gelu' (exact), 'gelu_tanh', 'relu', 'swish' or 'swiglu', of both Transformers.
 norm, norm_epsilon: 'layernorm' or 'rmsnorm'.
 qkv_bias: Biases of queries, keys and values.
 dropout_rate, drop_path_rate: On patches with positions, branches and in the mlps; of whole

@@ -18,7 +18,8 @@ norm_epsilon: Of all norms.
 position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned' (for sentences
   of up to max_length tokens).
 tied: One matrix embeds source and target and makes logits (section 3.4), or three.
-mlp: 'relu', 'gelu', 'gelu_tanh' or 'swiglu'.
+logits_bias: Logits have a learned bias, as Marian's; the paper says nothing of one.
+mlp: 'relu', 'gelu', 'gelu_tanh', 'swish' or 'swiglu'.
 dropout_rate: On embedded tokens and branches.
 scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
 dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics, softmax and logits
@@ -37,9 +38,9 @@ from vitlab.errors import UserError, unknown
 from vitlab.layers.attention import CrossAttention, KeysAndValues, SelfAttention
 from vitlab.layers.blocks import Block
 from vitlab.layers.choices import check_rates, compute_dtype
-from vitlab.layers.dense import Dense, fan_init
+from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed
-from vitlab.layers.mlp import make_mlp
+from vitlab.layers.mlp import XAVIER, make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.positions import sincos_1d
@@ -243,6 +244,7 @@ def make(
   position_embedding: str = 'sincos',
   max_length: int = 512,
   tied: bool = True,
+  logits_bias: bool = False,
   mlp: str = 'relu',
   dropout_rate: float = 0.1,
   scan: bool = False,
@@ -265,9 +267,9 @@ def make(
   new_stack = partial(Stack, depth=size.depth, scan=scan, remat=check_remat(remat))
   logits = jnp.promote_types(compute, jnp.float32)
   return Transformer(
-    source=new_embed(),
+    source=new_embed(logits_bias=tied and logits_bias),
     target=None if tied else new_embed(),
-    head=None if tied else Dense(vocab_size, 1, False, logits, fan_init('fan_avg', 'uniform')),
+    head=None if tied else Dense(vocab_size, 1, logits_bias, logits, XAVIER),
     encoder=new_stack(new_block(decodes=False)),
     decoder=new_stack(new_block(decodes=True)),
     norm=new_norm() if norm_place == 'pre' else None,

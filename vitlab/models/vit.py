@@ -22,7 +22,8 @@ backbone: A model whose coarsest feature map is embedded instead of the image (a
   of the ViT paper), as a spec, dict(name='resnet', ...); a patch is then one of its cells ('B/1').
 position_embedding: 'learned' for all tokens (the original ViT), 'learned_patches' (big_vision,
   DeiT III), 'sincos_2d', 'rope_2d' (rotates queries and keys in every block) or 'none'.
-mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu' or 'relu'.
+mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu', 'swish' or
+  'relu'.
 norm, norm_epsilon: 'layernorm' or 'rmsnorm'; 1e-6 but for Hugging Face's 1e-12.
 qk_norm, qkv_bias: Norms on queries and keys (arXiv:2302.05442), biases in their projection.
 layer_scale: Start of the learned factors on the residual branches (arXiv:2103.17239); 0: none.
