@@ -7,12 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _helpers.refusal import refused
+from _helpers.specs import SENTENCES, tree_of
 from PIL import Image
 
 from vitlab import pretrained, registry
 from vitlab.engine import command_line
 
 DIGITS = '--config=configs/vit_digits.py:smoke'
+REVERSE = '--config={tmp}/reverse.py'  # which leaves its model to the weights
+REVERSE_PY = """
+from vitlab.config import base
+
+
+def get_config():
+  config = base()
+  config.duration, config.batch_size = '1 epochs', 32
+  config.data = dict(name='reverse', train=64, test=32)
+  config.model = dict(vocab_size=None)
+  config.task = dict(name='translation')
+  config.optim = dict(name='sgd', learning_rate=1e-3)
+  return config
+"""
 
 # Given -> named. {tmp} is the folder of `world`.
 ARGUMENTS = {
@@ -36,6 +51,26 @@ ARGUMENTS = {
     ['--mode=eval', DIGITS, '--workdir={tmp}/vit'],
     'config.model contradicts the weights',
   ),
+  'weights of sentences for pictures': (
+    [DIGITS, '--config.init_from={tmp}/marian'],
+    'the weights in',
+  ),
+  'weights of other words': (
+    [REVERSE, '--config.init_from={tmp}/marian'],
+    'have 9 words, the model 14',
+  ),
+  'weights of words that nobody knows': (
+    [REVERSE, '--config.init_from={tmp}/wordless'],
+    'no vocab.json says which token is <unk>',
+  ),
+  'weights of sentences to label pictures': (
+    ['--mode=predict', '--workdir={tmp}/marian', '{tmp}/one.png'],
+    'holds no classifier of images',
+  ),
+  'sentences in a format of pictures': (
+    ['--mode=export', '--workdir={tmp}/marian', '--format=timm'],
+    'huggingface',
+  ),
   'format of nobody': (['--mode=export', '--workdir={tmp}/vit', '--format=onnx'], 'huggingface'),
   'format that cannot hold it': (
     ['--mode=export', '--workdir={tmp}/gap', '--format=huggingface'],
@@ -58,6 +93,12 @@ def world(tmp_path_factory):
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     about = pretrained.About(spec, pretrained.Preprocessing((8, 8), 'squash', 1.0))
     pretrained.write(tmp / name, zeros, about, 'timm')
+  spec = SENTENCES['transformer'] | dict(norm_epsilon=1e-5)
+  pretrained.write(tmp / 'marian', tree_of(spec, ()), pretrained.About(spec, None), 'huggingface')
+  shutil.copytree(tmp / 'marian', tmp / 'wordless')
+  config = (tmp / 'marian' / 'config.json').read_text().replace('unk_token_id', 'unknown')
+  (tmp / 'wordless' / 'config.json').write_text(config)
+  (tmp / 'reverse.py').write_text(REVERSE_PY)
   whole = (tmp / 'vit' / 'model.safetensors').read_bytes()
   for name in ('short', 'pickle', 'convnext', 'left'):
     shutil.copytree(tmp / 'vit', tmp / name)

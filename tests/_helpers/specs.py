@@ -15,11 +15,16 @@ SPECS = {
   'resnet': dict(variant='18', width=8),
 }
 SPECS = {name: dict(name=name, num_classes=3, **words) for name, words in SPECS.items()}
+SENTENCES = {'transformer': dict(name='transformer', variant='mu', vocab_size=9)}
 
 
 def tree_of(spec, size, fill=np.zeros):
-  """Variables of a model for images of this size (height, width); fill: shape -> array."""
+  """Variables of a model for images of this size (height, width); fill: shape -> array.
+
+  A model of sentences takes any size.
+  """
   module = registry.make('models', spec)
-  image = jnp.zeros((1, *size, 3))
-  like = jax.eval_shape(partial(module.init, train=False), jax.random.key(0), image)
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  inputs = (tokens, tokens) if 'vocab_size' in spec else (jnp.zeros((1, *size, 3)),)
+  like = jax.eval_shape(partial(module.init, train=False), jax.random.key(0), *inputs)
   return jax.tree.map(lambda leaf: np.asarray(fill(leaf.shape), leaf.dtype), like)

@@ -1,4 +1,4 @@
-"""Parameters of torch's Transformer and of HF's Marian, or their gradients, in vitlab's tree."""
+"""Parameters of torch's Transformer, or their gradients, in vitlab's tree."""
 
 import numpy as np
 import torch
@@ -37,14 +37,16 @@ def _heads(rows: np.ndarray, n: int, count: int) -> np.ndarray:
   return rows.T.reshape(len(rows.T), *shape) if rows.ndim == 2 else rows.reshape(shape)
 
 
-def _attention(weight: np.ndarray, bias: np.ndarray, out: Tensors, n: int, cross: bool) -> dict:
+def _attention(t: Tensors, name: str, n: int, cross: bool) -> dict:
   """From the rows of q, k and v."""
+  weight, bias = t[f'{name}.in_proj_weight'], t[f'{name}.in_proj_bias']
   d = weight.shape[1]
-  tree = dict(out=dict(kernel=out['weight'].T.reshape(n, d // n, d), bias=out['bias']))
+  kernel = t[f'{name}.out_proj.weight'].T.reshape(n, d // n, d)
+  tree = dict(out=dict(kernel=kernel, bias=t[f'{name}.out_proj.bias']))
   parts = dict(q=slice(0, d), kv=slice(d, 3 * d)) if cross else dict(qkv=slice(0, 3 * d))
-  for (name, rows), count in zip(parts.items(), (1, 2) if cross else (3,)):
+  for (part, rows), count in zip(parts.items(), (1, 2) if cross else (3,)):
     kernel, biases = (_heads(x[rows], n, count) for x in (weight, bias))
-    tree[name] = dict(kernel=kernel, bias=biases)
+    tree[part] = dict(kernel=kernel, bias=biases)
   return tree
 
 
@@ -56,58 +58,23 @@ def _norm(t: Tensors, name: str) -> dict:
   return dict(scale=t[f'{name}.weight'], bias=t[f'{name}.bias'])
 
 
-def _layers(t: Tensors, layer: str, heads: int, cross: bool, attention, names) -> dict:
-  block = dict(
-    mlp=dict(up=_dense(t, f'{layer}.{names[0]}'), down=_dense(t, f'{layer}.{names[1]}')),
-    attention=attention(f'{layer}.self_attn', heads, False),
+def _block(t: Tensors, layer: str, heads: int, cross: bool) -> dict:
+  tree = dict(
+    mlp=dict(up=_dense(t, f'{layer}.linear1'), down=_dense(t, f'{layer}.linear2')),
+    attention=_attention(t, f'{layer}.self_attn', heads, False),
   )
-  for i, name in enumerate(names[2:], 1):
-    block[f'norm{i}'] = _norm(t, f'{layer}.{name}')
+  tree |= {f'norm{i}': _norm(t, f'{layer}.norm{i}') for i in range(1, 4 if cross else 3)}
   if cross:
-    block['cross'] = attention(
-      f'{layer}.{"multihead" if "linear1" in names else "encoder"}_attn', heads, True
-    )
-  return block
+    tree['cross'] = _attention(t, f'{layer}.multihead_attn', heads, True)
+  return tree
 
 
 def of_torch(t: Tensors, depth: int, heads: int) -> dict:
   """Of `WithEmbeddings`."""
-
-  def attention(name, n, cross):
-    out = {key: t[f'{name}.out_proj.{key}'] for key in ('weight', 'bias')}
-    return _attention(t[f'{name}.in_proj_weight'], t[f'{name}.in_proj_bias'], out, n, cross)
-
   tree = dict(source=dict(embedding=t['embed.weight']))
   for kind in ('encoder', 'decoder'):
-    cross = kind == 'decoder'
-    names = ('linear1', 'linear2', 'norm1', 'norm2') + ('norm3',) * cross
-    tree[kind] = {
-      f'block_{i}': _layers(t, f'inner.{kind}.layers.{i}', heads, cross, attention, names)
-      for i in range(depth)
-    }
+    layers = [f'inner.{kind}.layers.{i}' for i in range(depth)]
+    blocks = [_block(t, layer, heads, kind == 'decoder') for layer in layers]
+    tree[kind] = {f'block_{i}': block for i, block in enumerate(blocks)}
     tree[f'{kind}_norm'] = _norm(t, f'inner.{kind}.norm')
-  return tree
-
-
-def of_marian(t: Tensors, depth: int, heads: int) -> dict:
-  """Of `MarianMTModel`."""
-
-  def attention(name, n, cross):
-    weight, bias = (
-      np.concatenate([t[f'{name}.{part}_proj.{key}'] for part in 'qkv'])
-      for key in ('weight', 'bias')
-    )
-    out = {key: t[f'{name}.out_proj.{key}'] for key in ('weight', 'bias')}
-    return _attention(weight, bias, out, n, cross)
-
-  tree = dict(source=dict(embedding=t['model.shared.weight']))
-  for kind in ('encoder', 'decoder'):
-    cross = kind == 'decoder'
-    norms = ['self_attn_layer_norm', *['encoder_attn_layer_norm'] * cross, 'final_layer_norm']
-    tree[kind] = {
-      f'block_{i}': _layers(
-        t, f'model.{kind}.layers.{i}', heads, cross, attention, ('fc1', 'fc2', *norms)
-      )
-      for i in range(depth)
-    }
   return tree

@@ -5,7 +5,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from _helpers import published, runs
+from _helpers import marian, published, runs
 from _helpers.specs import SPECS, tree_of
 
 from vitlab import pretrained
@@ -184,3 +184,69 @@ def test_a_player_that_does_not_exist_and_weights_that_do_not_fit(weights, tmp_p
   with pytest.raises(UserError, match=r"have 10 classes, the model 11\n.*head='new'"):
     train(config_, str(tmp_path / 'run'), devices=ONE)
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.fixture(scope='module')
+def translator(tmp_path_factory):
+  """A Marian of eleven words, of which our <s> makes twelve."""
+  return str(marian.save(tmp_path_factory.mktemp('marian'), marian.make()))
+
+
+def sentences(path, symbols=8, **model):
+  """A run that says nothing of its model."""
+  return runs.config(
+    data=dict(name='reverse', symbols=symbols, max_length=6, train=64, test=32),
+    task=dict(name='translation'),
+    model=dict(vocab_size=None, **model),
+    evaluators={},
+    checkpoint__best='',
+    duration='2 steps',
+    init_from=path,
+  )
+
+
+def test_a_translation_starts_from_marian_and_again_from_its_own_run(translator, tmp_path):
+  filled, _ = init_from.resolve(sentences(translator))
+  expected = dict(name='transformer', variant='mu', mlp='swish', logits_bias=True, tied=True)
+  assert expected.items() <= filled.model.to_dict().items() and filled.model.vocab_size is None
+  assert filled.task.to_dict() == dict(name='translation')
+  params = start(filled).variables['model']['params']
+  equal(params, pretrained.read(translator).load({'params': params})['params'])
+  train(sentences(translator, dropout_rate=0.0), str(tmp_path / 'run'), devices=ONE)
+  record = workdir.read_json(tmp_path / 'run' / init_from.RECORD)['sources']['model']
+  assert record['vocabulary'][:5] == ['<pad>', '<s>', '</s>', '<unk>', 'a']
+  learned = trained.load(str(tmp_path / 'run')).variables['model']['params']
+  learned = jax.tree.map(np.asarray, learned)
+  assert np.any(learned['source']['embedding'] != params['source']['embedding'])
+  again, sources = init_from.resolve(sentences(str(tmp_path / 'run'), scan=True))
+  spec = again.model.to_dict()
+  loaded = sources['model'].load(tree_of(spec | dict(vocab_size=12), ()))['params']
+  equal(loaded['source'], learned['source'])
+  kernel = loaded['decoder']['blocks']['cross']['q']['kernel'][1]
+  equal(kernel, learned['decoder']['block_1']['cross']['q']['kernel'])
+  other = tree_of(spec | dict(vocab_size=13), ())
+  with pytest.raises(UserError, match='have 12 words, the model 13'):
+    sources['model'].load(other)
+  new = sources['model']._replace(head='new').load(other)['params']
+  assert new.keys() == {'encoder', 'decoder'}
+
+
+def test_other_words_are_refused_or_start_anew(translator):
+  with pytest.raises(UserError, match=r"have 12 words, the model 13\n.*with new words.*head='new'"):
+    start(sentences(translator, symbols=9))
+  params = start(sentences(dict(path=translator, head='new'), symbols=9)).variables['model'][
+    'params'
+  ]
+  like = {'params': params}
+  kept = pretrained.read(translator).load(like, head='new')['params']
+  equal({name: params[name] for name in kept}, kept)
+  assert kept.keys() == {'encoder', 'decoder'} and params['source']['embedding'].shape[0] == 13
+
+
+def test_sentences_and_pictures_are_not_mixed_up(translator, weights):
+  with pytest.raises(UserError, match="mlp='relu' \\(weights: 'swish'\\)"):
+    init_from.resolve(sentences(translator, mlp='relu'))
+  with pytest.raises(UserError, match='config.model is a vit, the weights in .* a transformer'):
+    init_from.resolve(config(translator))
+  with pytest.raises(UserError, match='config.model is a transformer, the weights in .* a vit'):
+    init_from.resolve(sentences(weights, name='transformer'))

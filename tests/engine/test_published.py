@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import parity, published, round_trips, runs
+from _helpers import marian, parity, published, round_trips, runs
+from transformers import AutoModelForSeq2SeqLM
 
 from vitlab import pretrained
 from vitlab.data import _images
-from vitlab.engine import predict, trained
+from vitlab.engine import init_from, predict, trained
 from vitlab.engine import published as lib
 from vitlab.engine.train import train
 from vitlab.errors import UserError
@@ -86,3 +87,28 @@ def test_what_is_no_classifier_is_refused(folder, tmp_path):
   pretrained.write(tmp_path, headless, weights.about._replace(spec=spec), 'timm')
   with pytest.raises(UserError, match='have no classifier: fine-tune them with init_from'):
     trained.load(str(tmp_path))
+
+
+def test_a_translator_of_others_is_evaluated_and_goes_out_again(tmp_path):
+  source = marian.save(tmp_path / 'marian', marian.make())
+  model = trained.load(str(source))
+  vocabulary = ['<pad>', '<s>', '</s>', '<unk>', *'abcdefgh']
+  assert model.facts == dict(vocab_size=12, vocabulary=vocabulary)
+  tokens = jnp.array([[4, 7, 5, 9, 2], [8, 2, 0, 0, 0]])
+  targets = jnp.array([[9, 5, 7, 2], [8, 3, 2, 0]])
+  expected = model.task.predict['logits'](model.variables, dict(tokens=tokens, targets=targets))
+  target = lib.export(model, 'huggingface', str(tmp_path / 'out'))
+  theirs = AutoModelForSeq2SeqLM.from_pretrained(target, local_files_only=True).eval()
+  inputs = np.array([[1, 9, 5, 7], [1, 8, 3, 2]])
+  np.testing.assert_allclose(marian.logits(theirs, tokens, inputs, pad=0), expected, atol=2e-5)
+  config = runs.config(
+    data=dict(name='reverse', symbols=8, max_length=6, train=64, test=32),
+    task=dict(name='translation'),
+    model=dict(vocab_size=None),
+    evaluators=dict(test=dict(name='sequences', every='1 steps')),
+    init_from=target,
+  )
+  metrics = trained.evaluate(target, init_from.resolve(config)[0])
+  assert metrics['test/loss'] > 1
+  with pytest.raises(UserError, match='holds no classifier of images'):
+    predict.export(model, str(tmp_path / 'model.stablehlo'))

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import parity, torch_transformer
-from transformers import MarianConfig, MarianMTModel
+from _helpers import marian, parity, torch_transformer
 
 from vitlab.errors import UserError
 from vitlab.layers.norms import make_norm
 from vitlab.models import transformer
 from vitlab.ops import search
 from vitlab.ops.positions import sincos_1d
+from vitlab.pretrained import import_tensors
 
 VOCAB, WIDTH, DEPTH, HEADS = 11, 16, 2, 2
 TOKENS = jnp.array([[4, 7, 5, 9, 2], [8, 2, 0, 0, 0], [6, 10, 4, 2, 0]])
@@ -82,51 +82,40 @@ def test_equals_the_one_of_torch(norm_place, x64):
   assert parity.error(gradients, tree(torch_transformer.tensors(oracle, gradients=True))) < 1e-10
 
 
-def marian():
-  """A perturbed Marian, its table of positions in float64, and its parameters as ours."""
-  config = MarianConfig(
+def of_marian():
+  """A perturbed one with our numbers of tokens."""
+  torch.manual_seed(1)  # so that some sentences end before their limit
+  oracle = marian.make(
     vocab_size=VOCAB,
-    d_model=WIDTH,
-    encoder_layers=DEPTH,
-    decoder_layers=DEPTH,
-    encoder_attention_heads=HEADS,
-    decoder_attention_heads=HEADS,
-    encoder_ffn_dim=32,
-    decoder_ffn_dim=32,
-    max_position_embeddings=32,
     pad_token_id=0,
     eos_token_id=2,
     decoder_start_token_id=1,
     forced_eos_token_id=None,
     activation_function='relu',
-    scale_embedding=True,
-    attn_implementation='eager',
   )
-  torch.manual_seed(1)  # so that some sentences end before their limit
-  oracle = MarianMTModel(config)
-  position = np.array(sincos_1d(jnp.arange(32), WIDTH, False, jnp.float64))
-  tables = [part.embed_positions for part in (oracle.model.encoder, oracle.model.decoder)]
-  for table in tables:
-    np.testing.assert_allclose(table.weight.detach(), position, atol=1e-6)  # theirs is float32
-  parity.perturb(oracle)
-  for table in tables:
-    table.weight = torch.nn.Parameter(torch.tensor(position))
-  tree = partial(torch_transformer.of_marian, depth=DEPTH, heads=HEADS)
-  return oracle, tree
+  return marian.exact(parity.perturb(oracle))
+
+
+def from_marian(tensors):
+  """Our parameters, or their gradients."""
+  like = jax.eval_shape(make().init, jax.random.key(0), TOKENS, INPUTS)
+  like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), like)
+  tree = import_tensors(tensors, like, 'transformer', 'huggingface')
+  return jax.tree.map(jnp.asarray, tree['params'])
 
 
 def test_equals_marian(x64):
-  oracle, tree = marian()
+  oracle = of_marian()
   tokens, inputs = sentences()
   expected = oracle(
     input_ids=tokens, attention_mask=(tokens != 0).long(), decoder_input_ids=inputs
   ).logits
   weights = parity.projection(expected.shape)
   (expected * torch.tensor(weights)).sum().backward()
-  params = tree(torch_transformer.tensors(oracle))
+  params = from_marian(torch_transformer.tensors(oracle))
   logits, gradients = ours(make('float64', norm_epsilon=1e-5), params, weights)
   assert parity.error(logits, expected.detach().numpy()) < 1e-11
-  expected = tree(torch_transformer.tensors(oracle, gradients=True))
+  expected = from_marian(torch_transformer.tensors(oracle, gradients=True))
   for found in (gradients, expected):  # torch keeps from the embedding of padding what was read
     found['source']['embedding'] = found['source']['embedding'][1:]
   assert parity.error(gradients, expected) < 1e-10
@@ -135,7 +124,7 @@ def test_equals_marian(x64):
 @pytest.mark.parametrize('length_penalty', [0.0, 0.3, 1.0])
 def test_beams_are_those_of_marian(length_penalty, x64):
   """All four sentences and their scores, as Hugging Face's `generate` finds them."""
-  oracle, tree = marian()
+  oracle = of_marian()
   tokens, _ = sentences()
   expected = oracle.generate(
     tokens,
@@ -150,7 +139,7 @@ def test_beams_are_those_of_marian(length_penalty, x64):
     output_scores=True,
   )
   model = make('float64', norm_epsilon=1e-5)
-  variables = {'params': jax.tree.map(jnp.asarray, tree(torch_transformer.tensors(oracle)))}
+  variables = {'params': from_marian(torch_transformer.tensors(oracle))}
 
   @jax.jit
   def find():

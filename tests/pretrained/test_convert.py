@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers.specs import SPECS, tree_of
+from _helpers.specs import SENTENCES, SPECS, tree_of
 
 from vitlab.errors import UserError
 from vitlab.models import vit
@@ -48,15 +48,16 @@ def test_a_tree_of_ours_in_the_shapes_of_another_model_of_ours(scan):
   assert 'head' not in transfer(square, wide, spec, image_size=(16, 16), head='new')['params']
 
 
-@pytest.mark.parametrize('family', SPECS)
+@pytest.mark.parametrize('family', SPECS | SENTENCES)
 def test_a_name_tells_one_format_from_all_others(family):
-  spec = SPECS[family]
+  families = SPECS | SENTENCES
+  spec = families[family]
   tree = tree_of(spec, (64, 64), np.zeros)
   for name, table in formats(family).items():
     tensors = export_tensors(tree, family, name, spec)
     recognised = {
       (other, kind)
-      for other in SPECS
+      for other in families
       for kind, format in formats(other).items()
       if any(re.match(format.sign, tensor) for tensor in tensors)
     }

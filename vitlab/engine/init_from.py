@@ -5,8 +5,8 @@
   config.init_from = dict(teacher='runs/resnet')             # a player, each with a path or options
 
 A path is a file or folder that `vitlab.pretrained.read` knows, or a workdir. Options: `head`,
-'keep' or 'new', a classifier for other classes; `fresh`, a regex of paths of ours that start anew;
-`rename`, {regex: replacement} for tensors of strangers.
+'keep' or 'new', a classifier for other classes, or embeddings and logits for other words; `fresh`,
+a regex of paths of ours that start anew; `rename`, {regex: replacement} for tensors of strangers.
 
 What the config leaves open, the source decides: words of the model (GELU, epsilon, pooling, sizes),
 what is done to pictures, their mean and std. A word of the model that says otherwise is an error,
@@ -32,6 +32,7 @@ from vitlab.errors import UserError, unknown
 MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
+COUNTS = ('num_classes', 'vocab_size')  # words of a model that stay with the data
 
 
 class Source(NamedTuple):
@@ -49,15 +50,25 @@ class Source(NamedTuple):
 
   def load(self, like: PyTree) -> PyTree:
     """As `Published.load`; what starts anew is missing."""
-    theirs = self.weights.about.spec.get('num_classes')
-    ours = like['params'].get('head', {}).get('kernel')
-    if self.head == 'keep' and not self.fresh and ours is not None and ours.shape[-1] != theirs:
-      path = self.weights.path
-      raise UserError(
-        f'the weights in {path} have {theirs or "no"} classes, the model {ours.shape[-1]}'
-        f"\nto start a new classifier: config.init_from = dict(path={path!r}, head='new')"
-      )
+    if self.head == 'keep' and not self.fresh:
+      self._check_counts(like['params'])
     return self.weights.load(like, head=self.head, fresh=self.fresh)
+
+  def _check_counts(self, params: PyTree) -> None:
+    """Raises UserError if the weights know other classes or words than the model."""
+    spec, path = self.weights.about.spec, self.weights.path
+    part, leaf, axis, count = 'head', 'kernel', -1, 'num_classes'
+    what, anew = 'classes', 'a new classifier'
+    if 'vocab_size' in spec:
+      part, leaf, axis, count = 'source', 'embedding', 0, 'vocab_size'
+      what, anew = 'words', 'with new words'
+    found = params.get(part, {}).get(leaf)
+    if found is not None and found.shape[axis] != spec.get(count):
+      raise UserError(
+        f'the weights in {path} have {spec.get(count) or "no"} {what}, '
+        f'the model {found.shape[axis]}'
+        f"\nto start {anew}: config.init_from = dict(path={path!r}, head='new')"
+      )
 
 
 def requests(init_from: Any) -> dict[str, dict[str, Any]]:
@@ -128,11 +139,12 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
   """
   filled = ConfigDict(config.to_dict())
   for player, source in sources.items():
-    about = source.weights.about
-    pictures = dict(mean=about.preprocessing.mean, std=about.preprocessing.std)
+    image, pictures = {}, {}
+    if about := source.weights.about.preprocessing:
+      image, pictures = about.image(), dict(mean=about.mean, std=about.std)
     if player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
-      _fill_open(filled.data, about.preprocessing.image(), 'data')
+      _fill_open(filled.data, image, 'data')
       _fill_open(_innermost(filled.task), pictures, 'tasks')
     elif player == TEACHER and TEACHER in filled.task:
       _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
@@ -168,11 +180,11 @@ def _complete(node: ConfigDict, kept: ConfigDict) -> None:
 
 
 def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
-  """Fills the words of a model; the number of classes stays with the data."""
+  """Fills the words of a model; the number of its classes or words stays with the data."""
   about = source.weights.about
-  spec = {key: value for key, value in about.spec.items() if key != 'num_classes'}
+  spec = {key: value for key, value in about.spec.items() if key not in COUNTS}
   given = {key: value for key, value in node.to_dict().items() if value is not None}
-  given.pop('num_classes', None)
+  given = {key: value for key, value in given.items() if key not in COUNTS}
   if given.get('name', spec['name']) != spec['name']:
     raise UserError(
       f'{where} is a {given["name"]}, the weights in {source.weights.path} are of a {spec["name"]}'
@@ -199,7 +211,9 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
 
 def _shape(spec: Mapping[str, Any]) -> str:
   """All that a model computes, as text; where functions lie in memory is no part of it."""
-  return re.sub(r' at 0x[0-9a-f]+', '', repr(registry.make('models', {**spec, 'num_classes': 1})))
+  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
+  one = {key: 1 for key in COUNTS if key in parameters}
+  return re.sub(r' at 0x[0-9a-f]+', '', repr(registry.make('models', {**spec, **one})))
 
 
 def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import PyTree
 
-from vitlab import pretrained, registry
+from vitlab import pretrained
 from vitlab.engine import trained as trained_lib
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
@@ -20,7 +20,7 @@ class Published(NamedTuple):
 
   Attributes:
     path: Where they were found.
-    about: The model, its pictures, its classes.
+    about: The model, its pictures, its classes or words.
     load: (like, head=..., fresh=...) -> one player's collections; see `vitlab.pretrained.Weights`.
     free: Words in which a model may differ from the weights all the same.
     origin: What a workdir records of them: kind, format, step, sha256 of the files.
@@ -34,9 +34,12 @@ class Published(NamedTuple):
 
   def describe(self) -> dict[str, Any]:
     """All but the numbers, for JSON."""
-    pictures = self.about.preprocessing._asdict()
-    classes = list(self.about.class_names)
-    return dict(path=self.path, preprocessing=pictures, class_names=classes, **self.origin)
+    _, pictures, classes, words = self.about
+    if pictures is None:
+      known = dict(vocabulary=list(words))
+    else:
+      known = dict(preprocessing=pictures._asdict(), class_names=list(classes))
+    return dict(path=self.path, **known, **self.origin)
 
 
 def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Published:
@@ -59,16 +62,18 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
 
 
 def about(trained: Trained) -> About:
-  """What travels with a trained classifier.
+  """What travels with a trained classifier, or a model of sentences.
 
   Raises:
-    UserError: it is no classifier of images.
+    UserError: it is neither.
   """
   facts, task = trained.facts, trained.config.task
-  if 'image' not in facts:
-    raise UserError(f'workdir {trained.workdir!r} holds no classifier of images')
   spec = trained.config.model.to_dict()
   spec = {key: facts.get(key) if value is None else value for key, value in spec.items()}
+  if 'vocab_size' in spec:
+    return About(spec, None, vocabulary=tuple(facts.get('vocabulary') or ()))
+  if 'image' not in facts:
+    raise UserError(f'workdir {trained.workdir!r} holds no model of images or sentences')
   while 'task' in task:  # a wrapper has no pictures of its own
     task = task.task
   values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
@@ -79,7 +84,7 @@ def about(trained: Trained) -> About:
 
 
 def export(trained: Trained, format: str, output: str = '') -> str:
-  """Writes a trained classifier as a folder that timm or Hugging Face loads.
+  """Writes a trained model as a folder that timm or Hugging Face loads.
 
   Args:
     trained: The model.
@@ -102,11 +107,11 @@ def _of_run(trained: Trained, player: str) -> Published:
   tree = trained.variables[player if player in trained.variables else 'model']
 
   def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
-    size = known.preprocessing.image_size
+    size = known.preprocessing and known.preprocessing.image_size
     return pretrained.transfer(tree, like, known.spec, image_size=size, head=head, fresh=fresh)
 
   free = {*TRAINING, 'layer_scale'}
-  if spec['name'] in registry.names('pretrained'):
+  if pretrained.has_timm(spec['name']):
     free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
   origin = dict(format='vitlab', step=trained.step)
   return Published(trained.workdir, known._replace(spec=spec), load, frozenset(free), origin)

@@ -79,25 +79,38 @@ def load(folder: str) -> Trained:
 
 
 def _published(path: str) -> Trained:
-  """A classifier with nothing but what travels with its weights."""
+  """A model with nothing but what travels with its weights."""
   weights = pretrained.read(path)
-  spec, pictures, class_names = weights.about
-  if spec['num_classes'] is None:
-    raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
   config = config_lib.base()
-  config.model = dict(spec)
-  config.task = dict(name='classification', num_classes=None, mean=pictures.mean, std=pictures.std)
-  facts = dict(
-    num_classes=spec['num_classes'],
-    class_names=list(class_names) or [f'class {i}' for i in range(spec['num_classes'])],
-    image=pictures.image(),
-  )
+  config.model = dict(weights.about.spec)
+  if config.model.get('num_classes', 'a model of sentences') is None:
+    raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
+  known = _translator if weights.about.preprocessing is None else _classifier
+  config.task, facts, batch = known(weights.about)
   task = experiment_lib.make_task(config, facts)
-  shape = (1, *pictures.image_size, pictures.channels)
-  batch = {'image': jax.ShapeDtypeStruct(shape, jnp.uint8)}
   like = jax.eval_shape(task.init, jax.random.key(0), batch)
   variables = {'model': jax.tree.map(jnp.asarray, weights.load(like['model']))}
   return Trained(path, 0, config.lock(), facts, task, variables)
+
+
+def _classifier(about: pretrained.About) -> tuple[Any, Any, Any]:
+  """Task, facts and the shapes of a batch of pictures."""
+  count, pictures = about.spec['num_classes'], about.preprocessing
+  facts = dict(
+    num_classes=count,
+    class_names=list(about.class_names) or [f'class {i}' for i in range(count)],
+    image=pictures.image(),
+  )
+  shape = (1, *pictures.image_size, pictures.channels)
+  task = dict(name='classification', num_classes=None, mean=pictures.mean, std=pictures.std)
+  return task, facts, {'image': jax.ShapeDtypeStruct(shape, jnp.uint8)}
+
+
+def _translator(about: pretrained.About) -> tuple[Any, Any, Any]:
+  """Task, facts and the shapes of a batch of sentences."""
+  facts = dict(vocab_size=about.spec['vocab_size'], vocabulary=list(about.vocabulary))
+  sentence = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  return dict(name='translation'), facts, dict(tokens=sentence, targets=sentence)
 
 
 def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, float]:

@@ -5,7 +5,8 @@ what the encoder has made of the source says the target. No recurrence: while it
 of a sentence are read and said at once.
 
 In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
-token and a dict of every intermediate, both kinds of attention among them.
+token and a dict of every intermediate, both kinds of attention among them. Loads the Marian
+checkpoints of Hugging Face, opus-mt among them (`vitlab.pretrained.transformer`).
 
 The words of `make`, for those who write configs:
 

@@ -7,14 +7,15 @@
     pretrained.write('exported', variables, weights.about, format='timm')
 
 What a source says of itself travels with it: the model that computes the same (GELU, epsilon,
-pooling), what is done to pictures, the names of the classes. A family's file holds tables of names;
-to add a family is to add one.
+pooling), what is done to pictures, the names of classes or the words. A family's file holds tables
+of names; to add a family is to add one.
 """
 
 from vitlab.pretrained._convert import (
   export_tensors,
   find_format,
   formats,
+  has_timm,
   import_tensors,
   transfer,
 )
@@ -30,6 +31,7 @@ __all__ = [
   'export_tensors',
   'find_format',
   'formats',
+  'has_timm',
   'holds_weights',
   'import_tensors',
   'read',

@@ -23,6 +23,7 @@ from vitlab.layers.stack import unstack_blocks
 from vitlab.ops.positions import Grid
 from vitlab.pretrained._layouts import Layout, Shape
 from vitlab.pretrained._preprocessing import Preprocessing
+from vitlab.pretrained._read import Files
 
 Shapes = Mapping[str, Shape]
 # Our name of a parameter -> torch's.
@@ -83,27 +84,30 @@ class Format(NamedTuple):
     config: (our spec, image size) -> their config.json; UserError if they have no such model. None:
       weights in this format are read, not written.
     ignored: Regex of tensors that carry nothing (relative_position_index, pooler, ...).
-    head: Regex of the tensors of the classifier.
+    head: Regex of the tensors of the classifier; of a model of sentences, of its words.
     architectures: Regex of the names of their models, timm's `architecture` or Hugging Face's
       `model_type`; '': the family's own name begins them.
     sign: Regex of a tensor's name that no other format of any family has, by which weights without
       a config.json are known.
-    preprocessing: Where the files do not say it; or (their config.json, their shapes) -> it.
+    preprocessing: Where the files do not say it; or (their config.json, their shapes) -> it. None:
+      of a model that sees no pictures.
     resampled: Words of the spec in which a model may differ from the weights: what they decide is
       resampled, or only says how training starts.
+    prepare: What lies in their files -> the same with our numbers of tokens. None: it has none.
   """
 
   part_of: Callable[[Sides], PartOf]
   spec: Callable[[Mapping[str, Any], Shapes], dict[str, Any]]
-  config: Callable[[Mapping[str, Any], Grid], dict[str, Any]] | None = None
+  config: Callable[[Mapping[str, Any], Grid | None], dict[str, Any]] | None = None
   ignored: str = ''
   head: str = HEAD
   architectures: str = ''
   sign: str = ''
-  preprocessing: Preprocessing | Callable[[Mapping[str, Any], Shapes], Preprocessing] = (
+  preprocessing: Preprocessing | Callable[[Mapping[str, Any], Shapes], Preprocessing] | None = (
     Preprocessing()
   )
   resampled: tuple[str, ...] = ()
+  prepare: Callable[[Files], Files] | None = None
 
 
 def assemble(

@@ -99,17 +99,19 @@ def transfer(
     like: Those of the model to fill, or their shapes.
     spec: Of the model that `tree` is of.
     image_size: Pixels (height, width) that it was trained on.
-    head: 'keep' the classifier, or 'new': it is missing in the result.
+    head: 'keep' the classifier, or 'new': it is missing in the result; of a model of sentences,
+      all that knows its words.
     fresh: Regex of paths that are missing as well.
 
   Raises:
     UserError: what does not fit, listed.
   """
-  left_out = '' if keeps_head(head) else r'params/(head|head_dist)/'
+  heads = 'head|source|target' if 'vocab_size' in spec else 'head|head_dist'
+  left_out = '' if keeps_head(head) else rf'params/({heads})/'
   given, wanted = shapes(tree), shapes(like)
   kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
   same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
-  if same_shapes or spec['name'] not in registry.names('pretrained'):
+  if same_shapes or not has_timm(spec['name']):
     part_of = lambda path, shape: Part((path,), same)  # noqa: E731
     return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
   family = spec['name']
@@ -118,6 +120,11 @@ def transfer(
   return import_tensors(
     tensors, like, family, 'timm', **known, keep_head=keeps_head(head), fresh=fresh
   )
+
+
+def has_timm(model: str) -> bool:
+  """Whether timm has this family of ours: by its names trees are resampled (`transfer`)."""
+  return model in registry.names('pretrained') and 'timm' in formats(model)
 
 
 def keeps_head(head: str) -> bool:

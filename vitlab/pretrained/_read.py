@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from vitlab.errors import UserError
 
 CONFIG, PROCESSOR = 'config.json', 'preprocessor_config.json'
+VOCABULARY = 'vocab.json'
 SAFETENSORS, INDEX = 'model.safetensors', 'model.safetensors.index.json'
 PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.tar')
 DTYPES = {
@@ -40,12 +41,14 @@ class Files(NamedTuple):
     config: config.json; {} if there is none.
     processor: preprocessor_config.json; {} if there is none.
     sha256: Of every file of weights, by its name.
+    words: Number -> word of vocab.json; {} if there is none.
   """
 
   tensors: Mapping[str, np.ndarray]
   config: Mapping[str, Any]
   processor: Mapping[str, Any]
   sha256: Mapping[str, str]
+  words: Mapping[int, str] = {}
 
 
 def read_files(path: str) -> Files:
@@ -68,12 +71,10 @@ def read_files(path: str) -> Files:
     tensors |= _arrays(file, data)
     sha256[file.name] = hashlib.sha256(data).hexdigest()
   alone = not place.is_dir() and place.name != SAFETENSORS
-  return Files(
-    tensors,
-    {} if alone else _json(folder / CONFIG),
-    {} if alone else _json(folder / PROCESSOR),
-    sha256,
-  )
+  beside = [{} if alone else _json(folder / name) for name in (CONFIG, PROCESSOR, VOCABULARY)]
+  config, processor, vocabulary = beside
+  words = {number: word for word, number in vocabulary.items() if isinstance(number, int)}
+  return Files(tensors, config, processor, sha256, words)
 
 
 def holds_weights(path: str) -> bool:

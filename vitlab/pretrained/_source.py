@@ -1,4 +1,4 @@
-"""From a path to weights that know what they are: the model, its pictures, its classes."""
+"""From a path to weights that know what they are: the model, its pictures, its classes or words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,19 @@ from vitlab.pretrained._read import Files, read_files
 
 
 class About(NamedTuple):
-  """What travels with the weights of a classifier.
+  """What travels with the weights of a model.
 
   Attributes:
     spec: The model, dict(name=..., ...) for `registry.make('models', spec)`.
-    preprocessing: Of its pictures.
-    class_names: In the order of the logits; () if nobody said them.
+    preprocessing: Of its pictures; None: it sees none.
+    class_names: Of a classifier, in the order of the logits; () if nobody said them.
+    vocabulary: Of a model of sentences, its words in the same way.
   """
 
   spec: Mapping[str, Any]
-  preprocessing: Preprocessing
+  preprocessing: Preprocessing | None
   class_names: Sequence[str] = ()
+  vocabulary: Sequence[str] = ()
 
 
 class Weights(NamedTuple):
@@ -39,7 +41,7 @@ class Weights(NamedTuple):
     family: A file of vitlab/models and vitlab/pretrained: 'vit', ...
     format: 'timm', 'huggingface', 'augreg', ...
     tensors: Name -> array.
-    about: The model, its pictures, its classes: by the source, not by vitlab's defaults.
+    about: The model, its pictures, its classes or words: by the source, not vitlab's defaults.
     sha256: Of every file, by its name.
     image_size: Pixels (height, width) that they were trained on, where a file says it.
   """
@@ -84,7 +86,8 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
 
   Args:
     path: A .safetensors file, a folder with config.json and model.safetensors (timm's or Hugging
-      Face's; in parts too), or an .npz file of google-research/vision_transformer (AugReg).
+      Face's; in parts too; with vocab.json where it speaks), or an .npz file of
+      google-research/vision_transformer (AugReg).
     rename: For files whose names differ: regex -> replacement (`re.sub`), tried in order on every
       name; a tensor renamed to '' is dropped. For example {r'^model\\.': '', r'^ema_.*': ''}.
 
@@ -97,14 +100,21 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
     files = files._replace(tensors=_renamed(files.tensors, rename))
   family, name = _recognise(path, files)
   table = find_format(family, name)
-  shapes = {tensor: tuple(array.shape) for tensor, array in files.tensors.items()}
   try:
+    files = table.prepare(files) if table.prepare else files
+    shapes = {tensor: tuple(array.shape) for tensor, array in files.tensors.items()}
     spec = table.spec(files.config, shapes)
-  except KeyError as error:  # a table looked for a tensor that every such model has
+  except KeyError as error:  # a table looked for what every such model has
     raise UserError(f'{path}: {name} weights of a {family} without {error}') from error
   except UserError as error:
     raise UserError(f'{path}: {error}') from error
-  about = About(spec, _pictures(files, shapes, table), _class_names(files.config, spec))
+  words = tuple(files.words[i] for i in sorted(files.words))
+  about = About(
+    spec,
+    _pictures(files, shapes, table),
+    _class_names(files.config, spec),
+    words if len(words) == spec.get('vocab_size') else (),
+  )
   size = image_size_of(files.config)
   return Weights(path, family, name, files.tensors, about, files.sha256, size)
 
@@ -151,8 +161,10 @@ def _families() -> list[str]:
   return registry.names('pretrained')
 
 
-def _pictures(files: Files, shapes: Shapes, table: Format) -> Preprocessing:
+def _pictures(files: Files, shapes: Shapes, table: Format) -> Preprocessing | None:
   default = table.preprocessing
+  if default is None:
+    return None
   if callable(default):
     default = default(files.config, shapes)
   size = image_size_of(files.config)

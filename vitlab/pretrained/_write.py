@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 from vitlab.errors import UserError
 from vitlab.pretrained import _preprocessing
 from vitlab.pretrained._convert import export_tensors, find_format
-from vitlab.pretrained._read import CONFIG, PROCESSOR, SAFETENSORS, write_safetensors
+from vitlab.pretrained._read import CONFIG, PROCESSOR, SAFETENSORS, VOCABULARY, write_safetensors
 from vitlab.pretrained._source import About
 
 
@@ -18,11 +18,12 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
 
       timm.create_model('local-dir:FOLDER', pretrained=True)
       transformers.AutoModelForImageClassification.from_pretrained(FOLDER)
+      transformers.AutoModelForSeq2SeqLM.from_pretrained(FOLDER)
 
   Args:
     folder: Made if it does not exist; files of the same names in it are replaced.
     tree: One player's collections, {'params': ..., ...}.
-    about: The model, its pictures, its classes.
+    about: The model, its pictures, its classes or words.
     format: 'timm' or 'huggingface'.
 
   Returns:
@@ -34,7 +35,8 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
   table = find_format(about.spec['name'], format)
   if table.config is None:
     raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
-  config = table.config(about.spec, about.preprocessing.image_size)
+  size = about.preprocessing.image_size if about.preprocessing else None
+  config = table.config(about.spec, size)
   tensors = export_tensors(tree, about.spec['name'], format, about.spec)
   files = (_timm if format == 'timm' else _huggingface)(config, about)
   folder = pathlib.Path(folder)
@@ -63,6 +65,9 @@ def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
 
 def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   """Name of a JSON file -> its contents; there every class has a name."""
+  if about.preprocessing is None:
+    numbers = {word: i for i, word in enumerate(about.vocabulary)}
+    return {CONFIG: config} | ({VOCABULARY: numbers} if numbers else {})
   count = about.spec.get('num_classes') or 0
   names = about.class_names or [f'LABEL_{i}' for i in range(count)]
   config |= dict(

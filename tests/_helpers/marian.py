@@ -1,0 +1,67 @@
+"""Tiny Marians of Hugging Face, and folders of them with tokens numbered as in opus-mt."""
+
+import json
+import pathlib
+
+import _helpers.torchvision_shim  # noqa: F401  isort: skip
+import jax.numpy as jnp
+import numpy as np
+import torch
+from transformers import MarianConfig, MarianMTModel
+
+from vitlab.ops.positions import sincos_1d
+
+WIDTH, LENGTH = 16, 32
+WORDS = ('</s>', '<unk>', *'abcdefgh', '<pad>')
+# As published: the decoder starts with padding.
+NUMBERS = dict(pad_token_id=10, eos_token_id=0, decoder_start_token_id=10, vocab_size=len(WORDS))
+
+
+def make(**words) -> MarianMTModel:
+  """Random, in float32."""
+  sizes = dict(layers=2, attention_heads=2, ffn_dim=32)
+  sides = {f'{side}_{key}': x for side in ('encoder', 'decoder') for key, x in sizes.items()}
+  common = dict(
+    d_model=WIDTH,
+    max_position_embeddings=LENGTH,
+    activation_function='swish',
+    scale_embedding=True,
+    attn_implementation='eager',
+  )
+  return MarianMTModel(MarianConfig(**(sides | common | NUMBERS | words)))
+
+
+def exact(oracle: MarianMTModel) -> MarianMTModel:
+  """In float64 with its table of positions, which is float32 by itself."""
+  position = np.array(sincos_1d(jnp.arange(LENGTH), WIDTH, False, jnp.float64))
+  for part in (oracle.model.encoder, oracle.model.decoder):
+    part.embed_positions.weight = torch.nn.Parameter(torch.tensor(position))
+  return oracle.double().eval()
+
+
+def perturb(oracle: MarianMTModel, seed: int = 0) -> MarianMTModel:
+  """All that is learned, the bias of the logits too: N(0, 0.3), scales of norms around 1."""
+  random = np.random.default_rng(seed)
+  oracle = oracle.double()
+  with torch.no_grad():
+    for name, value in oracle.state_dict().items():
+      centre = float('norm.weight' in name)
+      value.copy_(torch.tensor(random.normal(centre, 0.3, tuple(value.shape))))
+  return exact(oracle)
+
+
+def save(folder: pathlib.Path, oracle: MarianMTModel, words=WORDS) -> pathlib.Path:
+  """As `save_pretrained` writes it, and the vocabulary as its tokenizer does."""
+  oracle.save_pretrained(folder)
+  numbers = {word: i for i, word in enumerate(words)}
+  (folder / 'vocab.json').write_text(json.dumps(numbers))
+  return folder
+
+
+def logits(oracle: MarianMTModel, tokens: np.ndarray, inputs: np.ndarray, pad: int) -> np.ndarray:
+  """Of what follows each of the inputs; padding of the source is not looked at."""
+  tokens, inputs = (torch.tensor(np.array(x)).long() for x in (tokens, inputs))
+  mask = (tokens != pad).long()
+  with torch.no_grad():
+    out = oracle(input_ids=tokens, attention_mask=mask, decoder_input_ids=inputs)
+  return out.logits.numpy()
