@@ -141,10 +141,7 @@ def build(
     dataset=dataset,
     train_source=train_source,
     task=task,
-    evaluators={
-      k: _evaluator(k, _with_facts(spec, dataset.facts))
-      for k, spec in config.evaluators.to_dict().items()
-    },
+    evaluators=_evaluators(config, dataset.facts),
     optimizers=optimizers,
     schedules=schedules,
     mesh=mesh,
@@ -267,10 +264,13 @@ def _zeros(abstract_batch: AbstractBatch) -> Batch:
   return {key: jnp.zeros(x.shape, x.dtype) for key, x in abstract_batch.items()}
 
 
-def _evaluator(name: str, spec: Mapping[str, Any]) -> Callable[[Predictions], Result]:
-  if not isinstance(spec, Mapping) or 'every' not in spec:
-    raise UserError(f"evaluator {name!r} needs every=..., for example every='1 epochs' or '10%'")
-  return registry.make('evaluators', {key: x for key, x in spec.items() if key != 'every'})
+def _evaluators(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Callable]:
+  specs = _with_facts(config.evaluators.to_dict(), facts)
+  for name, spec in specs.items():
+    if not isinstance(spec, Mapping) or 'every' not in spec:
+      raise UserError(f"evaluator {name!r} needs every=..., for example every='1 epochs' or '10%'")
+    del spec['every']
+  return {name: registry.make('evaluators', spec) for name, spec in specs.items()}
 
 
 def _check_cadence(experiment: Experiment) -> None:

@@ -5,7 +5,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -62,12 +62,11 @@ def train(
   path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
     built = experiment.build(config, devices, sources=sources)
-    _tokenizer.check_same(built.dataset.facts, workdir.read_json(path / workdir.FACTS), folder)
     built.init.prepare()
     workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
     with workdir.claim(folder, config) if first else contextlib.nullcontext():
       if first:
-        workdir.write_json(path / workdir.FACTS, built.dataset.facts)
+        _keep_facts(path, built.dataset.facts)
         init_from.write_record(path, config, sources)
       with Session(built, path, stop, started) as session:
         session.run()
@@ -78,6 +77,12 @@ def train(
     _report(report, path)
     progress.closing(result, folder)
   return result
+
+
+def _keep_facts(path: pathlib.Path, facts: Mapping[str, Any]) -> None:
+  """Writes what the data say of themselves, if that is still what the run began with."""
+  _tokenizer.check_same(facts, workdir.read_json(path / workdir.FACTS), str(path))
+  workdir.write_json(path / workdir.FACTS, facts)
 
 
 def _report(report: Callable[[pathlib.Path], object] | None, path: pathlib.Path) -> None:

@@ -1,8 +1,7 @@
 """The Transformer: attention is all you need (Vaswani et al. 2017, arXiv:1706.03762).
 
 An encoder of self-attention reads the source; a decoder of masked self-attention and attention to
-what the encoder has made of the source says the target. No recurrence: while it learns, all tokens
-of a sentence are read and said at once.
+the encoder's tokens says the target. While it learns, all tokens are read and said at once.
 
 In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
 token and a dict of every intermediate, both kinds of attention among them. Loads the Marian
@@ -16,15 +15,14 @@ variant: A size of `VARIANTS`; width, depth (of encoder and of decoder), num_hea
 norm_place: 'post' is the paper's, norm(x + f(x)); 'pre', x + f(norm(x)) with one more norm behind
   encoder and decoder, trains without warm-up.
 norm_epsilon: Of all norms.
-position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned' (for sentences
-  of up to max_length tokens).
+position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned'.
+max_length: Of sentences, in tokens, where positions are learned.
 tied: One matrix embeds source and target and makes logits (section 3.4), or three.
 logits_bias: Logits have a learned bias, as Marian's; the paper says nothing of one.
 mlp: 'relu', 'gelu', 'gelu_tanh', 'swish' or 'swiglu'.
 dropout_rate: On embedded tokens and branches.
 scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics, softmax and logits
-  stay float32.
+dtype: What is computed in, 'bfloat16' or 'float32'; all that is stored or summed stays float32.
 """
 
 from functools import partial
