@@ -1,4 +1,13 @@
-"""Beam search: the sentences with the best score, as far as a few at a time lead to them."""
+"""Beam search: the sentences with the best score, as far as a few at a time lead to them.
+
+The score is that of GNMT (Wu et al. 2016, arXiv:1609.08144, equation 14),
+
+  log P / ((5 + length) / 6)^a + β Σ_i log min(Σ_j p_ij, 1),
+
+with p_ij the attention of token j to the source's token i, or has length^a below, as in Hugging
+Face; EOS counts. What grows is as long as its rivals and may still look at the rest of its source:
+there the log-probability alone decides.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,14 +42,8 @@ def beam(
 ) -> tuple[Int[Array, 'b k t'], Float[Array, 'b k']]:
   """The k sentences with the best score that a search along k of them finds.
 
-  The score is that of GNMT (Wu et al. 2016, arXiv:1609.08144, equation 14),
-
-    log P / ((5 + length) / 6)^a + β Σ_i log min(Σ_j p_ij, 1),
-
-  with p_ij the attention of token j to the source's token i, or has length^a below, as in Hugging
-  Face; EOS counts. What grows is as long as its rivals and may still look at the rest of its
-  source: there the log-probability alone decides. A sentence is given up only when nothing that is
-  still growing can overtake what has ended, however long it may become.
+  A sentence is given up only when nothing that is still growing can overtake what has ended,
+  however long it may become.
 
   Args:
     step: What comes next.
@@ -58,9 +61,8 @@ def beam(
     Sentences, the best first, padded after their EOS, and their scores; -inf where there are fewer.
   """
   size = len(limit)
-  search = _Search(
-    step, take, limit[:, None], beams, length_penalty, gnmt, coverage, coverage_penalty
-  )
+  penalties = (length_penalty, gnmt, coverage_penalty)
+  search = _Search(step, take, coverage, limit[:, None], beams, *penalties)
   empty = jnp.full((size, beams, max_length), PAD, jnp.int32)
   nothing = jnp.full((size, beams), -jnp.inf, jnp.float32)
   start = _Beams(
@@ -72,9 +74,8 @@ def beam(
     ended=empty,
     score=nothing,
   )
-  found = jax.lax.while_loop(
-    lambda b: (b.length < max_length) & jnp.any(b.total > -jnp.inf), search.extend, start
-  )
+  unfinished = lambda b: (b.length < max_length) & jnp.any(b.total > -jnp.inf)  # noqa: E731
+  found = jax.lax.while_loop(unfinished, search.extend, start)
   return found.ended, found.score
 
 
@@ -93,11 +94,11 @@ class _Beams(NamedTuple):
 class _Search(NamedTuple):
   step: Step
   take: Take
+  coverage: Coverage | None
   limit: Int[Array, 'b 1']
   beams: int
   length_penalty: float
   gnmt: bool
-  coverage: Coverage | None
   coverage_penalty: float
 
   def extend(self, b: _Beams) -> _Beams:
