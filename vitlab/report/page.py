@@ -22,7 +22,15 @@ from vitlab.report.pictures import Pictures
 
 _log = logging.getLogger(__name__)
 
-SCRIPTS = ('curves.js', 'matrix.js', 'attention.js', 'distance.js', 'lengths.js', 'page.js')
+SCRIPTS = (
+  'curves.js',
+  'matrix.js',
+  'attention.js',
+  'columns.js',
+  'distance.js',
+  'lengths.js',
+  'page.js',
+)
 
 
 def report(
