@@ -1,6 +1,6 @@
 """What `models.py` times, one subject a process: timm's model under torch, and vitlab's.
 
-Each gives {'forward', 'train': runs once and waits, 'logits': of the weights that all share}.
+Each gives its works, {'forward', 'train': runs once and waits}, and what gives its answers.
 """
 
 import pathlib
@@ -61,73 +61,35 @@ def torch_works(args):
     optimizer.zero_grad(set_to_none=True)
     wait()
 
-  return {
-    'forward': forward,
-    'train': train,
-    'logits': lambda: forward().float().cpu().numpy(),
-  }
+  works = dict(forward=forward, train=train)
+  return works, lambda: dict(logits=forward().float().cpu().numpy())
 
 
 def jax_works(args):
-  from vitlab.engine import host
+  from stepper import Stepper, prepare
 
-  host.tune_allocator()
-  import jax
+  devices = prepare(args)
   import numpy as np
-
-  devices = 2 if '2 host devices' in args.subject else 1
-  if args.platform == 'cpu':
-    jax.config.update('jax_num_cpu_devices', devices)
-  else:
-    devices = jax.device_count()
-  forward, train, like = vitlab_step(args, devices)
-
-  def logits():
-    from safetensors.numpy import load_file
-
-    from vitlab.pretrained import import_tensors
-
-    weights = load_file(f'{args.folder}/weights.safetensors')
-    return np.asarray(forward({'model': import_tensors(weights, like, args.model, 'timm')}))
-
-  return {'forward': forward, 'train': train, 'logits': logits}
-
-
-def vitlab_step(args, devices):
-  """The engine's own step on the engine's own shardings."""
-  import jax
-  import optax
+  from safetensors.numpy import load_file
 
   from vitlab import registry
-  from vitlab.engine import sharding
-  from vitlab.engine.step import init_state, make_train_step
+  from vitlab.pretrained import import_tensors
 
   spec = dict(name=args.model, variant=args.variant, num_classes=1000, dtype=args.dtype)
   model = registry.make('models', spec | args.words)
   task = registry.make('tasks', dict(name='classification', num_classes=1000), model=model)
-  optimizers = {'model': optax.adamw(1e-6, weight_decay=0.05)}
-  mesh = sharding.make_mesh({'data': devices, 'fsdp': 1, 'model': 1})
   rows = {work: batch(args, work) for work in args.batches}
-  rows = jax.device_put(rows, sharding.batch_sharding(mesh))
+  stepper = Stepper(task, devices, rows['train'])
+  rows = stepper.put(rows)
 
-  def init(key):
-    return init_state(task, optimizers, key, {k: v[:1] for k, v in rows['train'].items()})
+  def answers():
+    weights = load_file(f'{args.folder}/weights.safetensors')
+    like = stepper.state.variables['model']
+    stepper.load(import_tensors(weights, like, args.model, 'timm'))
+    return dict(logits=np.asarray(stepper.predict('logits', rows['forward'])))
 
-  shapes = jax.eval_shape(init, jax.random.key(0))
-  shardings = sharding.state_shardings(shapes, mesh)
-  with jax.set_mesh(mesh):
-    state = jax.jit(init, out_shardings=shardings)(jax.random.key(0))
-    step = jax.jit(make_train_step(task, optimizers, seed=0), donate_argnums=0)
-    predict = jax.jit(task.predict['logits'])
-  live = {'state': state}
-
-  def forward(variables=None):
-    with jax.set_mesh(mesh):
-      return jax.block_until_ready(predict(variables or live['state'].variables, rows['forward']))
-
-  def train():
-    with jax.set_mesh(mesh):
-      live['state'], metrics = step(live['state'], rows['train'])
-      jax.block_until_ready(metrics)
-
-  return forward, train, shapes.variables['model']
+  works = dict(
+    forward=lambda: stepper.predict('logits', rows['forward']),
+    train=lambda: stepper.train(rows['train']),
+  )
+  return works, answers

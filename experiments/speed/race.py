@@ -1,0 +1,127 @@
+"""What the measurements here share: who runs, and the shuffled rounds in which they do.
+
+Every subject lives in a process of its own, the program itself with `--subject`, and computes
+nothing but when asked; the order is shuffled every round; before anything is timed, all must give
+the same answers from the same weights. Quote the ratios of one run, never times across runs.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+HERE = pathlib.Path(__file__).resolve().parent
+SUBJECTS = {
+  'torch eager': 'torch',
+  'torch.compile': 'torch',
+  'vitlab': 'jax',
+  'vitlab, 2 host devices': 'jax',
+}
+PEER = 'torch.compile'
+Works = dict[str, Callable[[], Any]]
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(description=description)
+  parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'])
+  parser.add_argument('--platform', default='cpu', choices=['cpu', 'gpu'])
+  parser.add_argument('--threads', type=int, default=2)
+  parser.add_argument('--rounds', type=int, default=9)
+  parser.add_argument('--seconds', type=float, default=1.0, help='of one sample')
+  parser.add_argument('--subject', help=argparse.SUPPRESS)
+  parser.add_argument('--folder', help=argparse.SUPPRESS)
+  return parser
+
+
+def serve(args: argparse.Namespace, works: Works, answers: Callable[[], dict]):
+  """Answers each line, the name of a work, with the seconds of one call."""
+  import numpy as np
+
+  np.savez(f'{args.folder}/{args.subject}.npz', **answers())
+  for work in works.values():
+    for _ in range(3):
+      work()
+  print('ready', flush=True)
+  for line in sys.stdin:
+    work = works[line.strip()]
+    calls, start = 0, time.perf_counter()
+    while time.perf_counter() - start < args.seconds:
+      work()
+      calls += 1
+    print((time.perf_counter() - start) / calls, flush=True)
+
+
+def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Popen:
+  """This program once more, as one subject."""
+  environment = os.environ | {'OMP_NUM_THREADS': str(args.threads), 'PYTHONPATH': HERE.parents[1]}
+  if args.platform == 'cpu':
+    environment['JAX_PLATFORMS'] = 'cpu'
+  command = [sys.executable, *sys.argv, f'--subject={subject}', f'--folder={folder}']
+  pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+  return subprocess.Popen(command, env=environment, **pipes)
+
+
+def measure(
+  args: argparse.Namespace, works: Sequence[str], compare: Callable[[dict[str, dict]], None]
+) -> dict[tuple[str, str], float]:
+  """The median seconds of every subject's works.
+
+  Args:
+    args: With the options of `make_parser`.
+    works: Their names.
+    compare: Given every subject's answers, before the first round; raises or prints.
+  """
+  import numpy as np
+
+  subjects = [s for s in SUBJECTS if args.platform == 'cpu' or '2 host' not in s]
+  samples = {(subject, work): [] for subject in subjects for work in works}
+  with tempfile.TemporaryDirectory() as folder:
+    processes = {}
+    for subject in sorted(subjects, key=lambda s: SUBJECTS[s] != 'torch'):
+      print(f'preparing {subject} ...', file=sys.stderr)
+      processes[subject] = start(args, subject, folder)
+      if not processes[subject].stdout.readline():
+        raise SystemExit(f'{subject} has failed')
+    compare({subject: dict(np.load(f'{folder}/{subject}.npz')) for subject in subjects})
+    for _ in range(args.rounds):
+      for subject, work in random.sample(sorted(samples), len(samples)):
+        samples[subject, work].append(_ask(processes[subject], work))
+    for process in processes.values():
+      process.stdin.close()
+      process.wait()
+  return {key: statistics.median(seconds) for key, seconds in samples.items()}
+
+
+def _ask(process: subprocess.Popen, work: str) -> float:
+  process.stdin.write(work + '\n')
+  process.stdin.flush()
+  return float(process.stdout.readline())
+
+
+def compare_logits(answers: dict[str, dict]) -> float:
+  """Prints, and returns, how far any subject's logits are from the peer's."""
+  peer = answers[PEER]['logits']
+  far = max(abs(answer['logits'] - peer).max() for answer in answers.values())
+  print(f'largest difference of a logit between subjects with the same weights: {far:.1e}')
+  return far
+
+
+def print_table(
+  titles: dict[str, str],
+  medians: dict[tuple[str, str], float],
+  show: Callable[[str, float], str],
+):
+  """One row a subject, one column a work, each `show(work, seconds)` with its ratio to the peer."""
+  print(f'| {"":24s} | ' + ' | '.join(f'{title:>18s}' for title in titles.values()) + ' |')
+  print('|---' * (len(titles) + 1) + '|')
+  for subject in dict.fromkeys(subject for subject, _ in medians):
+    ratios = {work: medians[PEER, work] / medians[subject, work] for work in titles}
+    cells = [f'{show(work, medians[subject, work])} ({ratios[work]:.2f})' for work in titles]
+    print(f'| {subject:24s} | ' + ' | '.join(f'{cell:>18s}' for cell in cells) + ' |')
