@@ -6,6 +6,7 @@ python launch.py --config=... --config.seed=1 --workdir=runs/second
 python launch.py --mode=eval --workdir=runs/vit_digits
 python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
+python launch.py --mode=predict --workdir=runs/transformer_multi30k --search=beam,beams=8 lines.txt
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
 python launch.py --mode=export --workdir=runs/vit_digits --format=timm
@@ -43,23 +44,32 @@ def evaluate(command: Command) -> None:
   if trained.is_published(folder):  # they decide what the config leaves open
     config.init_from = folder
   config, _ = init_from.resolve(config, folder)
-  trained.evaluate(folder, config, command.flags.output)
+  values = command.flags
+  trained.evaluate(folder, config, values.output, values.search, values.average)
 
 
 def predict(command: Command) -> None:
-  """label the images that follow the flags, by a run or a folder of published weights"""
-  folder = command.workdir()
-  prepare(command.flags)
+  """label the images that follow the flags, or translate text files or standard input"""
+  folder, values = command.workdir(), command.flags
+  prepare(values)
   from vitlab.engine import predict as labels
-  from vitlab.engine import trained
+  from vitlab.engine import trained, translate
 
-  model = trained.load(folder)
-  if command.flags.attention:
+  model = trained.load(folder, values.search, values.average)
+  if 'vocabulary' in model.facts:
+    lines = translate.read(command.paths)
+    if values.attention:
+      from vitlab.report import alignments
+
+      print(alignments.write(model, lines, values.output, values.nbest), file=sys.stderr)
+    else:
+      translate.run(model, lines, values.output, values.nbest)
+  elif values.attention:
     from vitlab.report import predictions
 
-    print(predictions.write(model, command.paths, command.flags.output))
+    print(predictions.write(model, command.paths, values.output))
   else:
-    labels.run(model, command.paths, command.flags.output)
+    labels.run(model, command.paths, values.output)
 
 
 def inspect(command: Command) -> None:
@@ -90,7 +100,7 @@ def export(command: Command) -> None:
   prepare(values)
   from vitlab.engine import predict, published, trained
 
-  model = trained.load(folder)
+  model = trained.load(folder, average=values.average)
   if values.format:
     print(published.export(model, values.format, values.output))
   else:

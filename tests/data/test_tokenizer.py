@@ -115,3 +115,9 @@ def test_another_vocabulary_is_refused(vocabulary):
   _tokenizer.check_same({}, theirs, 'runs/a')
   with pytest.raises(UserError, match=r'data\.tokenizer=runs/a'):
     _tokenizer.check_same(ours, theirs, 'runs/a')
+
+
+def test_words_of_data_that_are_generated():
+  words = _tokenizer.Words(['<pad>', '<s>', '</s>', '<unk>', '0', '1'])
+  (row,) = words.encode(['1 0  x'])
+  assert row.tolist() == [5, 4, 3, 2] and words.decode(row) == '1 0 <unk>'

@@ -77,6 +77,27 @@ class Tokenizer:
     return self._processor.decode([int(t) for t in tokens if t not in (PAD, BOS, EOS)])
 
 
+class Words:
+  """A vocabulary of whole words, separated by spaces: that of data that are generated.
+
+  Args:
+    pieces: Them, the special ones first.
+  """
+
+  def __init__(self, pieces: Sequence[str]):
+    self.pieces = list(pieces)
+    self._numbers = {word: i for i, word in enumerate(pieces)}
+
+  def encode(self, lines: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
+    """Tokens of every line, and EOS."""
+    rows = ([self._numbers.get(word, UNK) for word in line.split()] for line in lines)
+    return [np.array([*row, EOS], np.int32) for row in rows]
+
+  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+    """The text of one row; special tokens and padding have none."""
+    return ' '.join(self.pieces[t] for t in tokens if t not in (PAD, BOS, EOS))
+
+
 def train(lines: Iterable[str], kind: str, vocab_size: int) -> Tokenizer:
   """Learns a vocabulary; the same lines always give the same.
 
@@ -143,6 +164,13 @@ def load(path: str) -> Tokenizer:
 def from_text(text: str) -> Tokenizer:
   """The inverse of `Tokenizer.text`."""
   return Tokenizer(base64.b64decode(text))
+
+
+def of(facts: Mapping[str, Any]) -> Tokenizer | Words | None:
+  """The vocabulary among the facts of a data set; None: its examples are no sentences."""
+  if facts.get('tokenizer'):
+    return from_text(facts['tokenizer'])
+  return Words(facts['vocabulary']) if facts.get('vocabulary') else None
 
 
 def check_same(facts: Mapping[str, Any], others: Mapping[str, Any] | None, where: str) -> None:

@@ -13,6 +13,14 @@ from vitlab.engine import config_file, host
 from vitlab.errors import UserError
 
 TAKE_PATHS = ('predict', 'report')  # modes
+# Flags that mean nothing elsewhere.
+BELONG = dict(
+  attention=('predict',),
+  format=('export',),
+  nbest=('predict',),
+  search=('predict', 'eval'),
+  average=('predict', 'eval', 'export'),
+)
 
 
 class Command(NamedTuple):
@@ -69,6 +77,16 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
   string('compile_cache', '', 'Folder of compiled programs, by default ~/.cache/vitlab; or off.')
+  text = (
+    'How predict and eval find sentences: greedy; beam,beams=8; sample,temperature=0.7,top_p=0.9.'
+  )
+  string('search', '', text)
+  text = (
+    'Let predict, eval or export use the mean of the last so many checkpoints; 0: the best one.'
+  )
+  flags.DEFINE_integer('average', 0, text, lower_bound=0, flag_values=values)
+  text = 'How many sentences predict prints for each line, with their scores from two on.'
+  flags.DEFINE_integer('nbest', 1, text, lower_bound=1, flag_values=values)
   text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)
   flags.DEFINE_bool('debug', False, 'Show the traceback of every error.', flag_values=values)
@@ -90,9 +108,9 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
     raise UserError(f'{error} (--help lists all flags)') from error
   if paths and values.mode not in TAKE_PATHS:
     raise UserError(f'unexpected argument {paths[0]!r}: a flag is written --name=value')
-  for flag, mode in {'attention': 'predict', 'format': 'export'}.items():
-    if values[flag].value and values.mode != mode:
-      raise UserError(f'--{flag} goes with --mode={mode}, not --mode={values.mode}')
+  for flag, allowed in BELONG.items():
+    if values[flag].value != values[flag].default and values.mode not in allowed:
+      raise UserError(f'--{flag} goes with --mode={" or ".join(allowed)}, not --mode={values.mode}')
   return Command(values, overrides, paths)
 
 

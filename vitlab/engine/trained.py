@@ -1,11 +1,12 @@
 """A trained model from its workdir: to use it without its data set, or to evaluate it on it."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
@@ -16,6 +17,7 @@ from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
 from vitlab.engine.checkpoint import Checkpoints
 from vitlab.errors import UserError
+from vitlab.ops.search import SEARCHES
 from vitlab.tasks import Task, Variables
 
 
@@ -51,17 +53,24 @@ def is_published(path: str) -> bool:
   return not is_run(path) and pretrained.holds_weights(path)
 
 
-def load(folder: str) -> Trained:
+def load(folder: str, search: str = '', average: int = 0) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
 
   Or published weights: a file or folder that `vitlab.pretrained.read` knows.
 
+  Args:
+    folder: Of the run or the weights.
+    search: How sentences are found, if not as the config says: 'beam,beams=8'; see
+      `vitlab.ops.search`.
+    average: The mean of the last so many checkpoints instead, as in arXiv:1706.03762, section 6.1.
+
   Raises:
-    UserError: there is none, or it does not fit the stored config.
+    UserError: there is none, or not as many; it does not fit the stored config; no such search.
   """
   if is_published(folder):
-    return _published(folder)
+    return _published(folder, search)
   config = config_file.stored(folder)
+  _set_search(config, search)
   facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)
   checkpoints = Checkpoints(
     pathlib.Path(folder) / workdir.CHECKPOINTS,
@@ -69,16 +78,46 @@ def load(folder: str) -> Trained:
     best_mode=config.checkpoint.best_mode,
     read_only=True,
   )
-  restored = checkpoints.restore_arrays(('variables', 'ema'), checkpoints.best())
-  if restored is None or facts is None:
+  steps = checkpoints.steps()[-average:] if average else [checkpoints.best()]
+  restored = [checkpoints.restore_arrays(('variables', 'ema'), number) for number in steps]
+  if facts is None or not restored or None in restored:
     raise UserError(f'workdir {folder!r} holds no checkpoint yet: train first: --mode=train')
-  stored = step.State(restored.step, restored.state['variables'], {}, restored.state['ema'])
-  variables = jax.tree.map(jnp.asarray, stored.averaged())
+  if len(restored) < average:
+    raise UserError(
+      f'--average={average}: workdir {folder!r} holds {len(restored)} checkpoints'
+      f'\ntrain with --config.checkpoint.keep={average}, or average fewer'
+    )
+  found = [step.State(r.step, r.state['variables'], {}, r.state['ema']) for r in restored]
+  variables = _mean([state.averaged() for state in found])
   task = experiment_lib.make_task(config, facts)
-  return Trained(folder, restored.step, config, facts, task, variables)
+  return Trained(folder, restored[-1].step, config, facts, task, variables)
 
 
-def _published(path: str) -> Trained:
+def _mean(trees: Sequence[Variables]) -> Variables:
+  """Of parameters and statistics alike; integers are those of the last."""
+
+  def mean(*leaves: Any) -> jax.Array:
+    if len(leaves) == 1 or not jnp.issubdtype(leaves[-1].dtype, jnp.floating):
+      return jnp.asarray(leaves[-1])
+    return jnp.asarray(
+      sum(leaf.astype(np.float64) for leaf in leaves) / len(leaves), leaves[-1].dtype
+    )
+
+  return jax.tree.map(mean, *trees)
+
+
+def _set_search(config: ConfigDict, text: str) -> None:
+  """Changes how sentences are found: 'beam,beams=8'."""
+  if not text:
+    return
+  name, _, options = text.partition(',')
+  defaults = {key: default for key, (default, *_) in SEARCHES.get(name, {}).items()}
+  spec = dict(name=name, **config_lib.parse_arg(options, **defaults))
+  with config.unlocked():
+    config.task.search = spec
+
+
+def _published(path: str, search: str) -> Trained:
   """A model with nothing but what travels with its weights."""
   weights = pretrained.read(path)
   config = config_lib.base()
@@ -87,6 +126,7 @@ def _published(path: str) -> Trained:
     raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
   known = _translator if weights.about.preprocessing is None else _classifier
   config.task, facts, batch = known(weights.about)
+  _set_search(config, search)
   task = experiment_lib.make_task(config, facts)
   like = jax.eval_shape(task.init, jax.random.key(0), batch)
   variables = {'model': jax.tree.map(jnp.asarray, weights.load(like['model']))}
@@ -113,13 +153,17 @@ def _translator(about: pretrained.About) -> tuple[Any, Any, Any]:
   return dict(name='translation'), facts, dict(tokens=sentence, targets=sentence)
 
 
-def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, float]:
+def evaluate(
+  folder: str, config: ConfigDict, output: str = '', search: str = '', average: int = 0
+) -> dict[str, float]:
   """Runs the evaluators of a config on a trained model and prints what they find.
 
   Args:
     folder: The workdir.
     config: That of the run, or one with other data, evaluators, batch size or mesh.
     output: A JSON file for the metrics; '' for none.
+    search: See `load`.
+    average: See `load`.
 
   Returns:
     '<evaluator>/<metric>' -> value.
@@ -129,7 +173,8 @@ def evaluate(folder: str, config: ConfigDict, output: str = '') -> dict[str, flo
   """
   if not config.evaluators:
     raise UserError('the config has no evaluators: add one to config.evaluators')
-  trained = load(folder)
+  trained = load(folder, search, average)
+  _set_search(config, search)
   experiment = experiment_lib.build(config)
   wanted = experiment.abstract_state.variables
   if _shapes(wanted) != _shapes(trained.variables):

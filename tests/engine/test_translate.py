@@ -1,0 +1,93 @@
+"""Lines in, lines out: in their order, whatever stands beside them."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from _helpers import text, translators
+
+from vitlab.data import _tokenizer
+from vitlab.engine import translate
+from vitlab.errors import UserError
+
+BEAM = dict(name='beam', beams=3)
+
+
+@pytest.fixture(scope='module')
+def model():
+  return translators.trained(translators.RNN, search=BEAM)
+
+
+def test_neighbours_change_no_translation(model):
+  """Lines of all lengths, more than a batch of them, against each of some alone."""
+  lines = text.sentences(70, seed=5)[0]
+  together = translate.translate(model, lines)
+  assert [one.source for one in together] == lines
+  for i in (0, 30, 69):
+    (alone,) = translate.translate(model, [lines[i]])
+    assert [found[0] for found in alone.found] == [found[0] for found in together[i].found]
+    np.testing.assert_allclose(alone.found[0][1], together[i].found[0][1], rtol=1e-5)
+  assert len({one.found[0][0] for one in together}) > 1
+
+
+def test_all_that_were_found_come_the_best_first(model):
+  (one,) = translate.translate(model, ['the dog runs'])
+  scores = [score for _, score, _ in one.found]
+  assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+  vocabulary = _tokenizer.of(model.facts)
+  assert all(vocabulary.decode(tokens) == said for said, _, tokens in one.found)
+
+
+def test_lines_stay_lines(model, capsys, tmp_path):
+  """An empty line and one that is too long leave their place empty."""
+  lines = ['a dog', '', 'the wall ' * 800, 'a cat']
+  translate.run(model, lines, str(tmp_path / 'out.jsonl'))
+  shown = capsys.readouterr()
+  said = shown.out.split('\n')[:-1]
+  assert len(said) == 4 and said[1] == said[2] == ''
+  assert 'line 3:' in shown.err and 'more than 1,024' in shown.err
+  rows = [json.loads(line) for line in (tmp_path / 'out.jsonl').read_text().splitlines()]
+  assert [row['source'] for row in rows] == lines
+  assert [row['found'][0]['text'] if row['found'] else '' for row in rows] == said
+  assert ['error' in row for row in rows] == [False, False, True, False]
+
+
+def test_n_best_have_number_and_score(model, capsys):
+  translate.run(model, ['a dog', 'a cat'], nbest=2)
+  rows = [line.split('\t') for line in capsys.readouterr().out.splitlines()]
+  assert [row[0] for row in rows] == ['1', '1', '2', '2']
+  assert float(rows[0][1]) >= float(rows[1][1])
+
+
+def test_files_are_read_one_after_the_other(tmp_path, monkeypatch):
+  (tmp_path / 'one.txt').write_bytes('\ufeffa dog\r\n\nüber'.encode())
+  (tmp_path / 'two.txt').write_text('a cat\n')
+  paths = [str(tmp_path / name) for name in ('one.txt', 'two.txt')]
+  assert translate.read(paths) == ['a dog', '', 'über', 'a cat']
+  monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'from\nhere\n')))
+  assert translate.read([]) == ['from', 'here']
+
+
+@pytest.mark.parametrize(
+  'content, named',
+  [(b'a\nb\xe9\n', 'lines.txt: line 2 is not UTF-8'), (b'', 'nothing to translate')],
+)
+def test_text_that_cannot_be_read(tmp_path, content, named):
+  (tmp_path / 'lines.txt').write_bytes(content)
+  with pytest.raises(UserError, match=named):
+    translate.read([str(tmp_path / 'lines.txt')])
+  with pytest.raises(UserError, match='No such file'):
+    translate.read([str(tmp_path / 'nowhere.txt')])
+
+
+def test_an_output_that_cannot_be_written(model, tmp_path, capsys):
+  with pytest.raises(UserError, match='--output='):
+    translate.run(model, ['a dog'], str(tmp_path))
+  assert not capsys.readouterr().out
+
+
+def test_a_model_of_images_is_no_translator(model):
+  with pytest.raises(UserError, match='holds no translator'):
+    translate.translate(model._replace(facts={}), ['a dog'])
