@@ -62,8 +62,39 @@ def test_lengths_of_several_runs_are_in_one_figure():
   parts = comparison.several([run('plain'), run('attentive', length=np.array([2, 6]))])
   body = next(one for one in parts if one.title == 'Accuracy by length').body
   (data,) = Page(body).figures['lengths']
-  assert [one['name'] for one in data] == ['plain', 'attentive']
-  assert data[0]['points'] == [[2, 1.0, 3], [5, 0.25, 4]]
+  assert data['kind'] == 'accuracy' and data['width'] == 1
+  assert [one['name'] for one in data['models']] == ['plain', 'attentive']
+  assert data['models'][0]['points'] == [[2, 1.0, 3], [5, 0.25, 4]]
+
+
+def test_of_text_bleu_is_drawn():
+  bleu = dict(
+    bleu_length=np.array([5, 10]), length_bleu=np.array([50.0, 30.0]), bleu_count=np.array([3, 9])
+  )
+  parts = comparison.several([run('plain', **bleu), run('attentive', **bleu)])
+  body = next(one for one in parts if one.title == 'BLEU by length').body
+  (data,) = Page(body).figures['lengths']
+  assert data['kind'] == 'bleu' and data['width'] == 5
+  assert data['models'][1]['points'] == [[5, 50.0, 3], [10, 30.0, 9]]
+
+
+def test_pieces_are_read_as_words():
+  vocabulary = ['<pad>', '<s>', '</s>', '<unk>', '▁le', '▁ch', 'at', 's', '▁', '<0xE9>']
+  facts = {'vocabulary': vocabulary}
+  details = DETAILS | dict(
+    examples_targets=np.array([[4, 5, 6, 2]]),
+    examples_decoded=np.array([[4, 5, 6, 7, 2]]),
+    examples_tokens=np.array([[4, 5, 2, 0]]),
+  )
+  body = part(Run('text', {}, [], {}, facts, {'test': details}), 'Examples').body
+  assert '<dt>target</dt><dd>le chat</dd>' in body
+  assert '<dt>said</dt><dd>le <b class="wrong">chats</b></dd>' in body
+
+
+def test_a_word_too_many_does_not_spoil_what_follows():
+  details = dict(examples_decoded=np.array([[6, 5, 4, 2]] * 3))
+  body = part(run(**details), 'Examples').body
+  assert '<dt>said</dt><dd><b class="wrong">dort</b> &lt;chat&gt; le</dd>' in body
 
 
 def test_no_pictures_are_looked_for(tmp_path, caplog):

@@ -5,11 +5,11 @@
  * Its words are `unit` (of the numbers), `titles` (of the axes: up, along) and `label` (of the whole,
  * for those who do not see it). `marks` and `mark` are the ticks of the axis up, of which the last is
  * the top, and how to write one. `height` is the smallest, the largest and a share of the width;
- * `apart` the pixels that a number wants. draw(model, colour, x, y) gives what is drawn of a model,
+ * `apart` the pixels that a number wants, `name` how to write it (itself). draw(model, colour, x, y) gives what is drawn of a model,
  * tell(model, number) a value and what follows it, or nothing.
  */
 function columns(figure, models, chart) {
-  const { first, last, unit, marks, height: [least, most, share] } = chart
+  const { first, last, unit, marks, name = String, height: [least, most, share] } = chart
   const say = node('p', { class: 'say', 'aria-live': 'polite' })
   const plot = node('div', { role: 'img', 'aria-label': chart.label })
   const rest = () => say.replaceChildren(`Point at a ${unit} to read it.`)
@@ -19,7 +19,7 @@ function columns(figure, models, chart) {
       const [value, more] = chart.tell(model, number) || []
       return value ? [model.name ? ` ${model.name}: ` : ' ', node('b', {}, value), more] : []
     })
-    say.replaceChildren(`${unit[0].toUpperCase()}${unit.slice(1)} ${number}:`, ...(parts.length ? parts : [' none.']))
+    say.replaceChildren(`${unit[0].toUpperCase()}${unit.slice(1)} ${name(number)}:`, ...(parts.length ? parts : [' none.']))
   }
 
   function draw() {
@@ -38,7 +38,7 @@ function columns(figure, models, chart) {
     }
     const every = Math.ceil(chart.apart / step)
     for (let number = first; number <= last; number += every) {
-      svg.append(node('text', { x: x(number), y: height - 24, 'text-anchor': 'middle' }, String(number)))
+      svg.append(node('text', { x: x(number), y: height - 24, 'text-anchor': 'middle' }, name(number)))
     }
     for (const model of models) svg.append(...chart.draw(model, 'c' + model.run % 8, x, y))
     for (let number = first; number <= last; number++) {

@@ -1,10 +1,12 @@
 """The parts of a page about sentences: which lengths succeed, what was said, and the alignment."""
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 import numpy as np
 
+from vitlab.evaluators._text_scores import BIN
 from vitlab.ops.tokens import EOS, PAD
 from vitlab.report.markup import Section, figure
 from vitlab.report.run import Run
@@ -24,21 +26,38 @@ def parts(run: Run) -> list[Section]:
 
 
 def by_length(runs: Sequence[Run]) -> Section:
-  """The share of right sentences against their length: what attention cures."""
-  title, data = 'Accuracy by length', []
-  for number, run in enumerate(runs):
-    arrays = _arrays(run)
-    if 'length' in arrays:
-      columns = (arrays[name].tolist() for name in ('length', 'length_accuracy', 'length_count'))
-      name = run.name if len(runs) > 1 else ''
-      data.append(dict(run=number, name=name, points=list(zip(*columns))))
-  if not data:
-    return Section(title, 'no accuracy by length was stored', '')
-  note = (
+  """How well sentences are said against their length: what attention cures."""
+  for kind, names, width, title, note in _KINDS:
+    data = []
+    for number, run in enumerate(runs):
+      arrays = _arrays(run)
+      if names[0] in arrays:
+        points = list(zip(*(arrays[name].tolist() for name in names)))
+        data.append(dict(run=number, name=run.name if len(runs) > 1 else '', points=points))
+    if data:
+      return Section(title, note, figure('lengths', dict(kind=kind, width=width, models=data)))
+  return Section('Accuracy by length', 'no accuracy by length was stored', '')
+
+
+# Of text BLEU tells more than how many sentences are said to the letter.
+_KINDS = (
+  (
+    'bleu',
+    ('bleu_length', 'length_bleu', 'bleu_count'),
+    BIN,
+    'BLEU by length',
+    'BLEU of the sentences of each length. A model that keeps a sentence in one vector falls where '
+    'the vector is full.',
+  ),
+  (
+    'accuracy',
+    ('length', 'length_accuracy', 'length_count'),
+    1,
+    'Accuracy by length',
     'How many sentences of each length are said without a mistake. A model that keeps a sentence '
-    'in one vector falls where the vector is full.'
-  )
-  return Section(title, note, figure('lengths', data))
+    'in one vector falls where the vector is full.',
+  ),
+)
 
 
 def _arrays(run: Run) -> Arrays:
@@ -51,13 +70,8 @@ def _examples(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
   items = []
   names = ('tokens', 'targets', 'decoded')
   for row in zip(*(arrays[f'examples_{name}'][:EXAMPLES] for name in names)):
-    source, target, said = (_written(tokens, vocabulary) for tokens in row)
-    marked = ' '.join(
-      escape(word) if target[i : i + 1] == [word] else f'<b class="wrong">{escape(word)}</b>'
-      for i, word in enumerate(said)
-    )
-    if len(said) < len(target):
-      marked += ' <b class="wrong">…</b>'
+    source, target, said = (_words(_written(tokens, vocabulary)) for tokens in row)
+    marked = _marked(said, target)
     lines = dict(source=escape(' '.join(source)), target=escape(' '.join(target)), said=marked)
     items.append(''.join(f'<div><dt>{k}</dt><dd>{v}</dd></div>' for k, v in lines.items()))
   note = 'The first of the split, whatever became of them. What is not as in the target is bold.'
@@ -65,11 +79,30 @@ def _examples(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
   return Section('Examples', note, f'<ol class="sentences">{body}</ol>')
 
 
+def _marked(said: Sequence[str], target: Sequence[str]) -> str:
+  """What is said, with what is not in the target, in this order, bold."""
+  found = difflib.SequenceMatcher(None, said, target, autojunk=False).get_matching_blocks()
+  right = {i for block in found for i in range(block.a, block.a + block.size)}
+  words = [
+    escape(word) if i in right else f'<b class="wrong">{escape(word)}</b>'
+    for i, word in enumerate(said)
+  ]
+  if len(said) < len(target):
+    words.append('<b class="wrong">…</b>')
+  return ' '.join(words)
+
+
+def _words(pieces: Sequence[str]) -> list[str]:
+  """Of pieces that begin with '▁' where a word does, the words."""
+  joined = ''.join(pieces)
+  return joined.replace('▁', ' ').split() if '▁' in joined else list(pieces)
+
+
 def _alignments(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
   if 'attention' not in arrays:
     return Section('Alignment', 'the model has no attention, or none was kept', '')
   pictures = [
-    _alignment(weights, _written(source, vocabulary, ends=True), _written(target, vocabulary, True))
+    alignment(weights, _written(source, vocabulary, ends=True), _written(target, vocabulary, True))
     for weights, source, target in zip(
       arrays['attention'][:ALIGNMENTS].mean(axis=(1, 2), dtype=np.float32),
       arrays['examples_tokens'],
@@ -83,8 +116,8 @@ def _alignments(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
   return Section('Alignment', note, f'<div class="alignments">{"".join(pictures)}</div>')
 
 
-def _alignment(weights: np.ndarray, source: Sequence[str], target: Sequence[str]) -> str:
-  """A grid of squares, target words to the left, source words above."""
+def alignment(weights: np.ndarray, source: Sequence[str], target: Sequence[str]) -> str:
+  """Weights as a grid of squares, target words to the left, source words above."""
   left, top = (6 + LETTER * max(map(len, words)) for words in (target, source))
   width, height = left + CELL * len(source), top + CELL * len(target)
   shown = list(_cells(weights, len(source), len(target), left, top))
