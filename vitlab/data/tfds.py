@@ -9,19 +9,15 @@ network, once, anywhere:
 The folder it writes (`~/tensorflow_datasets`, or TFDS_DATA_DIR) is then all that is needed.
 """
 
-import importlib.util
-import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vitlab.data import Dataset, Example
+from vitlab.data import Dataset, Example, _prepared
 from vitlab.data._images import check_image_arguments, preprocess
 from vitlab.data._pipeline import Loaded
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 
 
 def make(
@@ -58,17 +54,7 @@ def make(
   image = dict(image_size=image_size, channels=channels, resize=resize)
   image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
   image['image_size'] = check_image_arguments(**image)
-  root = pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
-  root = root.expanduser()
-  folder = _find(root, dataset)
-  if folder is None:
-    if not download:
-      raise _not_prepared(root, dataset)
-    folder = _prepare(root, dataset)
-  _check_format(folder, dataset)
-  import tensorflow_datasets as tfds  # a second of imports that other data sets do not need
-
-  builder = tfds.builder_from_directory(folder)
+  builder = _prepared.open_prepared(dataset, data_dir, download)
   prepared = from_builder(builder, image, image_key, label_key)
   if not in_memory:
     return prepared
@@ -145,50 +131,3 @@ class Records:
 
   def describe(self, index: int) -> str:
     return f'{self._name} record {index}'
-
-
-def _find(root: pathlib.Path, dataset: str) -> pathlib.Path | None:
-  """The folder of the newest (or the given) version, if it is prepared."""
-  name, _, version = dataset.partition(':')
-  found = list((root / name).glob(f'{version or "*"}/dataset_info.json'))
-  if not found and '/' not in name:  # the only config there is
-    found = list((root / name).glob(f'*/{version or "*"}/dataset_info.json'))
-    configs = sorted({file.parents[1].name for file in found})
-    if len(configs) > 1:
-      raise unknown(f'config of {name}', f'{name}/?', [f'{name}/{config}' for config in configs])
-  return max(found, key=_version).parent if found else None
-
-
-def _version(file: pathlib.Path) -> list[int]:
-  return [int(part) if part.isdigit() else -1 for part in file.parent.name.split('.')]
-
-
-def _not_prepared(root: pathlib.Path, dataset: str) -> UserError:
-  there = sorted({f.relative_to(root).parts[0] for f in root.glob('*/**/dataset_info.json')})
-  name = dataset.partition(':')[0]
-  return UserError(
-    f'data set {dataset!r} is not prepared in {root} (there: {", ".join(there) or "nothing"})\n'
-    'prepare it once, with TensorFlow installed: python -c "import tensorflow_datasets as tfds; '
-    f"tfds.builder('{name}', data_dir='{root}', file_format='array_record')"
-    '.download_and_prepare()"\nor point data_dir (or TFDS_DATA_DIR) to where it is'
-  )
-
-
-def _prepare(root: pathlib.Path, dataset: str) -> pathlib.Path:
-  if not importlib.util.find_spec('tensorflow'):
-    raise UserError(f'to download and prepare {dataset!r}, install tensorflow')
-  import tensorflow_datasets as tfds
-
-  builder = tfds.builder(dataset, data_dir=root, file_format='array_record')
-  builder.download_and_prepare()
-  return pathlib.Path(builder.data_dir)
-
-
-def _check_format(folder: pathlib.Path, dataset: str) -> None:
-  # Parquet has random access too, but tfds silently ignores slices of its splits.
-  given = json.loads((folder / 'dataset_info.json').read_text()).get('fileFormat', 'tfrecord')
-  if given != 'array_record':
-    raise UserError(
-      f'data set {dataset!r} in {folder} is prepared as {given}, which has no random access\n'
-      "prepare it again with tfds.builder(..., file_format='array_record')"
-    )
