@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vitlab.data import Dataset, Example, _prepared
+from vitlab.data import Dataset, Example, _tfds
 from vitlab.data._images import check_image_arguments, preprocess
 from vitlab.data._pipeline import Loaded
 from vitlab.errors import UserError
@@ -54,7 +54,7 @@ def make(
   image = dict(image_size=image_size, channels=channels, resize=resize)
   image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
   image['image_size'] = check_image_arguments(**image)
-  builder = _prepared.open_prepared(dataset, data_dir, download)
+  builder = _tfds.open_prepared(dataset, data_dir, download)
   prepared = from_builder(builder, image, image_key, label_key)
   if not in_memory:
     return prepared

@@ -9,7 +9,7 @@ As for pictures (`vitlab.data.tfds`), it has to be prepared once, anywhere:
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab.data import Dataset, _prepared, _sentences
+from vitlab.data import Dataset, _sentences, _tfds
 from vitlab.data._sentences import Lines
 from vitlab.errors import UserError
 
@@ -42,7 +42,7 @@ def make(
     UserError: not prepared, or in a format without random access; no such language; or as
       `vitlab.data._sentences.parallel`.
   """
-  builder = _prepared.open_prepared(dataset, data_dir, download)
+  builder = _tfds.open_prepared(dataset, data_dir, download)
   features = sorted(builder.info.features)
   if missing := {source, target} - set(features):
     raise UserError(
