@@ -46,7 +46,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     norm_place='pre',
     dropout_rate=0.1,
   )
-  config.task = dict(name='translation', label_smoothing=0.1)
+  search = dict(name='beam', beams=4, length_penalty=0.6)
+  config.task = dict(name='translation', label_smoothing=0.1, search=search)
   config.optim = dict(
     name='adamw',
     learning_rate=4e-3,
@@ -57,7 +58,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     clip_norm=1.0,
   )
   words = dict(name='sequences', tokenizer=None, attention=8)
-  config.evaluators.val = dict(words, split='val', every='25%')
+  config.evaluators.val = dict(words, split='val', every='50%')
   config.evaluators.test = dict(words, split='test_2016_flickr', every='100%')
   config.log_every = '50 steps'
   config.checkpoint.best = 'val/bleu'

@@ -91,6 +91,20 @@ ARGUMENTS = {
   'not an archive': (['--config={tmp}/arrays.py:{tmp}/broken.npz'], 'broken.npz'),
   'corrupt pictures': (['--config=configs/vit_folder.py:path={tmp}/corrupt'], 'read'),
   'zero-byte pictures': (['--config=configs/vit_folder.py:path={tmp}/empty'], 'zero bytes'),
+  'text without a folder': (['--config=configs/transformer_multi30k.py'], 'multi30k.py:FOLDER'),
+  'text missing': (['--config=configs/rnn_multi30k.py:{tmp}/nowhere'], 'nowhere'),
+  'text of other languages': (
+    ['--config=configs/rnn_multi30k.py:{tmp}/text,target=de'],
+    'train.en, but no train.de beside it',
+  ),
+  'text that is not UTF-8': (['--config=configs/rnn_multi30k.py:{tmp}/text'], 'train.fr: line 2'),
+  'lines that do not pair': (
+    ['--config=configs/rnn_multi30k.py:{tmp}/short'],
+    '3 lines and 2 lines',
+  ),
+  'too little text': (['--config=configs/rnn_multi30k.py:{tmp}/few'], 'no bpe vocabulary of 4000'),
+  'n-best of training': ([DIGITS, '--nbest=3'], '--nbest goes with --mode=predict'),
+  'no n-best': (['--mode=predict', '--nbest=0'], 'nbest'),
   'workdir is a file': ([DIGITS, '--workdir={tmp}/one.png'], 'is a file'),
   'workdir below a file': ([DIGITS, '--workdir={tmp}/one.png/run'], 'is a file'),
   'workdir cannot be written': ([DIGITS, '--workdir=/proc/run'], '/proc'),
@@ -134,6 +148,14 @@ def world(tmp_path_factory):
       (tmp / folder / kind).mkdir(parents=True)
       for number in range(50):
         (tmp / folder / kind / f'{number}.jpg').write_bytes(content)
+  for name, (source, target) in {
+    'text': ('a\nb\nc\n', b'a\nb\xe9\nc\n'),
+    'short': ('a\nb\nc\n', b'a\nb\n'),
+    'few': ('a\nb\nc\n', b'a\nb\nc\n'),
+  }.items():
+    (tmp / name).mkdir()
+    (tmp / name / 'train.en').write_text(source)
+    (tmp / name / 'train.fr').write_bytes(target)
   return tmp
 
 
