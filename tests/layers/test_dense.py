@@ -34,6 +34,14 @@ def test_the_gradient_rule_of_the_cpu_is_jax_s_own(x, kernel, axes, x64):
     np.testing.assert_allclose(a, b, atol=1e-13)
 
 
+def test_products_of_half_precision_need_not_be_rounded():
+  x, kernel = (np.random.default_rng(0).normal(size=s) for s in ((5, 9), (9, 4)))
+  x, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (x, kernel))
+  got = contract(x, kernel, dtype=jnp.float32)
+  exact = np.asarray(x, np.float64) @ np.asarray(kernel, np.float64)
+  np.testing.assert_allclose(got, exact, rtol=1e-5, atol=1e-6)
+
+
 def test_only_the_cpu_has_the_rule(monkeypatch):
   def text():
     # a new function, or jax answers from its cache of traces

@@ -101,14 +101,15 @@ def test_sequences_are_rows_too(case):
   np.testing.assert_array_equal(long[:, 0], case[0](logits[:, 0], targets[:, 0], mask=mask))
 
 
+@pytest.mark.parametrize('scale', [1.0, 1e4, 1e30])
 @pytest.mark.parametrize('smoothing', [0.0, 0.1])
-def test_tokens_are_one_hot_targets(smoothing):
+def test_tokens_are_one_hot_targets(smoothing, scale):
   """Value and gradient of the one are those of the other, masked junk included."""
   targets, options = (
     jnp.array([3, 0, 1, 1, 2]),
     dict(mask=jnp.asarray(MASK), label_smoothing=smoothing),
   )
-  logits = jnp.where(options['mask'][:, None], LOGITS, np.nan)
+  logits = jnp.where(options['mask'][:, None], LOGITS * np.float32(scale), np.nan)
   both = [
     (losses.token_cross_entropy, targets),
     (losses.softmax_cross_entropy, jax.nn.one_hot(targets, 4)),
@@ -118,6 +119,13 @@ def test_tokens_are_one_hot_targets(smoothing):
   )
   np.testing.assert_allclose(*values, rtol=1e-6)
   np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-7)
+
+
+def test_tokens_need_no_mask_and_hide_no_nan():
+  logits, targets = jnp.asarray(LOGITS).at[1, 2].set(jnp.nan), jnp.array([3, 0, 1, 1, 2])
+  loss = losses.token_cross_entropy(logits, targets)
+  np.testing.assert_allclose(loss, losses.softmax_cross_entropy(logits, jax.nn.one_hot(targets, 4)))
+  assert np.isnan(loss).tolist() == [False, True, False, False, False]
 
 
 def test_masked_mean():

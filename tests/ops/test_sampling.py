@@ -111,3 +111,10 @@ def test_a_key_is_that_of_its_sentence():
   padded = jnp.pad(tokens[1:], [(0, 0), (0, 5)])
   np.testing.assert_array_equal(jax.random.key_data(sampling.keys_of(0, padded)), data[1:])
   assert np.all(np.any(jax.random.key_data(sampling.keys_of(1, tokens)) != data, axis=-1))
+
+
+def test_the_largest_is_the_first_of_equals():
+  values = np.random.default_rng(0).integers(-3, 3, (50, 4, 7)).astype(np.float32)
+  values[values == -3] = -np.inf
+  values[0] = -np.inf
+  np.testing.assert_array_equal(sampling.largest(jnp.asarray(values)), values.argmax(-1))

@@ -67,22 +67,23 @@ def fan_init(mode: str, distribution: str, axes: int = 1, groups: int = 0) -> Ca
 
 
 def contract(
-  x: Float[Array, '...'], kernel: Float[Array, '...'], axes: int = 1
+  x: Float[Array, '...'], kernel: Float[Array, '...'], axes: int = 1, dtype: Any = None
 ) -> Float[Array, '...']:
-  """The last `axes` of x with the first `axes` of the kernel.
+  """The last `axes` of x with the first `axes` of the kernel, summed and given in `dtype`.
 
   XLA:CPU runs the gradients at half speed as jax writes them for more than two axes, so there it
   has a rule of its own: flat matrices, the same numbers. It rules out forward-mode differentiation
   (`jax.jvp`) on CPU; `jax.grad` of any order works. Split parameters keep their axes: flat, XLA
   would move activations to them.
   """
-  if jax.default_backend() == 'cpu' and parameters_are_whole():
+  flat = jax.default_backend() == 'cpu' and parameters_are_whole()
+  if flat and dtype in (None, x.dtype):
     rows, columns = x.shape[: x.ndim - axes], kernel.shape[axes:]
     fan_in = math.prod(kernel.shape[:axes])
     x, kernel = x.reshape(math.prod(rows), fan_in), kernel.reshape(fan_in, math.prod(columns))
     return _matmul(x, kernel).reshape(rows + columns)
   dims = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
-  return jax.lax.dot_general(x, kernel, (dims, ((), ())))
+  return jax.lax.dot_general(x, kernel, (dims, ((), ())), preferred_element_type=dtype)
 
 
 @jax.custom_vjp
@@ -96,9 +97,12 @@ def _forward(x, kernel):
 
 def _backward(residuals, dy):
   x, kernel = residuals
-  # The left operand is the one that is transposed in memory: let it be the smaller.
+  # The left operand is the one that is transposed in memory: let it be the smaller. If the product
+  # is transposed again, XLA would swap them back, but for the barrier.
   smaller = kernel.shape[0] <= kernel.shape[1]
-  return dy @ kernel.T, x.T @ dy if smaller else (dy.T @ x).T
+  left, right = (x, dy) if smaller else (dy, x)
+  product = jax.lax.optimization_barrier(left.T @ right)
+  return dy @ kernel.T, product if smaller else product.T
 
 
 _matmul.defvjp(_forward, _backward)

@@ -130,8 +130,7 @@ class TokenEmbed(nn.Module):
   def logits(self, x: Float[Array, '*b d']) -> Float[Array, '*b vocab']:
     """How well x goes with each token: their inner products."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
-    table = self.embedding.astype(x.dtype)
-    logits = jnp.einsum('...d,vd->...v', x, table, preferred_element_type=dtype)
+    logits = contract(x, self.embedding.astype(x.dtype).T, dtype=dtype)
     return logits + self.bias.astype(dtype) if self.logits_bias else logits
 
 

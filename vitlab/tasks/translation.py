@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
 from vitlab.ops import losses
+from vitlab.ops.sampling import largest
 from vitlab.ops.search import GREEDY, Search, make_search
 from vitlab.ops.tokens import PAD, counts, shift_right
 from vitlab.tasks import Batch, Key, Loss, Task, Variables
@@ -60,7 +61,7 @@ def make(
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)
     value, count = losses.masked_mean(values, mask)
-    right = (jnp.argmax(logits, axis=-1) == targets) & mask
+    right = (largest(logits) == targets) & mask
     metrics = {
       'loss': (jnp.sum(values), count),
       'token_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
@@ -96,7 +97,7 @@ def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:
     targets, given = _read(batch, 'targets'), logits(variables, batch)
     mask = counts(targets)
     loss = losses.token_cross_entropy(given, targets, mask=mask)
-    right = (jnp.argmax(given, axis=-1) == targets) & mask
+    right = (largest(given) == targets) & mask
     sums = dict(loss=loss, right=right, tokens=mask)
     return {name: jnp.sum(x, axis=-1, dtype=jnp.float32) for name, x in sums.items()}
 
