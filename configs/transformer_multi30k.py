@@ -25,7 +25,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
       '--config=configs/transformer_multi30k.py:FOLDER'
     )
   config = base()
-  config.duration = '16 epochs'
+  config.duration = '20 epochs'
   config.batch_size = 128
 
   config.data = dict(
