@@ -29,7 +29,6 @@ RESNET = dict(name='resnet', variant='mu', stem='small', num_classes=None)
 SENTENCES = dict(
   data=dict(name='reverse', max_length=6, train=200, test=40),
   task=dict(name='translation'),
-  evaluators=dict(test=dict(name='sequences', every='4 steps')),
 )
 TEXT = text.spec('', lengths=(20, 64))  # batches of two shapes; where it lies is set below
 RNN = dict(name='rnn_seq2seq', width=8, depth=2, attention='additive', dropout_rate=0.1)
@@ -43,7 +42,7 @@ FAMILIES = dict(
     model=TRANSFORMER | dict(vocab_size=None), optim__name='sgd', **SENTENCES | dict(data=TEXT)
   ),
 )
-SHORT = dict(duration='4 steps', log_every='1 steps', evaluators__test__every='4 steps')
+SHORT = dict(duration='4 steps', log_every='1 steps', evaluators={}, checkpoint__best='')
 
 
 def _config(folder, family, mesh):
@@ -51,6 +50,19 @@ def _config(folder, family, mesh):
   if config.data.name == 'parallel':
     config.data.path = text.write(folder.parent / 'text', train=64, test=20)
   return config
+
+
+@pytest.fixture
+def build_once(monkeypatch):
+  """Sessions on the same devices share what is traced and compiled; the state is restored anew."""
+  build, built = experiment.build, {}
+
+  def once(config, devices, **options):
+    if len(devices) not in built:
+      built[len(devices)] = build(config, devices, **options)
+    return built[len(devices)]
+
+  monkeypatch.setattr(experiment, 'build', once)
 
 
 def _train(folder, family, devices):
@@ -65,16 +77,16 @@ def _saved(folder, family):
   return {name: np.asarray(x) for name, x in names.flatten(restored.state.variables).items()}
 
 
+@pytest.mark.usefixtures('build_once')
 @pytest.mark.parametrize('family', FAMILIES)
 def test_saved_on_one_mesh_continued_on_another(tmp_path, monkeypatch, family):
   """From one device to eight and back, and it is the run of one device."""
   whole, moved = tmp_path / 'whole', tmp_path / 'moved'
   _train(whole, family, ONE)
   for step, devices in ((1, ONE), (3, EIGHT)):
-    monkeypatch.setattr(preemption.StopSignal, 'at_step', lambda self, now, at=step: now >= at)
-    with pytest.raises(Preempted):
+    with monkeypatch.context() as patch, pytest.raises(Preempted):
+      patch.setattr(preemption.StopSignal, 'at_step', lambda self, now, at=step: now >= at)
       _train(moved, family, devices)
-  monkeypatch.undo()
   _train(moved, family, ONE)
   for row, wanted in zip(runs.rows(moved), runs.rows(whole), strict=True):
     assert row['train/loss'] == pytest.approx(wanted['train/loss'], rel=1e-4)
