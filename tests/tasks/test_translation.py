@@ -38,9 +38,10 @@ def variables(model):
 @pytest.mark.parametrize('smoothing', [0.0, 0.2])
 def test_the_loss_is_the_mean_over_tokens_that_count(model, variables, smoothing):
   task = translation.make(model, label_smoothing=smoothing)
-  loss = task.losses['model'](variables, BATCH, jax.random.key(0))
+  loss = jax.jit(task.losses['model'])(variables, BATCH, jax.random.key(0))
   inputs = shift_right(BATCH['targets'])
-  logits = np.asarray(model.apply(variables['model'], BATCH['tokens'], inputs)[0], np.float64)
+  logits, _ = jax.jit(model.apply)(variables['model'], BATCH['tokens'], inputs)
+  logits = np.asarray(logits, np.float64)
   total, right, count = 0.0, 0, 0
   for row in range(2):
     for position, target in enumerate(BATCH['targets'][row]):
@@ -55,8 +56,8 @@ def test_the_loss_is_the_mean_over_tokens_that_count(model, variables, smoothing
 
 def test_scores_are_those_of_the_targets(model, variables):
   task = translation.make(model, label_smoothing=0.3)  # of training only
-  scores = task.predict['scores'](variables, BATCH)
-  loss = translation.make(model).losses['model'](variables, BATCH, jax.random.key(0))
+  scores = jax.jit(task.predict['scores'])(variables, BATCH)
+  loss = jax.jit(translation.make(model).losses['model'])(variables, BATCH, jax.random.key(0))
   assert float(scores['loss'].sum()) == pytest.approx(float(loss.metrics['loss'][0]), rel=1e-5)
   assert scores['tokens'].tolist() == [3, 2, 0]
 
@@ -143,16 +144,17 @@ def test_coverage_wants_attention():
 
 
 def test_a_source_alone_is_enough_to_decode(model, variables):
-  alone = translation.make(model).predict['decoded'](variables, {'tokens': BATCH['tokens'][:2]})
-  with_all = translation.make(model).predict['decoded'](variables, BATCH)
+  decode = jax.jit(translation.make(model).predict['decoded'])
+  alone = decode(variables, {'tokens': BATCH['tokens'][:2]})
+  with_all = decode(variables, BATCH)
   np.testing.assert_array_equal(alone['tokens'], with_all['tokens'][:2])
 
 
-def test_attention_that_is_not_there_cannot_be_seen(variables):
+def test_attention_that_is_not_there_cannot_be_seen():
   task = translation.make(rnn_seq2seq.make(9, width=6))
-  variables = task.init(jax.random.key(0), BATCH)
+  variables = jax.eval_shape(task.init, jax.random.key(0), BATCH)
   with pytest.raises(UserError, match='RNNSeq2Seq has no attention'):
-    task.predict['cross_attention'](variables, BATCH)
+    jax.eval_shape(task.predict['cross_attention'], variables, BATCH)
 
 
 @pytest.mark.parametrize('words', [dict(label_smoothing=1.0), dict(max_ratio=0.0)])
