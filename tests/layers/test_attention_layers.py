@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from vitlab.layers.attention import CosineAttention, CrossAttention, SelfAttention
 
@@ -87,17 +88,32 @@ def test_cosine_attention_is_no_sharper_than_100():
   assert abs(weights[0] - weights[1]).max() > 1e-3
 
 
-def test_tokens_of_the_past_are_seen_through_their_keys_and_values():
-  """All at once, or the last two after the first three: the same."""
-  x, layer = inputs(), SelfAttention(2, causal=True)
+@pytest.mark.parametrize('causal', [True, False])
+def test_tokens_of_the_past_are_seen_through_their_keys_and_values(causal):
+  """All at once, or the last two after the first three, with room for more: the same."""
+  x, layer = inputs(), SelfAttention(2, causal=causal)
   variables = layer.init(jax.random.key(0), x)
   y, seen = layer.apply(variables, x)
-  _, past = layer.apply(variables, x[:, :3])
-  later, now = layer.apply(variables, x[:, 3:], past=(past['k'], past['v']))
+  _, first = layer.apply(variables, x[:, :3])
+  junk = [(0, 0), (0, 0), (0, 5), (0, 0)]
+  past = tuple(jnp.pad(first[name], junk, constant_values=9.0) for name in 'kv')
+  later, now = layer.apply(variables, x[:, 3:], past=past, length=jnp.array(3))
   np.testing.assert_allclose(later, y[:, 3:], atol=1e-6)
-  np.testing.assert_allclose(now['attention'], seen['attention'][:, :, 3:], atol=1e-6)
-  both = [jnp.concatenate([past[name], now[name]], axis=2) for name in 'kv']
-  jax.tree.map(np.testing.assert_allclose, both, [seen['k'], seen['v']])
+  attention = jnp.pad(seen['attention'][:, :, 3:], [(0, 0), (0, 0), (0, 0), (0, 3)])
+  np.testing.assert_allclose(now['attention'], attention, atol=1e-6)
+  for name, given in zip('kv', past):
+    np.testing.assert_allclose(now[name][:, :, :5], seen[name])
+    np.testing.assert_array_equal(now[name][:, :, 5:], given[:, :, 5:])
+
+
+def test_what_may_not_be_seen_is_not_seen_in_the_past():
+  x, layer = inputs(), SelfAttention(2, causal=True)
+  variables = layer.init(jax.random.key(0), x)
+  mask = jnp.arange(5)[None, None, None] != 1
+  y, seen = layer.apply(variables, x, mask=mask)
+  past = (seen['k'], seen['v'])
+  last, _ = layer.apply(variables, x[:, 4:], mask=mask, past=past, length=jnp.array(4))
+  np.testing.assert_allclose(last, y[:, 4:], atol=1e-6)
 
 
 def test_a_context_may_be_given_by_its_keys_and_values():

@@ -148,7 +148,7 @@ class Adds(nn.Module):
 def test_blocks_may_have_inputs_of_their_own(scan):
   layer, x = Stack(Adds(), 3, scan=scan), jnp.zeros((2, 4))
   variables = layer.init(jax.random.key(0), x)
-  own = jnp.array([1.0, 10.0, 100.0])
+  own = [jnp.array(value) for value in (1.0, 10.0, 100.0)]
   y, outs = jax.jit(layer.apply)(variables, x, each=dict(own=own), alike=0.5)
   np.testing.assert_array_equal(y, 112.5)
   assert [float(out['own']) for out in outs] == [1.0, 10.0, 100.0]

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.layers.dense import Dense, fan_init
 from vitlab.ops.attention import attend, attention_weights
@@ -51,6 +51,7 @@ class SelfAttention(nn.Module):
     bias: Float[Array, '#b #n #t #s'] | None = None,
     angles: Float[Any, 't half'] | None = None,
     past: KeysAndValues | None = None,
+    length: Int[Array, ''] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
     """Attends within x.
 
@@ -59,10 +60,12 @@ class SelfAttention(nn.Module):
       mask: True = may look.
       bias: Added to the logits.
       angles: Rotary angles of the tokens (`vitlab.ops.positions.rope_2d`).
-      past: Keys and values of m tokens before x, which are seen too: s = m + t.
+      past: Keys and values of the tokens before x, which are seen too, and room for those of x and
+        of later ones, which is not: s places in all.
+      length: How many tokens the past holds.
 
     Returns:
-      The tokens' mixture, and what was seen; 'k' and 'v' are of x alone.
+      The tokens' mixture, and what was seen; 'k' and 'v' are the past with x's written behind it.
     """
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
@@ -72,11 +75,16 @@ class SelfAttention(nn.Module):
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
     options = dict(mask=mask, bias=bias, causal=self.causal)
-    if past is None:
-      return _mix(self, d, q, k, v, options, self.kernel_init)
-    all_k, all_v = (jnp.concatenate([x, y.astype(x.dtype)], axis=2) for x, y in zip(past, (k, v)))
-    y, seen = _mix(self, d, q, all_k, all_v, options, self.kernel_init)
-    return y, seen | dict(k=k, v=v)
+    if past is not None:
+      k, v = (_write(old, new, length) for old, new in zip(past, (k, v)))
+      options |= dict(mask=self._written(x.shape[1], k.shape[2], length, mask), causal=False)
+    return _mix(self, d, q, k, v, options, self.kernel_init)
+
+  def _written(self, t: int, s: int, length: Int[Array, ''], mask: Any) -> Bool[Array, '_ _ t s']:
+    """Which of s places t tokens may look at that stand behind the first `length`."""
+    last = length + jnp.broadcast_to(jnp.arange(t) if self.causal else t - 1, t)
+    written = (jnp.arange(s) <= last[:, None])[None, None]
+    return written if mask is None else mask & written
 
 
 class CosineAttention(nn.Module):
@@ -160,6 +168,13 @@ class CrossAttention(nn.Module):
 def _apart(x: Float[Array, 'b t c n k']) -> list[Float[Array, 'b n t k']]:
   """Queries, keys and values, heads first; one by one, which XLA:CPU copies twice as fast."""
   return [jnp.einsum('btnk->bntk', x[:, :, i]) for i in range(x.shape[2])]
+
+
+def _write(
+  past: Float[Array, 'b n s k'], new: Float[Array, 'b n t k'], length: Int[Array, '']
+) -> Float[Array, 'b n s k']:
+  """Keys or values behind the first `length`; in a loop in place, where a longer array is none."""
+  return jax.lax.dynamic_update_slice_in_dim(past, new.astype(past.dtype), length, axis=2)
 
 
 def _norm(norm: nn.Module | None, name: str, x: Array) -> Array:

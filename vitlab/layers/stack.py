@@ -52,7 +52,7 @@ class Stack(nn.Module):
     self,
     x: PyTree[Float[Array, 'b ...']],
     train: bool = False,
-    each: Mapping[str, PyTree[Array]] | None = None,
+    each: Mapping[str, Sequence[PyTree]] | None = None,
     **inputs: Any,
   ) -> tuple[PyTree[Float[Array, 'b ...']], list[PyTree]]:
     """Runs the blocks.
@@ -60,7 +60,7 @@ class Stack(nn.Module):
     Args:
       x: What goes from block to block: tokens, or a tuple of arrays (TNT's pixels and patches).
       train: Whether dropout and drop-path act.
-      each: Inputs that differ from block to block, their first axis the depth (a decoder's past).
+      each: Inputs that differ from block to block, one for each (a decoder's past).
       **inputs: Those that do not.
 
     Returns:
@@ -70,11 +70,12 @@ class Stack(nn.Module):
     if self.is_initializing():
       self._init(block, x, inputs)
     random = train and self.has_rng('dropout')
-    layers = dict(
-      rate=self._rates(),
-      key=jax.random.split(self.make_rng('dropout'), self.depth) if random else None,
-      each=dict(each or {}),
-    )
+    keys = jax.random.split(self.make_rng('dropout'), self.depth) if random else None
+    shares = dict(rate=self._rates(), key=keys)
+    layers = [
+      _layer(shares, i) | dict(each={name: own[i] for name, own in (each or {}).items()})
+      for i in range(self.depth)
+    ]
 
     def apply(turn, x, params, layer, inputs):
       rngs = None if layer['key'] is None else {'dropout': layer['key']}
@@ -97,7 +98,7 @@ class Stack(nn.Module):
     for i in range(self.depth):
       with jax.named_scope(f'block_{i}'):
         turn = turns[i % len(turns)]
-        x, out = turn(x, self._params(f'block_{i}'), _layer(layers, i), inputs)
+        x, out = turn(x, self._params(f'block_{i}'), layers[i], inputs)
       outs.append(out)
     return x, outs
 
@@ -114,7 +115,7 @@ class Stack(nn.Module):
         outs.append(out)
       return x, outs
 
-    xs = (self._params('blocks'), layers)
+    xs = (self._params('blocks'), jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers))
     xs = jax.tree.map(lambda leaf: leaf.reshape(-1, n, *leaf.shape[1:]), xs)
     x, outs = jax.lax.scan(group, x, xs, length=self.depth // n)
     return x, [_layer(outs[i % n], i // n) for i in range(self.depth)]

@@ -70,35 +70,34 @@ class Memory(NamedTuple):
   Attributes:
     tokens: Its last layer's.
     mask: Which are not padding.
-    known: Their keys and values in every block of the decoder, layers first; None before `start`.
+    known: Their keys and values in every block of the decoder; None before `start`.
   """
 
   tokens: Float[Array, 'b s d']
   mask: Bool[Array, 'b s']
-  known: KeysAndValues | None = None
+  known: tuple[KeysAndValues, ...] | None = None
 
   def take(self, rows: Int[Array, ' rows']) -> 'Memory':
     """Of some of the sentences."""
-    known = jax.tree.map(lambda x: x[:, rows], self.known)
-    return Memory(self.tokens[rows], self.mask[rows], known)
+    return jax.tree.map(lambda x: x[rows], self)
 
 
 class DecoderState(NamedTuple):
-  """All that the decoder keeps from token to token, layers first.
+  """All that the decoder keeps from token to token.
 
   Attributes:
-    past: Keys and values of what has been said; zeros where nothing has.
+    past: Keys and values in every block of what has been said; zeros where nothing has.
     length: How many tokens have been said.
     coverage: How much attention each source token has had: in the last block, a mean over heads.
   """
 
-  past: KeysAndValues
+  past: tuple[KeysAndValues, ...]
   length: Int[Array, '']
   coverage: Float[Array, 'b s']
 
   def take(self, rows: Int[Array, ' rows']) -> 'DecoderState':
     """Of some of the sentences, which all have said as much."""
-    past = jax.tree.map(lambda x: x[:, rows], self.past)
+    past = jax.tree.map(lambda x: x[rows], self.past)
     return DecoderState(past, self.length, self.coverage[rows])
 
 
@@ -176,8 +175,9 @@ class Transformer(nn.Module):
     # A token of which only the keys and values of the source are read: XLA drops the rest of it.
     x = jnp.zeros((len(memory.tokens), 1, self.source.width), memory.tokens.dtype)
     _, blocks = self.decoder(x, memory=memory.tokens)
-    known = tuple(jnp.stack([block[f'cross_{name}'] for block in blocks]) for name in 'kv')
-    past = tuple(jnp.zeros((*x.shape[:3], max_length, x.shape[4]), x.dtype) for x in known)
+    known = tuple((block['cross_k'], block['cross_v']) for block in blocks)
+    # As many places as there may be tokens: keys and values of a later step are written in place.
+    past = jax.tree.map(lambda k: jnp.zeros((*k.shape[:2], max_length, k.shape[3]), k.dtype), known)
     coverage = jnp.zeros(memory.mask.shape, jnp.float32)
     return memory._replace(known=known), DecoderState(past, jnp.zeros((), jnp.int32), coverage)
 
@@ -186,19 +186,16 @@ class Transformer(nn.Module):
   ) -> tuple[Float[Array, 'b vocab'], DecoderState]:
     """One token more: logits of what follows it, and the next state."""
     x = self._embed(self.target or self.source, token[:, None], 'target', state.length, False)
-    said = jnp.arange(state.past[0].shape[3]) < state.length
     x, blocks = self.decoder(
       x,
       each=dict(past=state.past, memory=memory.known),
-      mask=jnp.append(said, True)[None, None, None],  # and itself
+      length=state.length,
       memory_mask=memory.mask[:, None, None],
     )
-    new = (jnp.stack([block[name] for block in blocks]) for name in 'kv')
-    add = partial(jax.lax.dynamic_update_slice_in_dim, start_index=state.length, axis=3)
+    past = tuple((block['k'], block['v']) for block in blocks)
     weights = blocks[-1]['cross_attention'].astype(jnp.float32)
     coverage = state.coverage + weights[:, :, 0].mean(axis=1)
-    state = DecoderState(tuple(map(add, state.past, new)), state.length + 1, coverage)
-    return self._show(x)[1][:, 0], state
+    return self._show(x)[1][:, 0], DecoderState(past, state.length + 1, coverage)
 
   def _embed(
     self, embed: TokenEmbed, tokens: Int[Array, 'b t'], kind: str, first: Any, train: bool
