@@ -44,14 +44,13 @@ def torch_works(args):
 
   torch.set_num_threads(args.threads)
   torch.manual_seed(0)
-  size, device = args.size, 'cuda' if args.platform == 'gpu' else 'cpu'
-  model = Translator(size, DROPOUT)
+  model = Translator(args.size, DROPOUT)
   if 'compile' in args.subject:
-    tree = of_torch(tensors(model), size.depth, size.num_heads)
+    tree = of_torch(tensors(model), args.size.depth, args.size.num_heads)
     np.savez(f'{args.folder}/weights.npz', **flatten_dict(tree, sep='/'))
+  device = 'cuda' if args.platform == 'gpu' else 'cpu'
   model = model.to(device)
-  optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=0.05)
-  rows = [[torch.from_numpy(x).long().to(device) for x in b.values()] for b in batches(size)]
+  rows = [[torch.from_numpy(x).long().to(device) for x in b.values()] for b in batches(args.size)]
   half = torch.autocast(device, torch.bfloat16, enabled=args.dtype == 'bfloat16')
   wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
   decoder, loss = Decoder(model), model.loss
@@ -60,6 +59,30 @@ def torch_works(args):
     loss = torch.compile(loss, dynamic=False)
     decoder.start = torch.compile(decoder.start, dynamic=False)
     decoder.step = torch.compile(decoder.step, dynamic=False)
+
+  def decode():
+    model.eval()
+    with torch.inference_mode(), half:
+      said = [decoder.greedy(tokens) for tokens, _ in rows]
+    wait()
+    return said
+
+  def answers():
+    said = together([x.cpu().numpy() for x in decode()])
+    with torch.inference_mode(), half:
+      logits, cached = model.logits(*rows[-1]), decoder.logits(*rows[-1])
+    if args.dtype == 'float32' and (far := (logits - cached).abs().max()) > 1e-4:
+      raise SystemExit(f'decoding with a cache differs from decoding without by {far}')
+    return dict(logits=logits[::8].float().cpu().numpy(), said=said)
+
+  return dict(train=torch_step(model, loss, rows, half, wait), decode=decode), answers
+
+
+def torch_step(model, loss, rows, half, wait):
+  """AdamW along all batches."""
+  import torch
+
+  optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=0.05)
 
   def train():
     model.train()
@@ -71,24 +94,7 @@ def torch_works(args):
       optimizer.zero_grad(set_to_none=True)
     wait()
 
-  def decode():
-    model.eval()
-    with torch.inference_mode(), half:
-      said = [decoder.greedy(tokens) for tokens, _ in rows]
-    wait()
-    return said
-
-  def answers():
-    model.eval()
-    with torch.inference_mode(), half:
-      logits = model.logits(*rows[-1])
-      cached = decoder.logits(*rows[-1])
-    if args.dtype == 'float32' and (far := (logits - cached).abs().max()) > 1e-4:
-      raise SystemExit(f'decoding with a cache differs from decoding without by {far}')
-    said = together([x.cpu().numpy() for x in decode()])
-    return dict(logits=logits[::8].float().cpu().numpy(), said=said)
-
-  return dict(train=train, decode=decode), answers
+  return train
 
 
 def jax_works(args):
