@@ -91,3 +91,9 @@ def test_an_output_that_cannot_be_written(model, tmp_path, capsys):
 def test_a_model_of_images_is_no_translator(model):
   with pytest.raises(UserError, match='holds no translator'):
     translate.translate(model._replace(facts={}), ['a dog'])
+
+
+def test_pieces_without_their_model_are_refused(model):
+  facts = {key: x for key, x in model.facts.items() if key != 'tokenizer'}
+  with pytest.raises(UserError, match='pieces of a sentencepiece model'):
+    translate.translate(model._replace(facts=facts), ['a dog'])

@@ -71,8 +71,11 @@ def test_of_text_bleu_is_drawn():
   bleu = dict(
     bleu_length=np.array([5, 10]), length_bleu=np.array([50.0, 30.0]), bleu_count=np.array([3, 9])
   )
+  bleu['signatures'] = np.array(['BLEU|tok:13a', 'chrF2|nc:6'])
   parts = comparison.several([run('plain', **bleu), run('attentive', **bleu)])
-  body = next(one for one in parts if one.title == 'BLEU by length').body
+  section = next(one for one in parts if one.title == 'BLEU by length')
+  body = section.body
+  assert section.note.count('tok:13a') == 1 and 'chrF2' in section.note
   (data,) = Page(body).figures['lengths']
   assert data['kind'] == 'bleu' and data['width'] == 5
   assert data['models'][1]['points'] == [[5, 50.0, 3], [10, 30.0, 9]]

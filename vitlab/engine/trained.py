@@ -181,10 +181,14 @@ def evaluate(
     raise UserError(f'the model of this config is not the one in workdir {folder!r}')
   _tokenizer.check_same(experiment.dataset.facts, trained.facts, folder)
   variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
-  metrics, _ = evaluate_lib.evaluate(experiment, variables)
+  metrics, details = evaluate_lib.evaluate(experiment, variables)
   print(f'{folder}, step {trained.step}')
   for name, value in metrics.items():
     print(f'  {name:28} {progress.value(name, value)}')
+  for signature in {
+    str(text) for found in details.values() for text in found.get('signatures', ())
+  }:
+    print(f'  {signature}')
   if output:
     workdir.write_json(pathlib.Path(output), metrics)
   return metrics

@@ -63,6 +63,11 @@ def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
   vocabulary = _tokenizer.of(trained.facts)
   if vocabulary is None or 'decoded' not in trained.task.predict:
     raise UserError(f'workdir {trained.workdir!r} holds no translator')
+  if not trained.facts.get('tokenizer') and any('▁' in piece for piece in vocabulary.pieces):
+    raise UserError(
+      f'{trained.workdir}: its words are pieces of a sentencepiece model, which is not among the '
+      f'weights\nstart a run from them: config.init_from={trained.workdir!r}'
+    )
   done = [Translation(*pair) for pair in zip(lines, vocabulary.encode(lines))]
   good = []
   for i, one in enumerate(done):

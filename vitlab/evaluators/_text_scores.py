@@ -29,7 +29,9 @@ def score(said: Sequence[str], references: Sequence[str]) -> TextScores:
 
   metrics = BLEU(), CHRF()
   values = [metric.corpus_score(list(said), [list(references)]).score for metric in metrics]
-  return TextScores(*values, tuple(str(metric.get_signature()) for metric in metrics))
+  names = 'BLEU', 'chrF2'
+  signatures = (f'{name}|{metric.get_signature()}' for name, metric in zip(names, metrics))
+  return TextScores(*values, tuple(signatures))
 
 
 def by_length(

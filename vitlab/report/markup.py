@@ -117,7 +117,7 @@ def bar(share: float | None, text: str) -> str:
 
 def breakable(text: str) -> str:
   """Escaped, with places where a long name may go on in the next line."""
-  return re.sub(r'([_/.,=-])', r'\1<wbr>', escape(text))
+  return re.sub(r'([_/.,=|-])', r'\1<wbr>', escape(text))
 
 
 def spaced(metric: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitlab.evaluators._text_scores import BIN
 from vitlab.ops.tokens import EOS, PAD
-from vitlab.report.markup import Section, figure
+from vitlab.report.markup import Section, breakable, figure
 from vitlab.report.run import Run
 
 EXAMPLES = 12
@@ -35,6 +35,8 @@ def by_length(runs: Sequence[Run]) -> Section:
         points = list(zip(*(arrays[name].tolist() for name in names)))
         data.append(dict(run=number, name=run.name if len(runs) > 1 else '', points=points))
     if data:
+      said = {str(text) for run in runs for text in _arrays(run).get('signatures', ())}
+      note += ''.join(f'<br>{breakable(text)}' for text in sorted(said)) if kind == 'bleu' else ''
       return Section(title, note, figure('lengths', dict(kind=kind, width=width, models=data)))
   return Section('Accuracy by length', 'no accuracy by length was stored', '')
 
