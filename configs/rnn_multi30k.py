@@ -2,8 +2,8 @@
 
   command   python launch.py --config=configs/rnn_multi30k.py:FOLDER
   hardware  2 CPU cores
-  time      TODO
-  reached   TODO
+  time      9 min, evaluation by beams included (the machine did other work at low priority)
+  reached   4.8 BLEU, 21.9 chrF on test_2016_flickr, En-Fr (seed 0; sacrebleu, 13a, cased)
 
 FOLDER holds train.en, train.fr, val.en, val.fr, test_2016_flickr.en and .fr, perhaps with .gz at
 the end (github.com/multi30k/dataset, data/task1/raw; Elliott et al. 2016, arXiv:1605.00459).
