@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -63,6 +64,7 @@ def draw(runs: dict[str, pathlib.Path], path: pathlib.Path) -> None:
     minutes = [row['time/seconds'] / 60 for row in rows]
     right.plot(minutes, [row['train/token_accuracy'] for row in rows], label=MODELS[name], lw=1)
   left.set(xlabel='tokens of the source, up to', ylabel='BLEU', ylim=(0, None))
+  left.xaxis.set_major_locator(matplotlib.ticker.MultipleLocator(5))
   right.set(xlabel='minutes', ylabel='token accuracy in training', ylim=(0, 1))
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)
