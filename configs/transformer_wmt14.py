@@ -1,4 +1,4 @@
-"""English to German by the Transformer as it was published: attention is all you need.
+"""English to German by the Transformer as it was published.
 
   command   python launch.py --config=configs/transformer_wmt14.py
   hardware  8 GPUs (published: 8 P100, 12 h; `variant=big` 3.5 days)

@@ -65,7 +65,7 @@ ARGUMENTS = {
   ),
   'weights of sentences to label pictures': (
     ['--mode=predict', '--workdir={tmp}/marian', '{tmp}/one.png'],
-    'holds no classifier of images',
+    'is not UTF-8',
   ),
   'sentences in a format of pictures': (
     ['--mode=export', '--workdir={tmp}/marian', '--format=timm'],
