@@ -97,12 +97,9 @@ def _forward(x, kernel):
 
 def _backward(residuals, dy):
   x, kernel = residuals
-  # The left operand is the one that is transposed in memory: let it be the smaller. If the product
-  # is transposed again, XLA would swap them back, but for the barrier.
+  # The left operand is the one that is transposed in memory: let it be the smaller.
   smaller = kernel.shape[0] <= kernel.shape[1]
-  left, right = (x, dy) if smaller else (dy, x)
-  product = jax.lax.optimization_barrier(left.T @ right)
-  return dy @ kernel.T, product if smaller else product.T
+  return dy @ kernel.T, x.T @ dy if smaller else (dy.T @ x).T
 
 
 _matmul.defvjp(_forward, _backward)

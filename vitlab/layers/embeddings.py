@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -130,7 +131,9 @@ class TokenEmbed(nn.Module):
   def logits(self, x: Float[Array, '*b d']) -> Float[Array, '*b vocab']:
     """How well x goes with each token: their inner products."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
-    logits = contract(x, self.embedding.astype(x.dtype).T, dtype=dtype)
+    # Behind a barrier, or XLA:CPU merges the transpositions of the gradient, into a slower product.
+    kernel = jax.lax.optimization_barrier(self.embedding.astype(x.dtype).T)
+    logits = contract(x, kernel, dtype=dtype)
     return logits + self.bias.astype(dtype) if self.logits_bias else logits
 
 
