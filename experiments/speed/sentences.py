@@ -6,6 +6,7 @@ its answers: logits and decoded sentences of the weights that all share.
 
 import pathlib
 import sys
+import warnings
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def torch_works(args):
   from flax.traverse_util import flatten_dict
   from torch_translator import Decoder, Translator
 
+  warnings.filterwarnings('ignore', 'enable_nested_tensor')
   torch.set_num_threads(args.threads)
   torch.manual_seed(0)
   model = Translator(args.size, DROPOUT)
