@@ -6,13 +6,13 @@
    for every parameter.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from _helpers import quick
 
 
 class Results(NamedTuple):
@@ -58,8 +58,7 @@ def oracle(module: torch.nn.Module, blocks, picture: np.ndarray, logits=lambda y
 def ours(model, params, picture: np.ndarray) -> Results:
   """Runs a vitlab model with `out['blocks'][i]['tokens']`."""
 
-  # Half the time to compile.
-  @partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+  @quick.jit
   def run(params, picture):
     def functional(params):
       logits, out = model.apply({'params': params}, picture)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers import pooling
@@ -16,7 +17,7 @@ def attention_pool():
   layer = pooling.AttentionPool(
     CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
   )
-  variables = layer.init(jax.random.key(0), jnp.ones((1, 5, 4)), 2)
+  variables = quick.jit(layer.init, static_argnums=2)(jax.random.key(0), jnp.ones((1, 5, 4)), 2)
   return lambda tokens, num_prefix: layer.apply(variables, tokens, num_prefix)
 
 
@@ -30,7 +31,8 @@ def attention_pool():
 )
 def test_which_tokens_are_read(pool, read):
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
-  gradient = jax.grad(lambda x: jnp.sin(pool()(x, 2)).sum())(tokens)
+  pool = pool()
+  gradient = quick.jit(jax.grad(lambda x: jnp.sin(pool(x, 2)).sum()))(tokens)
   np.testing.assert_array_equal((gradient[0] != 0).any(-1), read)
 
 
@@ -42,7 +44,7 @@ def test_the_mean_of_16_bit_tokens_is_summed_in_float32():
 
 def test_attention_pool_does_not_mind_the_order():
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
-  pool = attention_pool()
+  pool = quick.jit(attention_pool(), static_argnums=1)
   np.testing.assert_allclose(pool(tokens, 0), pool(tokens[:, ::-1], 0), atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _helpers import quick
 from _helpers.sentences import INPUTS, TOKENS, VOCAB
 from flax import linen as nn
 
@@ -66,7 +67,7 @@ class Case(NamedTuple):
 
 
 def compiled(model):
-  return jax.jit(model.apply, static_argnames=('method', 'train', 'max_length'))
+  return quick.jit(model.apply, static_argnames=('method', 'train', 'max_length'))
 
 
 @functools.cache

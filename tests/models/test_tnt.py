@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _helpers import quick
 
 from vitlab.engine import flops
 from vitlab.errors import UserError
 from vitlab.layers import attention
-from vitlab.layers.stack import unstack_blocks
+from vitlab.layers.stack import stack_blocks, unstack_blocks
 from vitlab.models import tnt
 
 IMAGE = jax.random.normal(jax.random.key(0), (2, 16, 24, 3))
@@ -67,7 +68,7 @@ def test_parameter_names_are_the_interface():
 def test_every_parameter_gets_a_gradient(options):
   model, variables = init(**options)
   loss = lambda v: jnp.sin(model.apply(v, IMAGE)[0]).sum()  # noqa: E731
-  for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)['params']):
+  for path, gradient in jax.tree.leaves_with_path(quick.jit(jax.grad(loss))(variables)['params']):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     if name.endswith('qkv/bias'):
       gradient = jnp.moveaxis(gradient, -3, 0)[jnp.array([0, 2])]  # softmax ignores the keys' bias
@@ -77,7 +78,7 @@ def test_every_parameter_gets_a_gradient(options):
 
 def test_every_intermediate_is_there():
   model, variables = init()
-  logits, out = jax.jit(model.apply)(variables, IMAGE)
+  logits, out = quick.jit(model.apply)(variables, IMAGE)
   got = jax.tree.map(jnp.shape, out)
   block = dict(
     attention=(2, 2, 7, 7),
@@ -113,7 +114,7 @@ def test_unread_weights_of_both_attentions_cost_nothing(monkeypatch):
       logits, out = model.apply(variables, IMAGE)
       return jnp.sin(logits).sum() + sum(jnp.sin(out[name][0]).sum() for name in read)
 
-    compiled = jax.jit(jax.grad(loss)).lower(variables).compile()
+    compiled = quick.jit(jax.grad(loss)).lower(variables).compile()
     return compiled.cost_analysis()['flops'], compiled.memory_analysis().temp_size_in_bytes
 
   unread, read = cost(), cost('attention', 'inner_attention')
@@ -134,7 +135,7 @@ def test_without_positions_the_order_of_patches_does_not_matter():
   """No pixel sees over the edge of its patch: it would with a convolution of the whole image."""
   model, variables = init()
   order = jnp.array([4, 2, 0, 5, 1, 3])
-  f = jax.jit(lambda v, image: model.apply(v, image)[0])
+  f = quick.jit(lambda v, image: model.apply(v, image)[0])
   assert abs(f(variables, shuffled(IMAGE, order)) - f(variables, IMAGE)).max() > 1e-3
   grid = variables['params']['position_embedding']['grid']
   variables['params']['position_embedding']['grid'] = jnp.zeros_like(grid)
@@ -145,7 +146,7 @@ def test_without_positions_the_order_of_patches_does_not_matter():
 
 def test_pixel_positions_are_the_same_in_every_patch():
   model, variables = init()
-  _, out = jax.jit(model.apply)(variables, jnp.ones_like(IMAGE))
+  _, out = quick.jit(model.apply)(variables, jnp.ones_like(IMAGE))
   np.testing.assert_array_equal(out['pixels'], out['pixels'][:, :1].repeat(PATCHES, axis=1))
   assert np.ptp(out['pixels'], axis=2).min() > 0
 
@@ -164,50 +165,49 @@ def test_any_image_patch_and_stride(size, patch, stride, pixels):
   assert out['levels'][0].shape == (1, *grid)
 
 
-@pytest.mark.parametrize('options', [dict(scan=True), dict(remat='nothing_saveable')])
-def test_scan_and_remat_are_the_same_in_training(options, x64):
+def test_scan_and_remat_are_the_same_in_training(x64):
   rates = dict(dropout_rate=0.1, drop_path_rate=0.5, dtype='float64')
   image = IMAGE.astype('float64')
   plain, variables = init(**rates)
   variables = jax.tree.map(lambda p: p.astype('float64'), variables)
-  other = tnt.make(**TINY, **rates, **options)
-  shaped = variables
-  if 'scan' in options:
-    blocks = variables['params']['encoder']
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), blocks['block_0'], blocks['block_1'])
-    shaped = {'params': variables['params'] | {'encoder': {'blocks': stacked}}}
+  stacked = {'params': stack_blocks(variables['params'])}
 
   def run(model, variables):
     rngs = {'dropout': jax.random.key(3)}
     loss = lambda v: jnp.sin(model.apply(v, image, True, rngs=rngs)[0]).sum()  # noqa: E731
-    return jax.jit(jax.value_and_grad(loss))(variables)
+    return quick.jit(jax.value_and_grad(loss))(variables)
 
-  (value, grads), (got, got_grads) = run(plain, variables), run(other, shaped)
-  np.testing.assert_allclose(got, value, atol=1e-10, rtol=0)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10, rtol=0),
-    unstack_blocks(got_grads['params']),
-    grads['params'],
-  )
+  value, grads = run(plain, variables)
+  for options in (dict(scan=True), dict(remat='nothing_saveable')):
+    other = tnt.make(**TINY, **rates, **options)
+    got, got_grads = run(other, stacked if 'scan' in options else variables)
+    np.testing.assert_allclose(got, value, atol=1e-10, rtol=0)
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10, rtol=0),
+      unstack_blocks(got_grads['params']),
+      grads['params'],
+    )
 
 
 def test_training_is_random_only_where_asked():
   model, variables = init(dropout_rate=0.3, drop_path_rate=0.5)
-  f = jax.jit(lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0])
+  f = quick.jit(
+    lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]
+  )
   assert abs(f(0) - f(1)).max() > 0
   np.testing.assert_array_equal(f(0), f(0))
   model = tnt.make(**TINY)
-  f = jax.jit(lambda train: model.apply(variables, IMAGE, train)[0], static_argnums=0)
+  f = quick.jit(lambda train: model.apply(variables, IMAGE, train)[0], static_argnums=0)
   np.testing.assert_array_equal(f(True), f(False))
 
 
 def test_16_bits_compute_and_32_bits_remember():
   model, variables = init()
-  exact, _ = jax.jit(model.apply)(variables, IMAGE)
+  exact, _ = quick.jit(model.apply)(variables, IMAGE)
   half = tnt.make(**TINY, dtype='bfloat16')
   fresh = jax.eval_shape(half.init, jax.random.key(0), IMAGE)
   assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
-  logits, out = jax.jit(half.apply)(variables, IMAGE)
+  logits, out = quick.jit(half.apply)(variables, IMAGE)
   assert logits.dtype == out['inner_attention'][0].dtype == jnp.float32
   assert out['encoded'].dtype == out['blocks'][0]['pixels'].dtype == jnp.bfloat16
   assert 0 < abs(logits - exact).max() < 0.05 * abs(exact).max()
@@ -215,7 +215,7 @@ def test_16_bits_compute_and_32_bits_remember():
 
 def test_a_new_model_guesses_and_starts_as_the_authors_do():
   model = tnt.make('S', 10, patch_size=8, depth=1)
-  (logits, out), variables = jax.jit(model.init_with_output)(jax.random.key(0), IMAGE)
+  (logits, out), variables = quick.jit(model.init_with_output)(jax.random.key(0), IMAGE)
   np.testing.assert_array_equal(logits, 0)
   assert out['features'].all()
   params = variables['params']

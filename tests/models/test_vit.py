@@ -1,10 +1,13 @@
 """The Vision Transformer: published sizes, equal options, nothing paid for what nobody reads."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers import attention
@@ -23,14 +26,17 @@ def count(tree) -> int:
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def init(image=IMAGE, **options):
-  """A model with no parameter left at zero."""
-  model = vit.make(**TINY | options)
-  variables = jax.jit(model.init)(jax.random.key(1), image)
-  leaves, structure = jax.tree.flatten(variables['params'])
-  keys = jax.random.split(jax.random.key(2), len(leaves))
-  leaves = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
-  return model, {'params': jax.tree.unflatten(structure, leaves)}
+def init(**options):
+  """A model with no parameter at zero or one; drawn without compiling anything."""
+  model, rng = vit.make(**TINY | options), np.random.default_rng(1)
+
+  def draw(path, leaf):
+    kernel = path[-1].key == 'kernel'
+    noise = rng.normal(size=leaf.shape) * (np.prod(leaf.shape[:-1]) ** -0.5 if kernel else 0.1)
+    return jnp.asarray(noise + (path[-1].key == 'scale'), leaf.dtype)
+
+  variables = jax.eval_shape(model.init, jax.random.key(0), IMAGE)
+  return model, jax.tree_util.tree_map_with_path(draw, variables)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +71,8 @@ def test_swiglu_costs_no_more_parameters():
 
 def test_parameter_names_are_the_interface():
   params = shapes(8, **TINY, num_registers=2, qk_norm=True, layer_scale=0.1)
-  assert set(params) == {
-    'patch_embed',
-    'cls_token',
-    'registers',
-    'position_embedding',
-    'encoder',
-    'norm',
-    'head',
-  }
+  outside = {'patch_embed', 'cls_token', 'registers', 'position_embedding'}
+  assert set(params) == outside | {'encoder', 'norm', 'head'}
   assert set(params['encoder']) == {'block_0', 'block_1'}
   block = params['encoder']['block_0']
   assert set(block) == {'norm1', 'attention', 'scale1', 'norm2', 'mlp', 'scale2'}
@@ -98,7 +97,7 @@ def test_parameter_names_are_the_interface():
 def test_every_parameter_gets_a_gradient(options):
   model, variables = init(**options)
   loss = lambda v: jnp.sin(model.apply(v, IMAGE)[0]).sum()  # noqa: E731
-  for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)['params']):
+  for path, gradient in jax.tree.leaves_with_path(quick.jit(jax.grad(loss))(variables)['params']):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     if name.endswith('k_norm/bias'):
       continue  # adds the same to all logits of a query, which the softmax ignores
@@ -110,14 +109,14 @@ def test_every_parameter_gets_a_gradient(options):
 
 def test_a_new_model_guesses():
   model = vit.make(**TINY)
-  logits, out = model.apply(model.init(jax.random.key(0), IMAGE), IMAGE)
+  (logits, out), _ = quick.jit(model.init_with_output)(jax.random.key(0), IMAGE)
   np.testing.assert_array_equal(logits, 0)
   assert out['features'].all()
 
 
 def test_every_intermediate_is_there():
   model, variables = init(num_registers=3)
-  logits, out = model.apply(variables, IMAGE)
+  logits, out = quick.jit(model.apply)(variables, IMAGE)
   got = jax.tree.map(jnp.shape, out)
   block = dict(
     attention=(2, 2, 10, 10),
@@ -146,7 +145,7 @@ def test_the_distillation_token_stands_second_and_has_a_head_of_its_own():
   model, variables = init(distillation_token=True, num_registers=2)
   params = variables['params']
   assert params['position_embedding']['prefix'].shape == (4, 16)
-  f = jax.jit(model.apply, static_argnums=2)
+  f = quick.jit(model.apply, static_argnums=2)
   logits, out = f(variables, IMAGE, True)
   head = lambda name, x: x @ params[name]['kernel'] + params[name]['bias']  # noqa: E731
   np.testing.assert_allclose(logits, head('head', out['encoded'][:, 0]), atol=1e-5)
@@ -161,8 +160,8 @@ def test_the_distillation_token_stands_second_and_has_a_head_of_its_own():
 
 def test_a_new_distillation_token_is_not_the_class_token():
   model = vit.make(**TINY, distillation_token=True, position_embedding='none')
-  variables = model.init(jax.random.key(0), IMAGE)
-  _, out = model.apply(variables, IMAGE, train=True)
+  run = quick.jit(partial(model.init_with_output, train=True))
+  (_, out), _ = run(jax.random.key(0), IMAGE)
   assert abs(out['features'] - out['distillation_features']).max() > 1e-3
 
 
@@ -180,7 +179,7 @@ class Pyramid(nn.Module):
 def test_a_hybrid_embeds_the_last_level_of_its_backbone():
   model, hybrid = vit.make(**TINY | dict(patch_size=1)), dict(patch_size=1, backbone=Pyramid())
   hybrid = vit.make(**TINY | hybrid)
-  variables = hybrid.init(jax.random.key(0), IMAGE)
+  variables = quick.jit(hybrid.init)(jax.random.key(0), IMAGE)
   variables = jax.tree.map(lambda x: x + 0.1, variables)
   assert set(variables['params']) == {*shapes(8, **TINY), 'backbone'}
   assert set(variables['batch_stats']) == {'backbone'}
@@ -210,7 +209,7 @@ def test_unread_attention_weights_cost_nothing(scan, train, monkeypatch):
       logits, out = model.apply(variables, IMAGE)
       return jnp.sin(logits).sum() + (jnp.sin(out['attention'][0]).sum() if read else 0.0)
 
-    compiled = jax.jit(jax.grad(loss) if train else loss).lower(variables).compile()
+    compiled = quick.jit(jax.grad(loss) if train else loss).lower(variables).compile()
     return compiled.cost_analysis()['flops'], compiled.memory_analysis().temp_size_in_bytes
 
   unread, read = cost(), cost(read=True)
@@ -222,15 +221,15 @@ def test_unread_attention_weights_cost_nothing(scan, train, monkeypatch):
 
 def test_any_image_and_patch_size():
   for size, patch, tokens in [((8, 12), (4, 2), 13), ((6, 3), 3, 3), ((4, 4), 4, 2)]:
-    image = jnp.ones((1, *size, 1))
-    model, variables = init(image, patch_size=patch)
-    assert model.apply(variables, image)[1]['encoded'].shape == (1, tokens, 16)
+    model, image = vit.make(**TINY | dict(patch_size=patch)), jnp.ones((1, *size, 1))
+    (_, out), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), image)
+    assert out['encoded'].shape == (1, tokens, 16)
 
 
 @pytest.mark.parametrize('position_embedding', ['rope_2d', 'sincos_2d', 'none'])
 def test_without_learned_positions_the_image_size_may_change(position_embedding):
   model, variables = init(position_embedding=position_embedding)
-  logits, _ = model.apply(variables, jnp.ones((2, 16, 8, 3)))
+  logits, _ = jax.eval_shape(model.apply, variables, jnp.ones((2, 16, 8, 3)))
   assert logits.shape == (2, 5)
 
 
@@ -238,7 +237,7 @@ def test_without_learned_positions_the_image_size_may_change(position_embedding)
 def test_positions_tell_patches_apart(position_embedding):
   """A mirrored image is another one, but for a model that does not know where its patches are."""
   model, variables = init(position_embedding=position_embedding)
-  f = lambda image: model.apply(variables, image)[0]  # noqa: E731
+  f = quick.jit(lambda image: model.apply(variables, image)[0])
   patches = IMAGE.reshape(2, 2, 4, 3, 4, 3)
   swapped = patches[:, :, :, ::-1].reshape(IMAGE.shape)
   difference = abs(f(swapped) - f(IMAGE)).max()
@@ -247,31 +246,32 @@ def test_positions_tell_patches_apart(position_embedding):
 
 def test_16_bits_compute_and_32_bits_remember():
   model, variables = init(qk_norm=True, num_registers=1)
-  exact, _ = model.apply(variables, IMAGE)
+  exact, _ = quick.jit(model.apply)(variables, IMAGE)
   half = vit.make(**TINY, qk_norm=True, num_registers=1, dtype='bfloat16')
-  fresh = half.init(jax.random.key(0), IMAGE)
+  fresh = jax.eval_shape(half.init, jax.random.key(0), IMAGE)
   assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
-  logits, out = half.apply(variables, IMAGE)
+  logits, out = quick.jit(half.apply)(variables, IMAGE)
   assert logits.dtype == out['attention'][0].dtype == jnp.float32
   assert out['encoded'].dtype == out['features'].dtype == jnp.bfloat16
   assert 0 < abs(logits - exact).max() < 0.05 * abs(exact).max()
-  gradients = jax.grad(lambda v: half.apply(v, IMAGE)[0].sum())(variables)
+  gradients = jax.eval_shape(jax.grad(lambda v: half.apply(v, IMAGE)[0].sum()), variables)
   assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype('float32')}
 
 
 def test_training_is_random_only_where_asked():
   model, variables = init(dropout_rate=0.5)
-  f = lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]  # noqa: E731
+  run = quick.jit(model.apply, static_argnums=2)
+  f = lambda i: run(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]  # noqa: E731
   assert abs(f(0) - f(1)).max() > 0
   np.testing.assert_array_equal(f(0), f(0))
-  model = vit.make(**TINY)
-  np.testing.assert_array_equal(*(model.apply(variables, IMAGE, t)[0] for t in (True, False)))
+  run = quick.jit(vit.make(**TINY).apply, static_argnums=2)
+  np.testing.assert_array_equal(*(run(variables, IMAGE, t)[0] for t in (True, False)))
 
 
 def test_without_classes_the_features_come_out():
   model, variables = init(num_classes=None)
-  logits, out = model.apply(variables, IMAGE)
-  assert logits is out['features']
+  logits, out = quick.jit(model.apply)(variables, IMAGE)
+  np.testing.assert_array_equal(logits, out['features'])
 
 
 @pytest.mark.parametrize(
