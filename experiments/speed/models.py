@@ -45,7 +45,7 @@ MODELS = {
   'tnt': Peer({'S': 'tnt_s_patch16_224', 'B': 'tnt_b_patch16_224'}, dict(forward=4, train=2)),
   'resnet': Peer({n: f'resnet{n}' for n in ('50', '18', '34', '101')}, dict(forward=8, train=8)),
 }
-WORKS = ('forward', 'train')
+WORKS = {'forward': 1, 'train': 3}  # and how many forward passes each is worth
 
 
 def parse_args():
@@ -86,11 +86,27 @@ def serve(args):
 
 
 def print_table(args):
-  medians = race.measure(args, WORKS, race.compare_logits)
+  flops = {}
+
+  def compare(answers):
+    race.compare_logits(answers)
+    image = float(answers['vitlab']['flops'])
+    for work, passes in WORKS.items():
+      flops[work] = passes * image * args.batches[work]
+
+  medians = race.measure(args, [*WORKS, 'matmul'], compare)
+  peak = race.peak(args, medians)
   print(f'{args.model} {args.variant}, 224 px, {args.dtype}, {args.platform}, ', end='')
-  print(f'{args.threads} threads; median ms of {args.rounds} rounds (ratio against {race.PEER})\n')
+  print(
+    f'{args.threads} threads; median ms of {args.rounds} rounds, share of the {peak / 1e9:.0f} '
+  )
+  print(f'GFLOP/s of the fastest large matrix product here (ratio against {race.PEER})\n')
   titles = {work: f'{work}, batch {args.batches[work]}' for work in WORKS}
-  race.print_table(titles, medians, lambda _, seconds: f'{1e3 * seconds:8.1f}')
+  race.print_table(
+    titles,
+    medians,
+    lambda work, seconds: f'{1e3 * seconds:8.1f}, {flops[work] / seconds / peak:.0%}',
+  )
 
 
 def print_first_step(args):

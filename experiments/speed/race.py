@@ -105,6 +105,17 @@ def _ask(process: subprocess.Popen, work: str) -> float:
   return float(process.stdout.readline())
 
 
+def peak_size(args: argparse.Namespace) -> int:
+  """Rows of the square matrices whose product says what the machine can do."""
+  return 2048 if args.platform == 'cpu' else 8192
+
+
+def peak(args: argparse.Namespace, medians: dict[tuple[str, str], float]) -> float:
+  """FLOP/s of the fastest subject's work 'matmul', a product of two such matrices."""
+  seconds = min(value for (_, work), value in medians.items() if work == 'matmul')
+  return 2 * peak_size(args) ** 3 / seconds
+
+
 def compare_logits(answers: dict[str, dict]) -> float:
   """Prints, and returns, how far any subject's logits are from the peer's."""
   peer = answers[PEER]['logits']
@@ -119,9 +130,9 @@ def print_table(
   show: Callable[[str, float], str],
 ):
   """One row a subject, one column a work, each `show(work, seconds)` with its ratio to the peer."""
-  print(f'| {"":24s} | ' + ' | '.join(f'{title:>18s}' for title in titles.values()) + ' |')
+  print(f'| {"":24s} | ' + ' | '.join(f'{title:>20s}' for title in titles.values()) + ' |')
   print('|---' * (len(titles) + 1) + '|')
   for subject in dict.fromkeys(subject for subject, _ in medians):
     ratios = {work: medians[PEER, work] / medians[subject, work] for work in titles}
     cells = [f'{show(work, medians[subject, work])} ({ratios[work]:.2f})' for work in titles]
-    print(f'| {subject:24s} | ' + ' | '.join(f'{cell:>18s}' for cell in cells) + ' |')
+    print(f'| {subject:24s} | ' + ' | '.join(f'{cell:>20s}' for cell in cells) + ' |')

@@ -1,10 +1,13 @@
 """What `models.py` times, one subject a process: timm's model under torch, and vitlab's.
 
-Each gives its works, {'forward', 'train': runs once and waits}, and what gives its answers.
+Each gives its works, {'forward', 'train', 'matmul': runs once and waits}, and what tells its
+answers.
 """
 
 import pathlib
 import sys
+
+import race
 
 HERE = pathlib.Path(__file__).resolve()
 
@@ -61,7 +64,13 @@ def torch_works(args):
     optimizer.zero_grad(set_to_none=True)
     wait()
 
-  works = dict(forward=forward, train=train)
+  big = torch.ones((race.peak_size(args),) * 2, dtype=getattr(torch, args.dtype), device=device)
+
+  def matmul():
+    torch.mm(big, big)
+    wait()
+
+  works = dict(forward=forward, train=train, matmul=matmul)
   return works, lambda: dict(logits=forward().float().cpu().numpy())
 
 
@@ -69,10 +78,13 @@ def jax_works(args):
   from stepper import Stepper, prepare
 
   devices = prepare(args)
+  import jax
+  import jax.numpy as jnp
   import numpy as np
   from safetensors.numpy import load_file
 
   from vitlab import registry
+  from vitlab.engine import flops
   from vitlab.pretrained import import_tensors
 
   spec = dict(name=args.model, variant=args.variant, num_classes=1000, dtype=args.dtype)
@@ -86,10 +98,16 @@ def jax_works(args):
     weights = load_file(f'{args.folder}/weights.safetensors')
     like = stepper.state.variables['model']
     stepper.load(import_tensors(weights, like, args.model, 'timm'))
-    return dict(logits=np.asarray(stepper.predict('logits', rows['forward'])))
+    counted = flops.count(task.predict['logits'], stepper.state.variables, rows['forward'])
+    logits = np.asarray(stepper.predict('logits', rows['forward']))
+    return dict(logits=logits, flops=sum(counted.values()) / len(logits))
+
+  big = jnp.ones((race.peak_size(args),) * 2, args.dtype)
+  product = jax.jit(jnp.matmul)
 
   works = dict(
     forward=lambda: stepper.predict('logits', rows['forward']),
     train=lambda: stepper.train(rows['train']),
+    matmul=lambda: product(big, big).block_until_ready(),
   )
   return works, answers
