@@ -1,8 +1,8 @@
-/** Powers of ten in [low, high], with their 2 and 5 where there are few. */
-function logTicks(low, high) {
+/** Powers of ten in [low, high], with their 2 and 5 where there are few; or other `digits` of them. */
+function logTicks(low, high, digits = Math.log10(high / low) < 1.5 ? [1, 2, 5] : [1]) {
   const found = []
   for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
-    for (const digit of Math.log10(high / low) < 1.5 ? [1, 2, 5] : [1]) {
+    for (const digit of digits) {
       const value = digit * 10 ** power
       if (value >= low && value <= high) found.push(value)
     }

@@ -31,9 +31,22 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]] | None:
     for key in ordered(key for row in run.rows for key in row if key not in UNDRAWN):
       points = [(row['step'], row[key]) for row in run.rows if key in row]
       evaluator, _, metric = key.rpartition('/')
-      series = dict(run=number, evaluator=evaluator, **_thin(points))
+      series = dict(run=number, evaluator=evaluator, **thin(points))
       charts.setdefault(metric, []).append(series)
   return [dict(metric=metric, series=series) for metric, series in charts.items()] or None
+
+
+def thin(points: Sequence[tuple[int, Any]], limit: int = POINTS) -> dict[str, Any]:
+  """At most about `limit` points: the lowest and the highest of each stretch, and the last."""
+  steps, values = [step for step, _ in points], [_finite(value) for _, value in points]
+  lost = values.count(None)
+  if len(points) > limit:
+    kept = {len(points) - 1}
+    for stretch in np.array_split(np.arange(len(points)), limit // 2):
+      ranked = sorted((values[i], i) for i in stretch.tolist() if values[i] is not None)
+      kept |= {ranked[0][1], ranked[-1][1]} if ranked else {int(stretch[0])}
+    steps, values = ([column[i] for i in sorted(kept)] for column in (steps, values))
+  return dict(steps=steps, values=values, lost=lost)
 
 
 def confusion(arrays: Arrays, class_names: Sequence[str]) -> dict[str, Any] | None:
@@ -162,19 +175,6 @@ def distances(layers: Sequence[Sequence[Layer]]) -> list[dict[str, Any]]:
 def _and_mean(maps: np.ndarray) -> np.ndarray:
   """The mean over the heads stands before them."""
   return np.concatenate([maps.mean(axis=-3, keepdims=True), maps], axis=-3)
-
-
-def _thin(points: Sequence[tuple[int, Any]]) -> dict[str, Any]:
-  """At most about POINTS points: the lowest and the highest of each stretch, and the last."""
-  steps, values = [step for step, _ in points], [_finite(value) for _, value in points]
-  lost = values.count(None)
-  if len(points) > POINTS:
-    kept = {len(points) - 1}
-    for stretch in np.array_split(np.arange(len(points)), POINTS // 2):
-      ranked = sorted((values[i], i) for i in stretch.tolist() if values[i] is not None)
-      kept |= {ranked[0][1], ranked[-1][1]} if ranked else {int(stretch[0])}
-    steps, values = ([column[i] for i in sorted(kept)] for column in (steps, values))
-  return dict(steps=steps, values=values, lost=lost)
 
 
 def _finite(value: Any) -> float | None:

@@ -92,13 +92,21 @@ def build(runs: Sequence[run_lib.Run], pictures: Sequence[Pictures] = ()) -> str
   return assemble(f'{len(runs)} runs', comparison.summary(runs), parts)
 
 
-def assemble(title: str, head: str, parts: Sequence[Section]) -> str:
+def assemble(
+  title: str,
+  head: str,
+  parts: Sequence[Section],
+  scripts: Sequence[str] = SCRIPTS,
+  styles: Sequence[str] = ('page.css',),
+) -> str:
   """A page of parts; a line at the end names those that are empty.
 
   Args:
     title: Its name.
     head: What stands below it, HTML.
     parts: What follows.
+    scripts: Files beside this one that draw its figures, page.js last.
+    styles: Likewise.
   """
   present = [part for part in parts if part.body]
   absent = ''.join(f'<li>{escape(p.title)}: {escape(p.note)}</li>' for p in parts if not p.body)
@@ -109,8 +117,8 @@ def assemble(title: str, head: str, parts: Sequence[Section]) -> str:
     links=''.join(f'<a href="#{part.anchor}">{escape(part.title)}</a>' for part in present),
     sections='\n'.join(part.html() for part in present),
     absent=f'<p>Not in this report:</p><ul>{absent}</ul>' if absent else '',
-    css=_file('page.css'),
-    js=''.join(map(_file, SCRIPTS)),
+    css=''.join(map(_file, styles)),
+    js=''.join(map(_file, scripts)),
   )
 
 
