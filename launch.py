@@ -3,6 +3,7 @@
 python launch.py --config=configs/vit_digits.py               train; again: continue
 python launch.py --config=configs/vit_digits.py:smoke         give the config its argument
 python launch.py --config=... --config.seed=1 --workdir=runs/second
+python launch.py --config=... --restarts=3                    start again what dies
 python launch.py --mode=eval --workdir=runs/vit_digits
 python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
@@ -13,11 +14,13 @@ python launch.py --mode=export --workdir=runs/vit_digits --format=timm
 python launch.py --mode=inspect --config=... --topology=h100:8
 """
 
+import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from vitlab.engine import command_line, workdir
 from vitlab.engine.command_line import Command, prepare
+from vitlab.engine.supervisor import Supervisor
 from vitlab.errors import UserError
 
 # All that imports JAX is imported where it is used: a mistake is answered at once.
@@ -28,6 +31,9 @@ def train(command: Command) -> None:
   config, folder = command.config(), command.workdir()
   if not config.init_from:  # which decides a part of the config
     workdir.check(folder, config)  # the loop checks again; here it takes no time
+  if command.flags.restarts:
+    child = [sys.executable, *sys.argv, '--restarts=0']
+    sys.exit(Supervisor(child, pathlib.Path(folder), command.flags.restarts).run())
   prepare(command.flags)
   from vitlab.engine import train as loop
   from vitlab.report import page
@@ -122,7 +128,8 @@ def main(arguments: Sequence[str]) -> int:
 
   Returns:
     The exit code: 0, or 2 for something that the user gave and that cannot be used. A preempted
-    training raises SystemExit with 75: the same command continues it. All else is raised.
+    training raises SystemExit with 75: the same command continues it; one with --restarts raises
+    it with the code of its last process. All else is raised.
   """
   if {'--help', '-help', '-h'} & set(arguments):
     print(command_line.usage(__doc__, {name: mode.__doc__ for name, mode in MODES.items()}))

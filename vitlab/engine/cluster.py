@@ -1,8 +1,9 @@
 """Many processes that act as one: how they find each other.
 
 Under Cloud TPU, SLURM and Open MPI they do so by themselves; anywhere else each is told by the flag
-`host:port,processes,id`. A process that dies takes the others down within a minute (JAX ends them):
-start all of them again and the run goes on from its newest checkpoint.
+`host:port,processes,id`. A process that dies takes the others down within the heartbeat (JAX ends
+them): start all of them again and the run goes on from its newest checkpoint, as
+`vitlab.engine.supervisor` does.
 """
 
 import glob
@@ -21,8 +22,7 @@ from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-_HEARTBEAT = 60  # seconds of silence until a process counts as dead
-_START = 120  # seconds to wait for all processes at the start
+_START = 120  # seconds to wait for all processes at the start, beside those of the heartbeat
 _SHUTDOWN = 600  # seconds to wait for all at the end: process 0 writes the report alone
 
 
@@ -35,7 +35,7 @@ class Cluster(NamedTuple):
   local_device_ids: tuple[int, ...] | None = None
 
 
-def initialize(spec: str = 'auto') -> None:
+def initialize(spec: str = 'auto', heartbeat: int = 60) -> None:
   """Connects the processes of this run; does nothing when there is only one.
 
   Must come before anything else of JAX.
@@ -43,6 +43,7 @@ def initialize(spec: str = 'auto') -> None:
   Args:
     spec: 'auto' (what the surroundings say), 'off', or 'host:port,processes,id', the same for all
       processes but for the id 0, 1, ...; host is that of process 0.
+    heartbeat: seconds of silence until a process counts as dead and the others end.
 
   Raises:
     UserError: a spec that makes no sense, a port in use, processes that do not find each other.
@@ -50,7 +51,7 @@ def initialize(spec: str = 'auto') -> None:
   if spec == 'off':
     return
   if spec == 'auto' and on_cloud_tpu():
-    _connect()
+    _connect(heartbeat)
     return
   cluster = detect(os.environ) if spec == 'auto' else parse(spec)
   if cluster is None or cluster.processes == 1:
@@ -62,10 +63,11 @@ def initialize(spec: str = 'auto') -> None:
     'process %d of %d: waiting up to %d s for the others at %s',
     cluster.process_id,
     cluster.processes,
-    _START,
+    _START + heartbeat,
     cluster.address,
   )
   _connect(
+    heartbeat,
     coordinator_address=cluster.address,
     num_processes=cluster.processes,
     process_id=cluster.process_id,
@@ -115,11 +117,12 @@ def on_cloud_tpu() -> bool:
   return bool(wanted and chips and importlib.util.find_spec('libtpu'))
 
 
-def _connect(**arguments: Any) -> None:
+def _connect(heartbeat: int, **arguments: Any) -> None:
   try:
     jax.distributed.initialize(
-      initialization_timeout=_START,
-      heartbeat_timeout_seconds=_HEARTBEAT,
+      # One that was started again early waits for those that have not yet noticed.
+      initialization_timeout=_START + heartbeat,
+      heartbeat_timeout_seconds=heartbeat,
       shutdown_timeout_seconds=_SHUTDOWN,
       **arguments,
     )

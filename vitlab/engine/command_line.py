@@ -15,6 +15,7 @@ from vitlab.errors import UserError
 TAKE_PATHS = ('predict', 'report')  # modes
 # Flags that mean nothing elsewhere.
 BELONG = dict(
+  restarts=('train',),
   attention=('predict',),
   format=('export',),
   nbest=('predict',),
@@ -76,6 +77,10 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   flags.DEFINE_enum('format', None, ['timm', 'huggingface'], text, flag_values=values)
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
+  text = 'Seconds of silence after which a process counts as dead, and the others end.'
+  flags.DEFINE_integer('heartbeat', 60, text, 2, 3600, flag_values=values)
+  text = 'Start a training that died again, at most so many times in a row without a checkpoint.'
+  flags.DEFINE_integer('restarts', 0, text, lower_bound=0, flag_values=values)
   string('compile_cache', '', 'Folder of compiled programs, by default ~/.cache/vitlab; or off.')
   text = (
     'How predict and eval find sentences: greedy; beam,beams=8; sample,temperature=0.7,top_p=0.9.'
@@ -129,7 +134,7 @@ def prepare(values: flags.FlagValues, devices: int = 0) -> None:
 
   from vitlab.engine import cluster
 
-  cluster.initialize(values.cluster)
+  cluster.initialize(values.cluster, values.heartbeat)
   try:
     jax.devices()
   except RuntimeError as error:
