@@ -180,7 +180,10 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
   text = Text()
   text.append('already finished: ' if before else 'done: ', style='bold green')
   text.append(reached or 'trained', style='bold')
-  text.append(f'  after {result["steps"]:,} steps in {duration(result["seconds"])}  ->  ')
+  text.append(f'  after {result["steps"]:,} steps in {duration(result["seconds"])}')
+  if 'goodput' in result:  # not in those of older runs
+    text.append(f', goodput {100 * result["goodput"]:.0f} %')
+  text.append('  ->  ')
   text.append(str(folder), style='bold cyan')
   console = Console(highlight=False)
   console.print(text, soft_wrap=not console.is_terminal)

@@ -26,6 +26,7 @@ from vitlab.engine import names, provenance, workdir
 from vitlab.engine.checkpoint import CheckpointError, Checkpoints
 from vitlab.engine.clock import Clock
 from vitlab.engine.evaluate import Interrupted, evaluate
+from vitlab.engine.events import Events
 from vitlab.engine.experiment import Experiment
 from vitlab.engine.feed import Feed
 from vitlab.engine.meter import Meter, check_finite
@@ -99,6 +100,7 @@ class Session:
     except Interrupted:
       self._preempt()
     self._save(needed=True)
+    self._events.add('end', self.step, goodput=self.clock.goodput())
 
   def _restore(self, started: float) -> None:
     restored = self._checkpoints.restore(self.experiment.abstract_state)
@@ -106,12 +108,14 @@ class Session:
     self.state = restored.state if restored else self.experiment.init()
     self.step = restored.step if restored else 0
     self.row, self.best = past.get('row', {}), past.get('best')
-    self.clock = Clock(past.get('clock'), started)
+    self._events = Events(self._path if self._writes else None)
+    self.clock = Clock(past.get('clock'), started, self._events)
+    lost = max(self._events.reached - self.step, 0)
+    self._events.add('start', self.step, seconds=self.clock.session(), lost=lost)
     self.seconds_to_first_step: float | None = None
     self._logged = past.get('logged', 0)  # the step of `row`
     self._meter = Meter(past.get('window'))
     self._running = collections.deque()  # metrics of steps that the devices may have in hand
-    self._timed = 0  # steps in the window of the clock
 
   def _train(self) -> None:
     config = self.experiment.config
@@ -131,7 +135,6 @@ class Session:
           self._preempt()
         if self.clock.running:
           self._take_step()
-          self._timed += 1
         else:
           self._take_first_step()
         is_best = self._log_if_due()
@@ -143,18 +146,20 @@ class Session:
     self.state, metrics = self.experiment.train_step(self.state, batch)
     self.step += 1
     self._meter.add(self.step, metrics)
+    if self.clock.running:
+      self.clock.count(self.experiment.config.batch_size, self._feed.waited)
+    self._feed.waited = 0.0
     self._progress.advance(self.step)
     self._running.append(metrics)
     if len(self._running) > _AHEAD:
       jax.block_until_ready(self._running.popleft())
 
   def _take_first_step(self) -> None:
-    with self._progress.doing('compiling'):
+    with self.clock.spending('compile', self.step + 1), self._progress.doing('compiling'):
       self._take_step()
       jax.block_until_ready(self.state.step)
     self.seconds_to_first_step = self.clock.session()
     self.clock.begin()
-    self._feed.waited = 0.0
 
   def _is_due(self, every: int) -> bool:
     last = self.step == self.experiment.total_steps
@@ -169,10 +174,9 @@ class Session:
     for player, schedule in self.experiment.schedules.items():
       name = f'{player}_learning_rate' if len(self.experiment.schedules) > 1 else 'learning_rate'
       row[f'train/{name}'] = float(schedule(self.step - 1))
-    speed = self._speed()
+    speed = self.clock.window(self.step)
     self._progress.trained(self.step, row, speed)
-    with self.clock.paused():
-      row |= self._evaluate(due)
+    row |= self._evaluate(due)
     row |= {f'time/{name}': x for name, x in speed.items()}
     row['time/seconds'] = self.clock.totals()['seconds']
     if self._writes:
@@ -181,32 +185,33 @@ class Session:
     self.row, self._logged = row, self.step
     return self._note_best()
 
-  def _speed(self) -> dict[str, float]:
-    if not self._timed:
-      return {}
-    examples = self._timed * self.experiment.config.batch_size
-    speed = self.clock.window(examples, self._feed.waited)
-    self._timed, self._feed.waited = 0, 0.0
-    return speed
-
   def _evaluate(self, due: Sequence[str]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name in due:
       try:
-        with self._progress.doing(f'evaluating {name}'):
+        with (
+          self.clock.spending('evaluate', self.step),
+          self._progress.doing(f'evaluating {name}'),
+        ):
           found, details = evaluate(
             self.experiment, self.state.averaged(), [name], self._stop.asked
           )
-          if self._writes:
-            workdir.write_details(self._path, name, details[name])
+          self._write_details(name, details[name])
       except (UserError, Interrupted):
         raise
-      except Exception:  # an evaluator, or the disk for its details: no reason to lose the run
+      except Exception:  # of an evaluator: no reason to lose the run
         _log.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
         continue
       metrics |= found
       self._progress.evaluated(self.step, name, found)
     return metrics
+
+  def _write_details(self, name: str, details: Mapping[str, Any]) -> None:
+    try:
+      if self._writes:
+        workdir.write_details(self._path, name, details)
+    except OSError as error:
+      _log.warning('details of %s at step %d are not written: %s', name, self.step, error)
 
   def _note_best(self) -> bool:
     options = self.experiment.config.checkpoint
@@ -229,7 +234,8 @@ class Session:
     past = dict(
       logged=self._logged, row=self.row, best=self.best, window=dict(self._meter.totals())
     )
-    with self.clock.paused(), self._progress.doing('saving'):
+    jax.block_until_ready(self.state.step)  # until then it is training, not saving
+    with self.clock.spending('save', self.step), self._progress.doing('saving'):
       _check_parameters(self.step, self.state.variables)
       meta = dict(
         session=past | {'clock': self.clock.totals()},
@@ -248,6 +254,7 @@ class Session:
         _log.warning('%s', error)
 
   def _preempt(self) -> None:
+    self._events.add('preempted', self.step)
     message = 'stopped before the first step: the same command starts again'
     if self.step:
       self._save(needed=True)

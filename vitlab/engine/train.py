@@ -46,7 +46,7 @@ def train(
     What stands in result.json: metrics (the last of every name), best (of `checkpoint.best`, with
     its step), steps, seconds (of all sessions), fingerprint (of the final parameters), device,
     versions, commit, parameters (how many), examples_per_second and data_wait (of all sessions,
-    compilation left out), seconds_to_first_step (of the last session).
+    compilation left out), seconds_to_first_step (of the last session), goodput (see `clock`).
 
   Raises:
     UserError: the config or the workdir cannot be used; of it, `meter.Diverged`: a metric is not
@@ -108,6 +108,7 @@ def _result(session: Session) -> dict[str, Any]:
     commit=provenance.commit(),
     parameters=sum(session.experiment.num_parameters.values()),
     seconds_to_first_step=session.seconds_to_first_step,
+    goodput=session.clock.goodput(),
     **clock.speed(totals['training'], totals['waited'], totals['examples']),
   )
 

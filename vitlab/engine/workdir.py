@@ -2,6 +2,7 @@
 
   config.json        the config, written first: only the same config continues a run
   metrics.jsonl      one JSON object a line, each logged step exactly once, also after restarts
+  events.jsonl       where its time went, see `vitlab.engine.events`
   events.out.*       the same numbers for TensorBoard
   checkpoints/       state of the run, see `vitlab.engine.checkpoint`
   details/<x>.npz    arrays of the latest evaluation of evaluator x (confusion matrix, ...)
@@ -31,7 +32,8 @@ from ml_collections import ConfigDict
 from vitlab import config as config_lib
 from vitlab.errors import UserError
 
-CONFIG, FACTS, RESULT, METRICS = 'config.json', 'facts.json', 'result.json', 'metrics.jsonl'
+CONFIG, FACTS, RESULT = 'config.json', 'facts.json', 'result.json'
+METRICS, EVENTS = 'metrics.jsonl', 'events.jsonl'
 DETAILS, CHECKPOINTS, REPORT = 'details', 'checkpoints', 'report.html'
 
 # Keys that may change between the sessions of one run: none of them moves a parameter. (`mesh` and

@@ -29,6 +29,7 @@ TILES = (
   ('total time', 'seconds', duration),
   ('to the first step', 'seconds_to_first_step', duration),
   ('waiting for data', 'data_wait', lambda share: f'{100 * share:.1f} %'),
+  ('goodput', 'goodput', lambda share: f'{100 * share:.0f} %'),
   ('parameters', 'parameters', number),
 )
 
