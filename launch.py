@@ -79,16 +79,16 @@ def predict(command: Command) -> None:
 
 
 def inspect(command: Command) -> None:
-  """parameters, FLOPs, memory and time of a run that is not started"""
+  """parameters, FLOPs, memory, communication and time of a run that is not started"""
   from vitlab.engine import chips
 
   config = command.config()
   name, devices = chips.parse_topology(command.flags.topology)
   prepare(command.flags, devices)
-  from vitlab.engine import init_from, inspection
+  from vitlab.engine import init_from, inspection, inspection_text
 
   config, _ = init_from.resolve(config)
-  inspection.run(config, name, command.flags.output)
+  print(inspection_text.render(inspection.run(config, name, command.flags.output)))
 
 
 def report(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import pytest
 from _helpers import runs
 
@@ -54,33 +55,29 @@ def test_time_is_the_roofline_of_its_parts(found):
   flops = sum(found.step_flops.values())
   assert found.seconds['compute'] == pytest.approx(flops / 8 / found.chip.float32)
   assert found.seconds['memory'] == pytest.approx(found.bytes_moved / found.chip.bandwidth)
-  assert found.seconds['step'] == max(found.seconds['compute'], found.seconds['memory'])
+  parts = [found.seconds[name] for name in ('compute', 'memory', 'communication')]
+  assert found.seconds['step'] == max(parts)
 
 
-def test_collectives_are_read_from_the_program():
-  program = """
-    %a = f32[4,8]{1,0} all-gather(%p), dimensions={0}
-    %b = (bf16[16]{0}, f32[]) all-reduce(%q, %r), to_apply=%add
-    %c = u8[3]{0} collective-permute-start(%s)
-    ROOT %d = f32[100]{0} add(%a, %b)
-  """
-  assert inspection.collective_bytes(program) == 4 * 8 * 4 + (16 * 2 + 4) + 3
-  assert inspection.collective_bytes('%a = f32[4] add(%all-gather)') == 0
+def test_what_is_sent_lies_above_what_parameters_need(found):
+  sent = {(row.kind, row.axes): row for row in found.sent}
+  assert sent['all-gather', 'fsdp'].bytes > 0 and sent['reduce-scatter', 'fsdp'].bytes > 0
+  # Behind attention and mlp of two blocks, and backwards before them, of 16 examples.
+  assert sent['all-reduce', 'model'].bytes == pytest.approx(8 * 8 * 5 * 8 * 4, rel=0.2)
+  assert 0.5 * found.least_sent < sum(row.bytes for row in found.sent) - 8 * 8 * 5 * 8 * 4
 
 
-def test_run_prints_and_writes_everything(tmp_path, capsys, monkeypatch):
+def test_one_device_sends_nothing():
+  found = inspection.inspect(build(runs.config(), jax.devices()[:1]), chips.CHIPS['h100'], 'one')
+  assert found.sent == [] and found.least_sent == found.seconds['communication'] == 0
+
+
+def test_run_writes_everything(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   found = inspection.run(runs.config(), 'v5e', str(tmp_path / 'found.json'))
-  printed = capsys.readouterr().out
-  assert f'{found.num_parameters:,}' in printed
-  assert '8 x v5e (simulated)' in printed
-  assert 'roofline estimate' in printed
+  assert found.devices == '8 x v5e (simulated)'
   stored = json.loads((tmp_path / 'found.json').read_text())
   assert stored['num_parameters'] == found.num_parameters
+  assert stored['sent'][0]['bytes'] == found.sent[0].bytes
+  assert stored['chip']['links']['domain'] == 256
   assert [path.name for path in tmp_path.iterdir()] == ['found.json']  # no workdir
-
-
-def test_a_model_too_large_is_said_not_to_fit(found):
-  small = found._replace(chip=found.chip._replace(memory=1e3))
-  assert 'DOES NOT FIT' in inspection.render(small)
-  assert 'DOES NOT FIT' not in inspection.render(found)

@@ -1,7 +1,8 @@
-"""What chips can do: peak rates, memory and bandwidth of one JAX device, from their data sheets.
+"""What chips can do: peak rates, memory, bandwidth and links of one JAX device, from data sheets.
 
 Rates are dense (without structured sparsity) and what JAX uses by default: float32 matmuls run as
-TF32 on NVIDIA GPUs and as one bfloat16 pass on TPUs. Units: FLOP/s, bytes, bytes/s.
+TF32 on NVIDIA GPUs and as one bfloat16 pass on TPUs. Links are counted in one direction: half of
+what data sheets of NVLink and PCIe call their bandwidth. Units: FLOP/s, bytes, bytes/s.
 """
 
 import os
@@ -9,6 +10,23 @@ import re
 from typing import NamedTuple
 
 from vitlab.errors import UserError, unknown
+
+
+class Links(NamedTuple):
+  """How devices are joined.
+
+  Attributes:
+    speed: Bytes/s that a device sends to others of its domain while it receives as many; of a torus
+      over all its links, of which a collective along one axis of it has only some.
+    domain: How many devices are so joined: those of a host (NVLink, PCIe) or of a TPU pod (ICI).
+    network: Bytes/s that a device sends beyond: its share of the host's network cards.
+    source: Where the numbers come from.
+  """
+
+  speed: float
+  domain: int
+  network: float
+  source: str
 
 
 class Chip(NamedTuple):
@@ -20,6 +38,7 @@ class Chip(NamedTuple):
     memory: Bytes of device memory.
     bandwidth: Bytes/s between the device and its memory.
     source: Where the numbers come from.
+    links: Between devices.
   """
 
   bfloat16: float
@@ -27,21 +46,61 @@ class Chip(NamedTuple):
   memory: float
   bandwidth: float
   source: str
+  links: Links
 
 
+def _nvlink(speed: float, network: float, host: str) -> Links:
+  """Eight GPUs on an NVSwitch, with a network card each."""
+  return Links(speed, 8, network, f'NVLink and the network cards of a {host}, data sheet')
+
+
+def _pcie(speed: float) -> Links:
+  return Links(speed, 8, 12.5e9 / 8, 'PCIe 4.0 x16; 8 a host with a 100 Gb/s network, assumed')
+
+
+def _ici(speed: float, devices: int, network: float, source: str) -> Links:
+  return Links(speed, devices, network, f'ICI of a pod, {source}')
+
+
+_DOCS = 'cloud.google.com/tpu/docs'
+_V4 = 'arXiv:2304.01433, table 4; network assumed'
 CHIPS = {
-  'a100': Chip(312e12, 156e12, 80e9, 2.039e12, 'NVIDIA A100 80GB SXM data sheet, 2021'),
-  'h100': Chip(989.4e12, 494.7e12, 80e9, 3.35e12, 'NVIDIA H100 SXM5 data sheet, 2023'),
-  'h200': Chip(989.4e12, 494.7e12, 141e9, 4.8e12, 'NVIDIA H200 SXM data sheet, 2024'),
-  'b200': Chip(2250e12, 1125e12, 180e9, 8e12, 'NVIDIA DGX B200 data sheet, an eighth, 2024'),
-  'l4': Chip(121e12, 60e12, 24e9, 0.3e12, 'NVIDIA L4 data sheet, 2023'),
-  'rtx4090': Chip(165.2e12, 82.6e12, 24e9, 1.008e12, 'NVIDIA Ada architecture white paper, 2022'),
+  'a100': Chip(
+    *(312e12, 156e12, 80e9, 2.039e12, 'NVIDIA A100 80GB SXM data sheet, 2021'),
+    _nvlink(300e9, 25e9, 'DGX A100'),
+  ),
+  'h100': Chip(
+    *(989.4e12, 494.7e12, 80e9, 3.35e12, 'NVIDIA H100 SXM5 data sheet, 2023'),
+    _nvlink(450e9, 50e9, 'DGX H100'),
+  ),
+  'h200': Chip(
+    *(989.4e12, 494.7e12, 141e9, 4.8e12, 'NVIDIA H200 SXM data sheet, 2024'),
+    _nvlink(450e9, 50e9, 'DGX H200'),
+  ),
+  'b200': Chip(
+    *(2250e12, 1125e12, 180e9, 8e12, 'NVIDIA DGX B200 data sheet, an eighth, 2024'),
+    _nvlink(900e9, 50e9, 'DGX B200'),
+  ),
+  'l4': Chip(121e12, 60e12, 24e9, 0.3e12, 'NVIDIA L4 data sheet, 2023', _pcie(32e9)),
+  'rtx4090': Chip(
+    *(165.2e12, 82.6e12, 24e9, 1.008e12, 'NVIDIA Ada architecture white paper, 2022'),
+    _pcie(32e9),
+  ),
   # A v3 chip is two devices of JAX.
-  'v3': Chip(61.5e12, 61.5e12, 16e9, 0.45e12, 'cloud.google.com/tpu/docs/v3, half a chip'),
-  'v4': Chip(275e12, 275e12, 32 * 2**30, 1.2e12, 'cloud.google.com/tpu/docs/v4'),
-  'v5e': Chip(197e12, 197e12, 16e9, 0.819e12, 'cloud.google.com/tpu/docs/v5e'),
-  'v5p': Chip(459e12, 459e12, 95e9, 2.765e12, 'cloud.google.com/tpu/docs/v5p'),
-  'v6e': Chip(918e12, 918e12, 32e9, 1.6e12, 'cloud.google.com/tpu/docs/v6e'),
+  'v3': Chip(
+    *(61.5e12, 61.5e12, 16e9, 0.45e12, f'{_DOCS}/v3, half a chip'),
+    _ici(140e9, 2048, 1.6e9, _V4),
+  ),
+  'v4': Chip(*(275e12, 275e12, 32 * 2**30, 1.2e12, f'{_DOCS}/v4'), _ici(300e9, 4096, 6.25e9, _V4)),
+  'v5e': Chip(
+    *(197e12, 197e12, 16e9, 0.819e12, f'{_DOCS}/v5e'), _ici(200e9, 256, 3.125e9, f'{_DOCS}/v5e')
+  ),
+  'v5p': Chip(
+    *(459e12, 459e12, 95e9, 2.765e12, f'{_DOCS}/v5p'), _ici(600e9, 8960, 6.25e9, f'{_DOCS}/v5p')
+  ),
+  'v6e': Chip(
+    *(918e12, 918e12, 32e9, 1.6e12, f'{_DOCS}/v6e'), _ici(400e9, 256, 12.5e9, f'{_DOCS}/v6e')
+  ),
 }
 # Words in jax.Device.device_kind; the first that is found counts.
 _KINDS = {
@@ -100,7 +159,9 @@ def find(name: str, devices: int) -> Chip:
   matmul, copy = _measure()
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   source = f'measured just now, a {devices}th of this machine' if devices > 1 else 'measured now'
-  return Chip(matmul / devices, matmul / devices, memory / devices, copy / devices, source)
+  copy /= devices
+  links = Links(copy, devices, copy, 'copies in the memory of this machine')
+  return Chip(matmul / devices, matmul / devices, memory / devices, copy, source, links)
 
 
 def _measure(size: int = 1024) -> tuple[float, float]:

@@ -1,9 +1,10 @@
-"""What a run will need, before it costs anything: parameters, FLOPs, memory and time per step.
+"""What a run will need, before it costs anything: parameters, FLOPs, memory, communication, time.
 
 The training step is compiled for the mesh, on the devices that are there or on simulated ones, and
-read, not run. Programs for simulated chips are compiled for CPU devices: sharding, arguments and
-collectives are those of the chip; temporary memory and bytes moved are estimates, since XLA fuses
-more on GPUs and TPUs and computes bfloat16 there as such.
+read, not run. Programs for simulated chips are compiled for CPU devices: sharding and arguments are
+those of the chip; all else is an estimate. Temporary memory and bytes moved are too many, since XLA
+fuses more on GPUs and TPUs and computes bfloat16 there as such; collectives are translated into
+those of the chip, see `vitlab.engine.collectives`.
 """
 
 import collections
@@ -18,15 +19,12 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
-from vitlab.engine import chips, flops, names, stand_in, workdir
+from vitlab.engine import chips, collectives, flops, names, stand_in, workdir
+from vitlab.engine.collectives import Traffic
 from vitlab.engine.experiment import Experiment, build, on_mesh
-from vitlab.engine.progress import duration
 
-_COLLECTIVE = re.compile(
-  r'= (?P<result>.*?) (?:all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)'
-  r'(?:-start)?\('
-)
-_ARRAY = re.compile(r'\b(?P<dtype>pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<shape>[\d,]*)\]')
+# No time for fast code of the CPU; and of bfloat16, which it computes in float32, the traces stay.
+_NEVER_RUN = {'xla_backend_optimization_level': 0, 'xla_allow_excess_precision': False}
 
 
 class Parameter(NamedTuple):
@@ -55,8 +53,10 @@ class Inspection(NamedTuple):
     forward_macs: Multiply-adds of one example's forward pass, a teacher's included.
     step_flops: FLOPs of the step over all devices, by dtype, recomputation included.
     bytes_moved: Between a device and its memory in one step, as XLA counts them.
-    collective_bytes: What the collectives of one step produce (a scanned layer counts once).
-    seconds: compute, memory and step (the larger of the two): a roofline, not a measurement.
+    sent: What a device sends to others in one step, see `vitlab.engine.collectives`.
+    least_sent: The bytes of that which parameters and gradients need, in float32.
+    seconds: compute, memory, communication and step (the largest of them): a roofline, not a
+      measurement.
     steps: Of the whole run.
     batch_size: Examples per step.
     chip: The numbers that the estimates use.
@@ -71,7 +71,8 @@ class Inspection(NamedTuple):
   forward_macs: float
   step_flops: Mapping[str, float]
   bytes_moved: float
-  collective_bytes: int
+  sent: list[Traffic]
+  least_sent: float
   seconds: Mapping[str, float]
   steps: int
   batch_size: int
@@ -79,7 +80,7 @@ class Inspection(NamedTuple):
 
 
 def run(config: ConfigDict, topology: str = '', output: str = '') -> Inspection:
-  """Inspects a config on the devices that JAX sees, and prints what is found.
+  """Inspects a config on the devices that JAX sees.
 
   Args:
     config: Of a run; its data need not be here if the config says their shape.
@@ -91,31 +92,37 @@ def run(config: ConfigDict, topology: str = '', output: str = '') -> Inspection:
   """
   devices = jax.devices()
   chip = topology or chips.name_of(devices[0].device_kind)
-  simulated = ' (simulated)' if topology else ''
+  name = f'{len(devices)} x {chip}' + (' (simulated)' if topology else '')
   experiment = build(config, dataset=stand_in.dataset(config))
-  found = inspect(experiment, chips.find(chip, len(devices)), f'{len(devices)} x {chip}{simulated}')
-  print(render(found))
+  found = inspect(experiment, chips.find(chip, len(devices)), name, bool(topology))
   if output:
     workdir.write_json(pathlib.Path(output), _as_json(found))
   return found
 
 
-def inspect(experiment: Experiment, chip: chips.Chip, name: str) -> Inspection:
+def inspect(
+  experiment: Experiment, chip: chips.Chip, name: str, simulated: bool = True
+) -> Inspection:
   """Compiles the training step and reads it; computes nothing.
 
   Args:
     experiment: Built on the devices that stand for the chips.
     chip: What each of them can do.
     name: Of the devices, for people.
+    simulated: Whether they only stand for them: the program will never run.
   """
   count = experiment.mesh.size
   traced = experiment.train_step.trace(experiment.abstract_state, experiment.abstract_batch)
-  compiled = traced.lower().compile()
+  compiled = traced.lower().compile(_NEVER_RUN if simulated else None)
   step_flops = flops.count_jaxpr(traced.jaxpr)
   memory = compiled.memory_analysis()
   bytes_moved = compiled.cost_analysis().get('bytes accessed', 0.0)
-  compute = sum(n / (count * _rate(chip, dtype)) for dtype, n in step_flops.items())
-  seconds = {'compute': compute, 'memory': bytes_moved / chip.bandwidth}
+  sent = collectives.read(compiled.as_text(), experiment.mesh.shape)
+  seconds = {
+    'compute': sum(n / (count * _rate(chip, dtype)) for dtype, n in step_flops.items()),
+    'memory': bytes_moved / chip.bandwidth,
+    'communication': sum(one.seconds(chip.links) for one in sent),
+  }
   batch_size = experiment.config.batch_size
   return Inspection(
     devices=name,
@@ -134,7 +141,8 @@ def inspect(experiment: Experiment, chip: chips.Chip, name: str) -> Inspection:
     forward_macs=_forward_flops(experiment) / 2 / batch_size,
     step_flops=step_flops,
     bytes_moved=bytes_moved,
-    collective_bytes=collective_bytes(compiled.as_text()),
+    sent=collectives.summary(sent),
+    least_sent=collectives.least(_learning(experiment)),
     seconds=seconds | {'step': max(seconds.values())},
     steps=experiment.total_steps,
     batch_size=batch_size,
@@ -142,47 +150,10 @@ def inspect(experiment: Experiment, chip: chips.Chip, name: str) -> Inspection:
   )
 
 
-def collective_bytes(program: str) -> int:
-  """Bytes that the collectives of a compiled program's text produce on one device."""
-  total = 0.0
-  for collective in _COLLECTIVE.finditer(program):
-    for array in _ARRAY.finditer(collective['result']):
-      shape = [int(n) for n in array['shape'].split(',') if n]
-      total += math.prod(shape) * int(array['bits'] or 8) / 8
-  return int(total)
-
-
-def render(found: Inspection) -> str:
-  """The inspection for a terminal."""
-  rows = [('parameter', 'shape', 'sharding', 'MB a device')]
-  for one in found.parameters:
-    copies = f'{one.copies} x ' if one.copies > 1 else ''
-    shape = f'{copies}{one.dtype}[{", ".join(map(str, one.shape))}]'
-    megabytes = f'{one.copies * one.bytes_per_device / 1e6:.3f}'
-    rows.append((one.name, shape, one.sharding, megabytes))
-  widths = [max(len(row[column]) for row in rows) for column in range(4)]
-  table = [
-    f'{a.ljust(widths[0])}  {b.ljust(widths[1])}  {c.ljust(widths[2])}  {d.rjust(widths[3])}'
-    for a, b, c, d in rows
-  ]
-  mesh = ', '.join(f'{axis} {size}' for axis, size in found.mesh.items())
-  facts = {
-    'devices': f'{found.devices}; mesh {mesh}',
-    'parameters': f'{found.num_parameters:,}',
-    'state': _join({part: _megabytes(n) for part, n in found.state_bytes.items() if n}, 'a device'),
-    'memory': _memory(found),
-    'forward pass': f'{found.forward_macs / 1e9:.4g} GMAC an example',
-    'training step': _work(found),
-    'time': _time(found),
-    'chip': f'{_join(_chip(found.chip))} ({found.chip.source})',
-  }
-  width = max(map(len, facts))
-  return '\n'.join([*table, '', *(f'{key.ljust(width)}  {text}' for key, text in facts.items())])
-
-
 def _as_json(found: Inspection) -> dict[str, Any]:
-  parameters = [parameter._asdict() for parameter in found.parameters]
-  return found._asdict() | {'parameters': parameters, 'chip': found.chip._asdict()}
+  chip = found.chip._asdict() | {'links': found.chip.links._asdict()}
+  lists = {name: [row._asdict() for row in getattr(found, name)] for name in ('parameters', 'sent')}
+  return found._asdict() | lists | {'chip': chip}
 
 
 def _parameters(experiment: Experiment) -> list[Parameter]:
@@ -214,7 +185,7 @@ def _bytes(tree: Any) -> int:
 def _state_bytes(experiment: Experiment) -> dict[str, int]:
   state = experiment.abstract_state
   learning = [state.variables[player] for player in experiment.task.losses]
-  params = _bytes([tree['params'] for tree in learning])
+  params = _bytes(_learning(experiment))
   return {
     'params': params,
     'other variables': _bytes(learning) - params,
@@ -222,6 +193,13 @@ def _state_bytes(experiment: Experiment) -> dict[str, int]:
     'optimizer': _bytes(state.opt_state),
     'average': _bytes(state.ema),
   }
+
+
+def _learning(experiment: Experiment) -> list[Any]:
+  """Shapes of the parameters of the players that learn."""
+  return [
+    experiment.abstract_state.variables[player]['params'] for player in experiment.task.losses
+  ]
 
 
 def _forward_flops(experiment: Experiment) -> float:
@@ -238,50 +216,3 @@ def _forward_flops(experiment: Experiment) -> float:
 
 def _rate(chip: chips.Chip, dtype: str) -> float:
   return chip.float32 if jnp.dtype(dtype).itemsize > 2 else chip.bfloat16
-
-
-def _memory(found: Inspection) -> str:
-  peak, capacity = found.memory['peak'], found.chip.memory
-  verdict = 'fits' if peak <= capacity else 'DOES NOT FIT'
-  if 'simulated' in found.devices:
-    verdict = f'compiled for CPU, an upper estimate, it {verdict}'
-  return (
-    f'{_megabytes(peak)} a device at its peak ({_megabytes(found.memory["arguments"])} arguments, '
-    f'{_megabytes(found.memory["temporaries"])} temporaries): {verdict} in '
-    f'{_megabytes(capacity)}, {peak / capacity:.1%}'
-  )
-
-
-def _work(found: Inspection) -> str:
-  work = ' + '.join(f'{n / 1e12:.4g} TFLOP in {dtype}' for dtype, n in found.step_flops.items())
-  return (
-    f'{work or "0 TFLOP"} over all devices; a device moves {_megabytes(found.bytes_moved)} of '
-    f'memory and {_megabytes(found.collective_bytes)} through collectives'
-  )
-
-
-def _time(found: Inspection) -> str:
-  """Matmuls alone at the data sheet's rate are the least; unfused memory traffic is too much."""
-  step, parts = found.seconds['step'], found.seconds
-  return (
-    f'roofline estimate: {1000 * step:.3g} ms a step (compute {1000 * parts["compute"]:.3g}, '
-    f'memory {1000 * parts["memory"]:.3g}), {found.batch_size / step:,.0f} examples/s, '
-    f'{duration(step * found.steps)} for {found.steps:,} steps'
-  )
-
-
-def _chip(chip: chips.Chip) -> dict[str, str]:
-  return {
-    'bfloat16': f'{chip.bfloat16 / 1e12:.4g} TFLOP/s',
-    'float32': f'{chip.float32 / 1e12:.4g} TFLOP/s',
-    'memory': _megabytes(chip.memory),
-    'bandwidth': f'{chip.bandwidth / 1e9:,.0f} GB/s',
-  }
-
-
-def _join(parts: Mapping[str, str], unit: str = '') -> str:
-  return ', '.join(f'{name} {text}' for name, text in parts.items()) + (f' {unit}' if unit else '')
-
-
-def _megabytes(size: float | int) -> str:
-  return f'{size / 1e9:.4g} GB' if size >= 1e9 else f'{size / 1e6:.4g} MB'
