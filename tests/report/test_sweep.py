@@ -5,7 +5,7 @@ import pathlib
 import statistics
 
 import pytest
-from _helpers import sweeps
+from _helpers import sweep_folders
 from _helpers.html_pages import Page
 
 from vitlab.errors import UserError
@@ -24,7 +24,7 @@ def read(folder):
 
 
 def grid(folder, count=12):
-  return sweeps.write(folder, [sweeps.trial(i) for i in range(count)])
+  return sweep_folders.write(folder, [sweep_folders.trial(i) for i in range(count)])
 
 
 def test_the_page_of_a_grid(tmp_path):
@@ -61,15 +61,15 @@ def test_the_figures_share_one_account_of_the_trials(tmp_path):
 
 
 def test_equal_values_have_equal_ranks(tmp_path):
-  rows = [sweeps.trial(i, value=value) for i, value in enumerate((0.5, 0.5, 0.25))]
-  (data,) = read(sweeps.write(tmp_path / 'sweep', rows)).figures['sweep']
+  rows = [sweep_folders.trial(i, value=value) for i, value in enumerate((0.5, 0.5, 0.25))]
+  (data,) = read(sweep_folders.write(tmp_path / 'sweep', rows)).figures['sweep']
   assert [trial['rank'] for trial in data['trials']] == [1, 1, 0]
 
 
 def test_means_and_spreads_over_the_seeds(tmp_path):
-  rows = [sweeps.trial(i) for i in range(12)]
+  rows = [sweep_folders.trial(i) for i in range(12)]
   rows[0]['value'], rows[1]['value'] = 0.95, 0.99
-  page = read(sweeps.write(tmp_path / 'sweep', rows))
+  page = read(sweep_folders.write(tmp_path / 'sweep', rows))
   (data,) = page.figures['sweep']
   assert len(data['means']) == 6
   assert data['means'][0] == {'at': [1e-4, 48, None], 'mean': statistics.fmean([0.95, 0.99])}
@@ -77,8 +77,8 @@ def test_means_and_spreads_over_the_seeds(tmp_path):
 
 
 def test_seeds_alone_have_one_mean(tmp_path):
-  rows = [sweeps.trial(i, {'seed': i}) for i in range(3)]
-  page = read(sweeps.write(tmp_path / 'sweep', rows, keys=['seed']))
+  rows = [sweep_folders.trial(i, {'seed': i}) for i in range(3)]
+  page = read(sweep_folders.write(tmp_path / 'sweep', rows, keys=['seed']))
   assert 'all381.00 %± 1.00 %80.00 %82.00 %' in page.text
 
 
@@ -96,8 +96,8 @@ def test_keys_in_which_no_trials_differ_are_not_shown(tmp_path):
 
 
 def test_curves_of_all_metrics_that_of_the_sweep_first(tmp_path):
-  rows = [sweeps.trial(i) for i in range(2)] + [sweeps.without_value(2, 'waiting')]
-  folder = sweeps.write(tmp_path / 'sweep', rows, metric='train/loss', goal='min')
+  rows = [sweep_folders.trial(i) for i in range(2)] + [sweep_folders.without_value(2, 'waiting')]
+  folder = sweep_folders.write(tmp_path / 'sweep', rows, metric='train/loss', goal='min')
   with open(folder / 'trial_000' / 'metrics.jsonl', 'a') as file:
     file.write('{"step": 90, "train/loss": NaN}\n')
   (charts,) = read(folder).figures['learning']
@@ -111,8 +111,8 @@ def test_curves_of_all_metrics_that_of_the_sweep_first(tmp_path):
 
 def test_the_curves_of_hundreds_of_trials_are_thinned(tmp_path):
   points = [{'optim.learning_rate': 10 ** -(i / 100)} for i in range(400)]
-  rows = [sweeps.trial(i, point) for i, point in enumerate(points)]
-  folder = sweeps.write(tmp_path / 'sweep', rows, curves=False)
+  rows = [sweep_folders.trial(i, point) for i, point in enumerate(points)]
+  folder = sweep_folders.write(tmp_path / 'sweep', rows, curves=False)
   steps = (f'{{"step": {step}, "train/loss": {1 / (step + 1)}}}\n' for step in range(2000))
   (folder / 'trial_399').mkdir()
   (folder / 'trial_399' / 'metrics.jsonl').write_text(''.join(steps))
@@ -125,8 +125,8 @@ def test_the_curves_of_hundreds_of_trials_are_thinned(tmp_path):
 @pytest.mark.parametrize('state', ['waiting', 'running', 'failed', 'pruned'])
 def test_a_page_without_a_value(tmp_path, state):
   error = 'ValueError: the loss is not finite' if state == 'failed' else None
-  rows = [sweeps.without_value(i, state, error=error) for i in range(2)]
-  page = read(sweeps.write(tmp_path / 'sweep', rows))
+  rows = [sweep_folders.without_value(i, state, error=error) for i in range(2)]
+  page = read(sweep_folders.write(tmp_path / 'sweep', rows))
   assert 'no trial has a test accuracy yet' in page.text
   assert f'{state}2' in page.text
   assert page.text.count('ValueError: the loss is not finite') == 2 * (state == 'failed')
@@ -139,13 +139,13 @@ def test_a_page_without_a_value(tmp_path, state):
 
 def test_all_states_together(tmp_path):
   rows = [
-    sweeps.trial(0),
-    sweeps.trial(1, state='pruned', steps=120),
-    sweeps.without_value(2, 'failed', error='out of memory', attempts=3),
-    sweeps.without_value(3, 'running'),
-    sweeps.without_value(4, 'waiting', attempts=0),
+    sweep_folders.trial(0),
+    sweep_folders.trial(1, state='pruned', steps=120),
+    sweep_folders.without_value(2, 'failed', error='out of memory', attempts=3),
+    sweep_folders.without_value(3, 'running'),
+    sweep_folders.without_value(4, 'waiting', attempts=0),
   ]
-  page = read(sweeps.write(tmp_path / 'sweep', rows))
+  page = read(sweep_folders.write(tmp_path / 'sweep', rows))
   assert '80.00 % is the best test accuracy, in trial 0' in page.text
   for state in ('finished', 'pruned', 'failed', 'running', 'waiting'):
     assert f'{state}1' in page.text  # its tile
@@ -174,9 +174,9 @@ def test_a_sweep_that_has_not_begun(tmp_path, lines):
 
 def test_points_of_all_kinds(tmp_path):
   values = [0.1, 1e-7, 'adamw', '', True, None, [1, 'a']]
-  rows = [sweeps.trial(i, {'x.value': value}) for i, value in enumerate(values)]
-  rows.append(sweeps.trial(7, {}))
-  page = read(sweeps.write(tmp_path / 'sweep', rows))
+  rows = [sweep_folders.trial(i, {'x.value': value}) for i, value in enumerate(values)]
+  rows.append(sweep_folders.trial(7, {}))
+  page = read(sweep_folders.write(tmp_path / 'sweep', rows))
   (data,) = page.figures['sweep']
   texts = ['–', '(1, a)', 'None', 'true', "''", 'adamw', '1e-07', '0.1']
   assert [trial['texts'] for trial in data['trials']] == [[text] for text in texts]
@@ -186,9 +186,12 @@ def test_nothing_breaks_out_of_the_page(tmp_path):
   hostile = '</script><script>alert(1)</script>"\'><img src=x>$title'
   point = {hostile: hostile, 'seed': 0}
   changes = {'command': hostile, 'error': hostile, 'workdir': 'javascript:alert(1)'}
-  rows = [sweeps.trial(0, point, **changes), sweeps.trial(1, point | {'seed': 1}, state=hostile)]
-  rows.append(sweeps.trial(2, {hostile: 1}))
-  folder = sweeps.write(tmp_path / 'a<b>&"$title', rows, config=hostile, metric=hostile)
+  rows = [
+    sweep_folders.trial(0, point, **changes),
+    sweep_folders.trial(1, point | {'seed': 1}, state=hostile),
+  ]
+  rows.append(sweep_folders.trial(2, {hostile: 1}))
+  folder = sweep_folders.write(tmp_path / 'a<b>&"$title', rows, config=hostile, metric=hostile)
   (folder / rows[0]['workdir'] / 'metrics.jsonl').write_text(json.dumps({'step': 1, hostile: 1}))
   page = read(folder)
   assert page.tags.count('script') == 5 and 'img' not in page.tags
