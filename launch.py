@@ -12,6 +12,8 @@ python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
 python launch.py --mode=export --workdir=runs/vit_digits --format=timm
 python launch.py --mode=inspect --config=... --topology=h100:8
+python launch.py --mode=sweep --config=configs/vit_digits.py --slots=2    again: continue
+python launch.py --mode=sweep --config=... --sweep=points.py --backend=slurm,slurm_partition=gpu
 """
 
 import pathlib
@@ -113,6 +115,21 @@ def export(command: Command) -> None:
     print(predict.export(model, values.output))
 
 
+def sweep(command: Command) -> None:
+  """run the points or the search of a config's sweep(add), each as one training; again: continue"""
+  from vitlab.sweep import controller, definition
+
+  values = command.flags
+  config, folder = command.config(), command.workdir()
+  found = definition.read(config, values.config, command.overrides, values.sweep)
+  extra = [f'--compile_cache={values.compile_cache}'] if values.compile_cache else []
+  code = controller.run(
+    found, folder, values.backend, slots=values.slots, retries=values.retries, extra=extra
+  )
+  if code:
+    raise SystemExit(code)
+
+
 MODES: Mapping[str, Callable[[Command], None]] = {
   'train': train,
   'eval': evaluate,
@@ -120,6 +137,7 @@ MODES: Mapping[str, Callable[[Command], None]] = {
   'inspect': inspect,
   'report': report,
   'export': export,
+  'sweep': sweep,
 }
 
 
@@ -128,8 +146,9 @@ def main(arguments: Sequence[str]) -> int:
 
   Returns:
     The exit code: 0, or 2 for something that the user gave and that cannot be used. A preempted
-    training raises SystemExit with 75: the same command continues it; one with --restarts raises
-    it with the code of its last process. All else is raised.
+    training or sweep raises SystemExit with 75: the same command continues it; a sweep of which
+    trials have failed, with 1; a training with --restarts, with the code of its last process. All
+    else is raised.
   """
   if {'--help', '-help', '-h'} & set(arguments):
     print(command_line.usage(__doc__, {name: mode.__doc__ for name, mode in MODES.items()}))

@@ -25,6 +25,7 @@ FLOORS = [
   {'evaluators', 'pretrained'},
   {'engine'},
   {'report'},
+  {'sweep'},
 ]
 FLOOR = {folder: height for height, folders in enumerate(FLOORS) for folder in folders}
 # Families of which one must not grow on another: a backbone is a field, nested by the config.

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -21,6 +22,10 @@ BELONG = dict(
   nbest=('predict',),
   search=('predict', 'eval'),
   average=('predict', 'eval', 'export'),
+  sweep=('sweep',),
+  backend=('sweep',),
+  slots=('sweep',),
+  retries=('sweep',),
 )
 
 
@@ -45,7 +50,7 @@ class Command(NamedTuple):
     """
     if self.flags.config is not None:
       return config_file.load(self.flags.config, self.overrides)
-    if self.flags.workdir is None or self.flags.mode == 'train':
+    if self.flags.workdir is None or self.flags.mode in ('train', 'sweep'):
       known = ', '.join(config_file.describe_all())
       raise UserError(f'--mode={self.flags.mode} needs --config=..., for example one of {known}')
     config = config_file.stored(self.workdir())
@@ -53,7 +58,7 @@ class Command(NamedTuple):
     return config
 
   def workdir(self) -> str:
-    """--workdir, by default runs/<name of the config>.
+    """--workdir, by default runs/<name of the config>, of a sweep with -sweep behind it.
 
     Raises:
       UserError: neither --workdir nor --config is given.
@@ -62,7 +67,10 @@ class Command(NamedTuple):
       return self.flags.workdir
     if self.flags.config is None:
       raise UserError(f'--mode={self.flags.mode} needs --workdir=..., the folder of a run')
-    return os.path.join('runs', config_file.run_name(self.flags.config))
+    name = config_file.run_name(self.flags.config)
+    if self.flags.mode == 'sweep':
+      name += '-' + (pathlib.Path(self.flags.sweep).stem or 'sweep')
+    return os.path.join('runs', name)
 
 
 def define_flags(modes: Sequence[str]) -> flags.FlagValues:
@@ -94,6 +102,12 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   flags.DEFINE_integer('nbest', 1, text, lower_bound=1, flag_values=values)
   text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)
+  string('sweep', '', "The file whose sweep(add) lists the points, by default the config's.")
+  string('backend', 'local', 'Where trials run: local, slurm, commands, tpu or k8s, and options.')
+  text = 'How many trials at once; by default one on each GPU, or one; under SLURM all.'
+  flags.DEFINE_integer('slots', 0, text, lower_bound=0, flag_values=values)
+  text = 'How often a sweep tries a failed trial again.'
+  flags.DEFINE_integer('retries', 1, text, lower_bound=0, flag_values=values)
   flags.DEFINE_bool('debug', False, 'Show the traceback of every error.', flag_values=values)
   return values
 

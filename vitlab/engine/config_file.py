@@ -23,6 +23,12 @@ from vitlab import config as config_lib
 from vitlab.engine import workdir
 from vitlab.errors import UserError, unknown
 
+# What a config file defines, and where to see how.
+FUNCTIONS = {
+  'get_config': '(arg=None): see configs/ for some',
+  'sweep': '(add): see configs/vit_digits.py for one, or name another file: --sweep=FILE.py',
+}
+
 
 def load(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
   """The config of `path.py` or `path.py:arg`, with overrides such as '--config.optim.name=lion'.
@@ -32,16 +38,30 @@ def load(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
       is not a config; an override names a key that does not exist or a value of another type.
   """
   path, _, arg = spec.partition(':')
-  get_config = _import(path)
+  config = call(path, 'get_config', *([arg] if arg else []))
+  _check_keys(path, config)
+  override(config, overrides)
+  return config.lock()
+
+
+def call(path: str, name: str, *arguments: Any) -> Any:
+  """What a function of a config file returns.
+
+  Args:
+    path: The file.
+    name: One of `FUNCTIONS`.
+    arguments: Of the function.
+
+  Raises:
+    UserError: no such file, it has no such function, or an error comes out of either.
+  """
+  function = _import(path, name)
   try:
-    config = get_config(arg) if arg else get_config()
+    return function(*arguments)
   except UserError:
     raise
   except Exception as error:
     raise _inside(path, error) from error
-  _check_keys(path, config)
-  override(config, overrides)
-  return config.lock()
 
 
 def override(config: ConfigDict, overrides: Sequence[str]) -> None:
@@ -145,7 +165,7 @@ def run_name(spec: str) -> str:
   return f'{name}-{arg}' if arg else name
 
 
-def _import(path: str) -> types.FunctionType:
+def _import(path: str, name: str) -> types.FunctionType:
   file = pathlib.Path(path)
   known = list(describe_all())
   if not path:
@@ -164,9 +184,9 @@ def _import(path: str) -> types.FunctionType:
     raise
   except Exception as error:
     raise _inside(path, error) from error
-  if not callable(getattr(module, 'get_config', None)):
-    raise UserError(f'config {path!r} has no function get_config(arg=None): see configs/ for some')
-  return module.get_config
+  if not callable(getattr(module, name, None)):
+    raise UserError(f'config {path!r} has no function {name}{FUNCTIONS[name]}')
+  return getattr(module, name)
 
 
 def _inside(path: str, error: Exception) -> UserError:

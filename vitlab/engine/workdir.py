@@ -33,7 +33,7 @@ from vitlab import config as config_lib
 from vitlab.errors import UserError
 
 CONFIG, FACTS, RESULT = 'config.json', 'facts.json', 'result.json'
-METRICS, EVENTS = 'metrics.jsonl', 'events.jsonl'
+METRICS, EVENTS, LOCK = 'metrics.jsonl', 'events.jsonl', '.lock'
 DETAILS, CHECKPOINTS, REPORT = 'details', 'checkpoints', 'report.html'
 
 # Keys that may change between the sessions of one run: none of them moves a parameter. (`mesh` and
@@ -95,7 +95,9 @@ def check(path: str, config: ConfigDict) -> dict[str, Any] | None:
         '\nrestore that file, choose another --workdir, or delete the folder'
       )
     return None
-  changed = [d for d in differences(stored, to_json(config)) if not _is_free(d[0])]
+  changed = [
+    d for d in differences(stored, to_json(config)) if d[0].partition('.')[0] not in FREE_KEYS
+  ]
   if changed:
     raise _other_config(path, changed)
   return read_json(folder / RESULT)
@@ -111,10 +113,23 @@ def claim(path: str, config: ConfigDict) -> Iterator[pathlib.Path]:
     UserError: as `check`; or another process holds the folder.
   """
   check(path, config)
-  folder = pathlib.Path(path)
+  with hold(path) as folder:
+    check(path, config)  # again: the folder may have changed before it was ours
+    write_json(folder / CONFIG, to_json(config))
+    yield folder
+
+
+@contextlib.contextmanager
+def hold(path: str) -> Iterator[pathlib.Path]:
+  """Creates a folder of runs and holds its lock, which belongs to the process; yields the folder.
+
+  Raises:
+    UserError: the path cannot be a folder of ours, or another process holds it.
+  """
+  folder = _writable(path)
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = open(folder / '.lock', 'a+')  # noqa: SIM115 - held until the run ends
+    lock = open(folder / LOCK, 'a+')  # noqa: SIM115 - held until the run ends
   except OSError as error:
     raise _unusable(path, error) from error
   with lock:
@@ -129,9 +144,17 @@ def claim(path: str, config: ConfigDict) -> Iterator[pathlib.Path]:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    check(path, config)  # again: the folder may have changed before it was ours
-    write_json(folder / CONFIG, to_json(config))
     yield folder
+
+
+def is_held(folder: pathlib.Path) -> bool:
+  """Whether a process holds the lock of a folder at this moment."""
+  with contextlib.suppress(FileNotFoundError), open(folder / LOCK) as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+  return False
 
 
 def require_space(path: str, size: int) -> None:
@@ -155,7 +178,7 @@ def require_space(path: str, size: int) -> None:
 def write_json(path: pathlib.Path, value: Any) -> None:
   """Replaces a JSON file in one step; numbers JSON has no name for (nan, inf) become null."""
   text = json.dumps(_finite(value), indent=2, allow_nan=False) + '\n'
-  _replace(path, text.encode())
+  replace(path, text.encode())
 
 
 def read_json(path: pathlib.Path) -> Any:
@@ -188,7 +211,7 @@ def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
 def rewind_metrics(folder: pathlib.Path, step: int) -> list[dict[str, Any]]:
   """Drops the rows after `step`: what a restored run writes again. Returns the rows that stay."""
   rows = [row for row in read_metrics(folder) if row['step'] <= step]
-  _replace(folder / METRICS, b''.join(map(json_line, rows)))
+  replace(folder / METRICS, b''.join(map(json_line, rows)))
   return rows
 
 
@@ -212,7 +235,8 @@ def read_details(folder: pathlib.Path, evaluator: str) -> dict[str, np.ndarray]:
     return {}
 
 
-def _replace(path: pathlib.Path, data: bytes) -> None:
+def replace(path: pathlib.Path, data: bytes) -> None:
+  """Gives a file new contents in one step."""
   beside = path.with_name(path.name + '.tmp')
   with open(beside, 'wb') as file:
     file.write(data)
@@ -240,10 +264,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[prefix + key] = value
   return flat
-
-
-def _is_free(key: str) -> bool:
-  return any(key == free or key.startswith(free + '.') for free in FREE_KEYS)
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:
