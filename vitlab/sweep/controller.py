@@ -58,20 +58,7 @@ def run(
     UserError: the folder, the back-end or the search cannot be used.
   """
   place = backends.make(backend, pathlib.Path(folder), slots, retries)
-  search = definition.search
-  tuned = search is not None and (search.method == 'tpe' or search.pruner is not None)
-  if tuned:
-    require()
-  if tuned and isinstance(place, Printer):
-    raise UserError(
-      f'--backend={backend} only prints commands, and this search must see results to go on'
-      "\nuse --backend=local or slurm, or method='random' without a pruner"
-    )
-  if tuned and place.slots > definition.trials:
-    raise UserError(
-      f'--backend={backend} would start all trials at once, and this search learns from those that'
-      ' have ended: say how many run at once, --slots=4'
-    )
+  tuned = _is_tuned(definition, place, backend)
   with workdir.hold(folder) as path:
     keep(definition, path)
     (path / 'logs').mkdir(exist_ok=True)
@@ -88,6 +75,29 @@ def run(
       table.close(controller.trials, _page(path), stopped=stopped)
   failed = any(each.state == FAILED for each in controller.trials)
   return PREEMPTED if stopped else int(failed)
+
+
+def _is_tuned(definition: Definition, place: Runner | Printer, backend: str) -> bool:
+  """Whether optuna has a part in this.
+
+  Raises:
+    UserError: it has, but is not installed, or would see no result before all have started.
+  """
+  search = definition.search
+  if search is None or (search.method == 'random' and search.pruner is None):
+    return False
+  if isinstance(place, Printer):
+    raise UserError(
+      f'--backend={backend} only prints commands, and this search must see results to go on'
+      "\nuse --backend=local or slurm, or method='random' without a pruner"
+    )
+  if place.slots > search.trials:
+    raise UserError(
+      f'--backend={backend} would start all trials at once, and this search learns from those that'
+      ' have ended\nsay how many run at once, for example --slots=4'
+    )
+  require()
+  return True
 
 
 class Controller:

@@ -141,6 +141,8 @@ def make(folder: pathlib.Path, slots: int, cluster: str = 'slurm', **options: st
 
 
 def _import() -> types.ModuleType:
+  # Left to itself it configures logging when it is imported, and so closes the handlers of others.
+  os.environ.setdefault('SUBMITIT_LOG_LEVEL', 'NOCONFIG')
   try:
     import submitit
   except ImportError:
