@@ -5,7 +5,7 @@ import pytest
 from vitlab.engine import command_line
 from vitlab.errors import UserError
 
-MODES = ['train', 'eval', 'predict', 'export', 'report']
+MODES = ['train', 'eval', 'predict', 'export', 'report', 'sweep']
 DIGITS = '--config=configs/vit_digits.py'
 
 
@@ -24,6 +24,8 @@ def test_flags_changes_and_paths_are_told_apart():
 def test_a_workdir_is_named_after_its_config():
   assert parse(DIGITS).workdir() == 'runs/vit_digits'
   assert parse(DIGITS + ':smoke').workdir() == 'runs/vit_digits-smoke'
+  assert parse('--mode=sweep', DIGITS).workdir() == 'runs/vit_digits-sweep'
+  assert parse('--mode=sweep', DIGITS, '--sweep=a/rates.py').workdir() == 'runs/vit_digits-rates'
 
 
 def test_command_lines_do_not_remember_each_other():
@@ -43,6 +45,8 @@ def test_command_lines_do_not_remember_each_other():
     (['--config'], 'Missing value for flag --config'),
     (['--mode=report', '--attention'], '--attention goes with --mode=predict'),
     (['--mode=predict', '--format=timm'], '--format goes with --mode=export'),
+    (['--retries=3'], '--retries goes with --mode=sweep, not --mode=train'),
+    (['--mode=sweep', '--slots=-1'], 'slots'),
     (['--mode=export', '--format=onnx'], 'timm|huggingface'),
   ],
 )

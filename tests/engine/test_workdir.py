@@ -176,3 +176,14 @@ def test_a_run_from_before_a_key_came_is_continued_with_its_default(tmp_path):
   config.init_from = 'weights'
   with pytest.raises(UserError, match='init_from null -> "weights"'):
     workdir.check(str(tmp_path), config)
+
+
+def test_a_folder_is_held_as_long_as_its_process_says(tmp_path):
+  folder = tmp_path / 'new'
+  assert not workdir.is_held(folder)
+  with workdir.hold(str(folder)) as held:
+    assert held == folder
+    assert workdir.is_held(folder)
+    with pytest.raises(UserError, match='in use by process'), workdir.hold(str(folder)):
+      pass
+  assert not workdir.is_held(folder)
