@@ -19,6 +19,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TRIALS = 12
 POINTS = """
 from vitlab.sweep.points import product, seeds
 
@@ -37,6 +38,14 @@ def start(folder, points, options):
   return subprocess.Popen(
     command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
   )
+
+
+def wait_for(controller, folder, count):
+  """Until so many trials have finished."""
+  while len(finished(folder)) < count:
+    if controller.poll() is not None:
+      finish(controller)
+    time.sleep(0.05)
 
 
 def kill(controller):
@@ -95,12 +104,12 @@ def main():
     finish(start(folder / 'undisturbed', points, options))
     seconds = time.perf_counter() - begin
     killed, counts = folder / 'killed', []
-    for _ in range(options.kills):
+    share = TRIALS / (options.kills + 1)
+    for number in range(options.kills):
       controller = start(killed, points, options)
-      # The kills together take most of the time that the sweep needs.
-      time.sleep(chance.uniform(0.3, 1) * seconds / options.kills)
-      if controller.poll() is not None:
-        sys.exit('the sweep was over before all kills: take a later --seed')
+      # At any moment of a trial, but not all at the beginning or after the end.
+      wait_for(controller, killed, int(share * (number + chance.random())))
+      time.sleep(chance.uniform(0, seconds / TRIALS))
       kill(controller)
       counts.append((finished(killed), starts(killed)))
     finish(start(killed, points, options))

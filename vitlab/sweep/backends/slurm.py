@@ -122,6 +122,7 @@ def make(folder: pathlib.Path, slots: int, cluster: str = 'slurm', **options: st
       '--backend=slurm, but there is no SLURM here: srun is not found\n'
       'start the sweep where jobs are submitted, or use --backend=local'
     )
+  # Jobs inherit it, and must find `Run` from whichever folder the sweep was started in.
   os.environ['PYTHONPATH'] = os.pathsep.join(
     filter(None, [str(LAUNCHER.parent), os.environ.get('PYTHONPATH')])
   )
