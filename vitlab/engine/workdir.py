@@ -38,15 +38,8 @@ DETAILS, CHECKPOINTS, REPORT = 'details', 'checkpoints', 'report.html'
 
 # Keys that may change between the sessions of one run: none of them moves a parameter. (`mesh` and
 # `sharding_rules` only move where the parameters lie, to within rounding.)
-FREE_KEYS = (
-  'log_every',
-  'num_workers',
-  'max_corrupt',
-  'checkpoint',
-  'evaluators',
-  'mesh',
-  'sharding_rules',
-)
+FREE_KEYS = ('checkpoint', 'evaluators', 'log_every', 'max_corrupt', 'num_workers')
+FREE_KEYS += ('mesh', 'sharding_rules')
 
 _ABSENT = '(absent)'
 
