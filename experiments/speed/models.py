@@ -4,7 +4,8 @@
   python experiments/speed/models.py --first-step   # seconds from process start to the first step
   python experiments/speed/models.py --platform=gpu --variant=B/16 --batch=256 --dtype=bfloat16
 
-Needs `tests/requirements.txt`. How it is measured: `race.py`; what: `subjects.py`.
+Needs `tests/requirements.txt`. How it is measured: `race.py`; what: `subjects.py`,
+`plain_vit.py`.
 """
 
 import os
@@ -75,7 +76,10 @@ def main():
 
 
 def serve(args):
-  import subjects
+  if args.subject == race.PLAIN:
+    import plain_vit as subjects
+  else:
+    import subjects
 
   works, answers = getattr(subjects, f'{race.SUBJECTS[args.subject]}_works')(args)
   if args.first_step:
@@ -94,13 +98,11 @@ def print_table(args):
     for work, passes in WORKS.items():
       flops[work] = passes * image * args.batches[work]
 
-  medians = race.measure(args, [*WORKS, 'matmul'], compare)
+  medians = race.measure(args, [*WORKS, 'matmul'], compare, plain=args.model == 'vit')
   peak = race.peak(args, medians)
   print(f'{args.model} {args.variant}, 224 px, {args.dtype}, {args.platform}, ', end='')
-  print(
-    f'{args.threads} threads; median ms of {args.rounds} rounds, share of the {peak / 1e9:.0f} '
-  )
-  print(f'GFLOP/s of the fastest large matrix product here (ratio against {race.PEER})\n')
+  print(f'{args.threads} threads; median ms of {args.rounds} rounds, share of the ', end='')
+  print(f'{peak / 1e9:.0f} GFLOP/s of the largest matrix product (ratio against {race.PEER})\n')
   titles = {work: f'{work}, batch {args.batches[work]}' for work in WORKS}
   race.print_table(
     titles,

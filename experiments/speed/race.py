@@ -18,9 +18,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
+PLAIN = 'plain Flax'
 SUBJECTS = {
   'torch eager': 'torch',
   'torch.compile': 'torch',
+  PLAIN: 'flax',
   'vitlab': 'jax',
   'vitlab, 2 host devices': 'jax',
 }
@@ -69,7 +71,10 @@ def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Pop
 
 
 def measure(
-  args: argparse.Namespace, works: Sequence[str], compare: Callable[[dict[str, dict]], None]
+  args: argparse.Namespace,
+  works: Sequence[str],
+  compare: Callable[[dict[str, dict]], None],
+  plain: bool = False,
 ) -> dict[tuple[str, str], float]:
   """The median seconds of every subject's works.
 
@@ -77,10 +82,12 @@ def measure(
     args: With the options of `make_parser`.
     works: Their names.
     compare: Given every subject's answers, before the first round; raises or prints.
+    plain: Whether there is a plain model too.
   """
   import numpy as np
 
   subjects = [s for s in SUBJECTS if args.platform == 'cpu' or '2 host' not in s]
+  subjects = [s for s in subjects if plain or s != PLAIN]
   samples = {(subject, work): [] for subject in subjects for work in works}
   with tempfile.TemporaryDirectory() as folder:
     processes = {}
