@@ -129,6 +129,17 @@ def test_after_a_read_only_what_concerns_others_is_printed(folder, monkeypatch):
   assert printed == reports[2:]
 
 
+@pytest.mark.parametrize('text, printed', [('Event loop is closed', 0), ('of the user', 1)])
+def test_after_a_failed_write_only_what_concerns_others_is_printed(monkeypatch, text, printed):
+  shown = []
+  monkeypatch.setattr(sys, 'unraisablehook', lambda unraisable: None)
+  monkeypatch.setattr(sys, 'excepthook', lambda *error: shown.append(error))
+  stored_step.pack(1, make_state(1), {}, {})
+  error = RuntimeError(text)
+  sys.excepthook(RuntimeError, error, None)  # as the threads of the storage do
+  assert len(shown) == printed
+
+
 def test_parts_are_read_without_their_structure(folder):
   stored = stored_step.read_meta(folder)
   arrays = stored_step.read_arrays(folder, stored, ('variables', 'ema'))

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 import tensorboardX.proto.event_pb2 as event_pb2
+from tensorboardX.record_writer import masked_crc32c
 
 from vitlab.engine import workdir, writers
 
@@ -15,6 +16,9 @@ def _events(folder):
     data, offset = path.read_bytes(), 0
     while offset < len(data):
       length = int.from_bytes(data[offset : offset + 8], 'little')
+      for start, size in ((offset, 8), (offset + 12, length)):
+        stored = int.from_bytes(data[start + size : start + size + 4], 'little')
+        assert stored == masked_crc32c(data[start : start + size])
       event = event_pb2.Event.FromString(data[offset + 12 : offset + 12 + length])
       offset += 12 + length + 4
       if event.session_log.status == event_pb2.SessionLog.START:
@@ -86,4 +90,5 @@ def test_a_full_disk_loses_no_row(tmp_path, monkeypatch, caplog):
     monkeypatch.undo()
     out.write(3, {'a': 3.0})
   assert [row['a'] for row in workdir.read_metrics(tmp_path)] == [1.0, 2.0, 3.0]
+  assert _events(tmp_path)[0] == [(1, 'a', 1.0), (2, 'a', 2.0), (3, 'a', 3.0)]
   assert len((tmp_path / 'metrics.jsonl').read_bytes().splitlines()) == 3

@@ -283,6 +283,6 @@ class Checkpoints:
 
 def _free_space(directory: epath.Path) -> str:
   try:
-    return f'{shutil.disk_usage(directory).free / 1e6:.0f} MB are free there'
+    return f'{shutil.disk_usage(directory).free / 1e6:.0f} MB are free in {directory}'
   except OSError:
-    return 'the folder itself cannot be looked at'
+    return f'{directory} cannot be looked at'

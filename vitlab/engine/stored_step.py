@@ -46,6 +46,7 @@ def pack(
   step: int, state: Any, meta: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> ocp.args.Composite:
   """What orbax is asked to write for a step; blocks until the fingerprint is computed."""
+  _hush_stragglers()
   leaves = {name: list(leaf) for name, leaf in fingerprint.leaves(state).items()}
   body = dict(step=step, meta=dict(meta), metrics=dict(metrics), leaves=leaves)
   # A copy, and as it will be read back: lists for tuples, strings for keys. Orbax writes it later,
@@ -185,22 +186,27 @@ def _read(restore: Any, alone: bool = False) -> Any:
 
 
 def _hush_stragglers() -> None:
-  """Drops what Python prints about the other reads of orbax when one of them fails.
+  """Drops what Python prints about the other reads or writes of orbax when one of them fails.
 
   They go on in threads whose event loop is gone and report that one by one, minutes of scrolling,
   where one line is due. From now on, for they may be late.
   """
-  previous = sys.unraisablehook
+  previous, shown = sys.unraisablehook, sys.excepthook
   if getattr(previous, '__name__', '') == '_straggler_hook':
     return
 
+  def is_late(error: BaseException | None) -> bool:
+    return str(error) == 'Event loop is closed'
+
   def _straggler_hook(unraisable: Any) -> None:
-    late = str(unraisable.exc_value) == 'Event loop is closed'
+    late = is_late(unraisable.exc_value)
     code = getattr(unraisable.object, 'cr_code', None)
     if not late and not (code and '/orbax/' in code.co_filename):
       previous(unraisable)
 
   sys.unraisablehook = _straggler_hook
+  # The storage's own threads print by this one.
+  sys.excepthook = lambda kind, error, at: None if is_late(error) else shown(kind, error, at)
   warnings.filterwarnings('ignore', message='coroutine .* was never awaited')
   logging.getLogger('asyncio').addFilter(
     lambda record: 'exception was never retrieved' not in record.getMessage()

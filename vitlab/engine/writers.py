@@ -1,15 +1,19 @@
 """Where the numbers of a run go: metrics.jsonl, which is the record, and TensorBoard.
 
-A disk that is full or gone never stops a training run: rows wait in memory and are written when
+A disk that is full or gone never stops a training run: what cannot be written waits in memory until
 there is room again.
 """
 
 import logging
 import pathlib
+import socket
+import struct
+import time
 from collections.abc import Mapping
 from types import TracebackType
 
-import tensorboardX
+from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import masked_crc32c
 
 from vitlab.engine import workdir
 
@@ -30,15 +34,15 @@ class Writers:
 
   def __init__(self, folder: pathlib.Path, restored_step: int = 0):
     self.rows = workdir.rewind_metrics(folder, restored_step)
-    self._path = folder / workdir.METRICS
-    self._size = self._path.stat().st_size
-    self._waiting = b''
-    self._events = None
-    try:
-      purge_step = restored_step + 1 if restored_step else None
-      self._events = tensorboardX.SummaryWriter(str(folder), purge_step=purge_step)
-    except OSError as error:
-      _log.warning('no TensorBoard events for this run: %s', error)
+    self._metrics = _File(folder / workdir.METRICS)
+    now = time.time()
+    # Not tensorboardX's own writer: of a full disk its thread dies, then its queue blocks the run.
+    self._events = _File(folder / f'events.out.tfevents.{int(now)}.{socket.gethostname()}')
+    self._events.add(_record(event_pb2.Event(wall_time=now, file_version='brain.Event:2')))
+    if restored_step:
+      log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+      event = event_pb2.Event(wall_time=now, step=restored_step + 1, session_log=log)
+      self._events.add(_record(event))
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """Appends the row of a step; the step must be later than that of the last row."""
@@ -46,14 +50,10 @@ class Writers:
       raise ValueError(f'step {step} is not after the last logged one, {self.rows[-1]["step"]}')
     row = {'step': step, **metrics}
     self.rows.append(row)
-    self._waiting += workdir.json_line(row)
-    self._flush()
-    if self._events is not None:
-      try:
-        for name, value in metrics.items():
-          self._events.add_scalar(name, value, step)
-      except OSError as error:
-        _log.warning('TensorBoard events of step %d are lost: %s', step, error)
+    self._metrics.add(workdir.json_line(row))
+    values = [summary_pb2.Summary.Value(tag=n, simple_value=x) for n, x in metrics.items()]
+    summary = summary_pb2.Summary(value=values)
+    self._events.add(_record(event_pb2.Event(wall_time=time.time(), step=step, summary=summary)))
 
   def has(self, step: int) -> bool:
     """Whether the row of this step is written."""
@@ -68,24 +68,40 @@ class Writers:
     error: BaseException | None,
     traceback: TracebackType | None,
   ) -> None:
-    self._flush()
-    if self._events is not None:
-      try:
-        self._events.close()
-      except OSError as failure:
-        _log.warning('the last TensorBoard events are lost: %s', failure)
+    self._metrics.flush()
+    self._events.flush()
 
-  def _flush(self) -> None:
+
+class _File:
+  """A file that grows by whole entries."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path, self._waiting = path, b''
+    self._size = path.stat().st_size if path.exists() else 0
+
+  def add(self, entry: bytes) -> None:
+    self._waiting += entry
+    self.flush()
+
+  def flush(self) -> None:
     if not self._waiting:
       return
     try:
-      with open(self._path, 'r+b') as file:
-        # A write that failed half-way left a torn line: continue behind the last whole one.
+      with open(self._path, 'r+b' if self._size else 'wb') as file:
+        # A write that failed half-way left a torn entry: continue behind the last whole one.
         file.truncate(self._size)
         file.seek(self._size)
         file.write(self._waiting)
     except OSError as error:
-      _log.warning('metrics.jsonl cannot be written now, trying again later: %s', error)
+      _log.warning('%s cannot be written now, trying again later: %s', self._path.name, error)
       return
     self._size += len(self._waiting)
     self._waiting = b''
+
+
+def _record(event: event_pb2.Event) -> bytes:
+  """An entry of TensorBoard's files: length, its checksum, the event, its checksum."""
+  data = event.SerializeToString()
+  length = struct.pack('<Q', len(data))
+  checksums = (struct.pack('<I', masked_crc32c(part)) for part in (length, data))
+  return length + next(checksums) + data + next(checksums)
