@@ -19,6 +19,13 @@ def test_what_is_written_is_read(tmp_path):
   assert (again.first, again.reached) == (start['time'], 7)
 
 
+def test_what_was_reached_is_what_the_last_session_reached(tmp_path):
+  log = events.Events(tmp_path)
+  for event, step in (('start', 0), ('train', 40), ('start', 30), ('save', 35), ('train', 34)):
+    log.add(event, step)
+  assert events.Events(tmp_path).reached == 35
+
+
 @pytest.mark.parametrize('cut', [1, 9, 40])
 def test_a_torn_line_is_left_out_and_the_next_one_is_whole(tmp_path, cut):
   log = events.Events(tmp_path)

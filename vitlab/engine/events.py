@@ -45,7 +45,7 @@ class Events:
 
   Attributes:
     first: When the run began, in seconds since 1970: the time of its first event, or now.
-    reached: The newest step that any session before is known to have done.
+    reached: The newest step that the session before is known to have done.
   """
 
   def __init__(self, folder: pathlib.Path | None):
@@ -54,7 +54,10 @@ class Events:
     # A line that was cut off must not take the next one with it.
     self._torn = bool(self._path and _is_torn(self._path))
     self.first = past[0]['time'] if past else time.time()
-    self.reached = max((event['step'] for event in past), default=0)
+    self.reached = 0
+    for event in past:
+      begins = event['event'] == 'start'
+      self.reached = event['step'] if begins else max(self.reached, event['step'])
 
   def add(self, event: str, step: int, **facts: int | float) -> None:
     """Writes an event of now."""
