@@ -1,7 +1,7 @@
 """vitlab's Swin computes what timm's and Hugging Face's compute, with their weights."""
 
 import math
-from functools import cache, partial
+from functools import cache
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import parity
+from _helpers import parity, quick
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from transformers import (
@@ -220,7 +220,7 @@ TRAPS = {
 
 
 def logits(model, params, case: str) -> np.ndarray:
-  @partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+  @quick.jit
   def run(params, image):
     return model.apply({'params': params}, image)[0]
 
