@@ -1,6 +1,6 @@
 """Damages a checkpoint of a real run in random places: nothing may come back silently wrong.
 
-  python experiments/reliability/bit_flips.py               # 300 damages, 1 minute on 2 cores
+  python experiments/reliability/bit_flips.py               # 500 damages, 2 minutes on 2 cores
   python experiments/reliability/bit_flips.py --count=1000 --seed=1
 
 Each time one file of the newest of two checkpoints is damaged and the run restored. Allowed is the
@@ -109,7 +109,7 @@ def save(directory, built):
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--count', type=int, default=300)
+  parser.add_argument('--count', type=int, default=500)
   parser.add_argument('--seed', type=int, default=0)
   options = parser.parse_args()
   chance = random.Random(options.seed)
