@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from vitlab.layers.sharding import constrain_batch, parameters_are_whole
+from vitlab.layers.sharding import apply_split, constrain_batch, parameters_are_whole, whole
 
 
 def placed(x, shape, names):
@@ -35,3 +36,25 @@ def test_parameters_are_whole_unless_an_axis_splits_them():
 
   assert parameters_are_whole() and whole(8, 1, 1)
   assert not whole(2, 4, 1) and not whole(4, 1, 2)
+
+
+def test_a_product_with_a_split_kernel_is_that_with_a_whole_one():
+  x, kernel = jax.random.normal(jax.random.key(0), (8, 4)), jnp.arange(32.0).reshape(4, 8)
+
+  def loss(x, kernel):
+    return jnp.sum(jnp.sin(apply_split(jnp.matmul, x, kernel)))
+
+  alone = jax.value_and_grad(loss, (0, 1))(x, kernel)
+  mesh = jax.make_mesh((2, 4), ('data', 'fsdp'), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+  kernel = jax.device_put(kernel, jax.NamedSharding(mesh, P('fsdp')))
+  with jax.set_mesh(mesh):
+    split = jax.jit(jax.value_and_grad(loss, (0, 1)))(x, kernel)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), split, alone)
+
+
+def test_alone_there_is_no_trace_of_it():
+  def function(x, kernel):
+    return apply_split(jnp.matmul, x, whole(kernel))
+
+  x = jnp.ones((8, 8))
+  assert str(jax.make_jaxpr(function)(x, x)) == str(jax.make_jaxpr(jnp.matmul)(x, x))

@@ -1,6 +1,7 @@
 """Convolution and pooling of feature maps b h w c."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 
 from vitlab.errors import unknown
 from vitlab.layers.dense import contract
+from vitlab.layers.sharding import apply_split
 
 PADDINGS = ('symmetric', 'same')
 # He et al. 2015, arXiv:1502.01852, section 2.2: keeps the variance of what flows backwards.
@@ -53,7 +55,8 @@ class Conv(nn.Module):
     if self.standardize:
       kernel = standardized(kernel)
     x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-    y = convolve(x, kernel, self.stride, self.groups, self.padding)
+    options = dict(stride=self.stride, groups=self.groups, padding=self.padding)
+    y = apply_split(partial(convolve, **options), x, kernel)
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
       y += bias.astype(self.dtype)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vitlab.layers.sharding import parameters_are_whole
+from vitlab.layers.sharding import apply_split, parameters_are_whole, whole
 
 
 class Dense(nn.Module):
@@ -25,6 +26,7 @@ class Dense(nn.Module):
     dtype: What is computed in; parameters are float32.
     kernel_init: Its default is LeCun normal over the contracted axes.
     bias_init: Initialiser of the bias.
+    parallel: Whether tensor parallelism splits the kernel, by heads or hidden units.
   """
 
   features: int | tuple[int, ...]
@@ -33,6 +35,7 @@ class Dense(nn.Module):
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None
   bias_init: Callable = nn.initializers.zeros
+  parallel: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, '...']) -> Float[Array, '...']:
@@ -40,9 +43,11 @@ class Dense(nn.Module):
     shape = x.shape[x.ndim - self.axes :] + features
     init = self.kernel_init or fan_init('fan_in', 'truncated_normal', self.axes)
     kernel = self.param('kernel', init, shape, jnp.float32)
-    y = contract(x.astype(self.dtype), kernel.astype(self.dtype), self.axes)
+    x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+    y = apply_split(partial(contract, axes=self.axes), x, kernel, self.parallel)
     if self.use_bias:
-      y += self.param('bias', self.bias_init, features, jnp.float32).astype(self.dtype)
+      bias = self.param('bias', self.bias_init, features, jnp.float32).astype(self.dtype)
+      y += bias if self.parallel else whole(bias)
     return y
 
 

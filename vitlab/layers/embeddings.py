@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import contract, fan_init
-from vitlab.layers.sharding import constrain_batch, whole
+from vitlab.layers.sharding import apply_split, constrain_batch
 from vitlab.ops.positions import Grid, rope_2d, sincos_2d
 
 
@@ -55,7 +55,8 @@ class PatchEmbed(nn.Module):
     kernel = self.param('kernel', fan_init('fan_in', 'truncated_normal', 3), shape)
     bias = self.param('bias', nn.initializers.zeros, (self.width,), jnp.float32)
     patches = cut_patches(image.astype(self.dtype), self.patch_size)
-    return contract(patches, kernel.astype(self.dtype), axes=3) + bias.astype(self.dtype)
+    x = apply_split(partial(contract, axes=3), patches, kernel.astype(self.dtype))
+    return x + bias.astype(self.dtype)
 
 
 class LearnedPositions(nn.Module):
@@ -126,14 +127,18 @@ class TokenEmbed(nn.Module):
 
   def __call__(self, tokens: Int[Array, '*b']) -> Float[Array, '*b d']:
     """The vectors of tokens."""
-    return constrain_batch(whole(self.embedding)[tokens].astype(self.dtype))
+    vectors = apply_split(lambda tokens, table: table[tokens], tokens, self.embedding)
+    return constrain_batch(vectors.astype(self.dtype))
 
   def logits(self, x: Float[Array, '*b d']) -> Float[Array, '*b vocab']:
     """How well x goes with each token: their inner products."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
-    # Behind a barrier, or XLA:CPU merges the transpositions of the gradient, into a slower product.
-    kernel = jax.lax.optimization_barrier(self.embedding.astype(x.dtype).T)
-    logits = contract(x, kernel, dtype=dtype)
+
+    def compare(x, table):
+      # Behind a barrier, or XLA:CPU merges the transpositions of the gradient: a slower product.
+      return contract(x, jax.lax.optimization_barrier(table.T), dtype=dtype)
+
+    logits = apply_split(compare, x, self.embedding.astype(x.dtype))
     return logits + self.bias.astype(dtype) if self.logits_bias else logits
 
 

@@ -66,8 +66,8 @@ class GatedMlp(nn.Module):
 
 
 def _dense(layer: nn.Module, features: int, name: str) -> Dense:
-  bias_init = nn.initializers.normal(1e-6)
-  return Dense(features, 1, True, layer.dtype, layer.kernel_init, bias_init, name=name)
+  init, bias_init = layer.kernel_init, nn.initializers.normal(1e-6)
+  return Dense(features, 1, True, layer.dtype, init, bias_init, parallel=True, name=name)
 
 
 MLPS = {

@@ -7,6 +7,7 @@ state passes through unchanged, forwards as well as backwards, and what comes ou
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from vitlab.errors import unknown
 from vitlab.layers.dense import Dense, fan_init
+from vitlab.layers.sharding import parameters_are_whole, whole
 
 State = tuple[Array, ...]  # of one cell: (h,) or (h, c), each [b d]
 
@@ -166,7 +168,7 @@ def over_time(step: Callable, reverse: bool = False) -> Callable:
   The step, (module, state, inputs [b ...]) -> (state, outputs [b ...]), has the same parameters and
   its own randomness each time.
   """
-  return nn.scan(
+  scan = nn.scan(
     step,
     variable_broadcast='params',
     split_rngs={'params': False, 'dropout': True},
@@ -174,6 +176,15 @@ def over_time(step: Callable, reverse: bool = False) -> Callable:
     out_axes=1,
     reverse=reverse,
   )
+
+  def run(module: nn.Module, state: Any, inputs: Any) -> tuple[Any, Any]:
+    if parameters_are_whole() or module.is_initializing():
+      return scan(module, state, inputs)
+    # Gathered before the loop, not at every token.
+    gather = partial(jax.tree.map, whole)
+    return nn.map_variables(scan, 'params', gather)(module, state, inputs)
+
+  return run
 
 
 class RecurrentStack(nn.Module):

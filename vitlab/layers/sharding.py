@@ -1,12 +1,17 @@
 """Where activations lie when a mesh is set."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import jax
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Shaped
 
 BATCH_AXES = ('data', 'fsdp')
+# Of what `apply_split` gives: rematerialisation does not see the matmul inside.
+PRODUCT = 'product'
 
 
 def parameters_are_whole() -> bool:
@@ -29,11 +34,49 @@ def constrain_batch(x: Shaped[Array, 'b ...']) -> Shaped[Array, 'b ...']:
   return jax.lax.with_sharding_constraint(x, P(axes))
 
 
-def whole(parameter: Shaped[Array, '...']) -> Shaped[Array, '...']:
-  """The parameter on every device, before a lookup in it.
+def whole(x: Shaped[Array, '...']) -> Shaped[Array, '...']:
+  """x, which has no batch, and its gradient on every device; does nothing where parameters are."""
+  return x if parameters_are_whole() else jax.lax.with_sharding_constraint(x, P())
 
-  Looked up in parts, its rows would be moved for every example. Does nothing where it is whole.
+
+def apply_split(
+  function: Callable[[Array, Array], Array],
+  x: Shaped[Array, '...'],
+  kernel: Shaped[Array, '...'],
+  parallel: bool = False,
+) -> Shaped[Array, '...']:
+  """function(x, kernel), for which the kernel is gathered, and gathered again for the gradient.
+
+  XLA alone keeps the whole kernels of all layers from the forward to the backward pass. Where
+  nothing is split this is just the function, which forward-mode differentiation then goes through.
+
+  Args:
+    function: Linear in the kernel.
+    x: Activations, or what is looked up.
+    kernel: In the dtype it is used in: what is cast first is sent in fewer bytes.
+    parallel: Whether tensor parallelism splits the kernel by heads or hidden units. If not it is
+      brought together explicitly, or XLA may do it along the idle axis `model`, or move the rows
+      of a table for every example.
   """
   if parameters_are_whole():
-    return parameter
-  return jax.lax.with_sharding_constraint(parameter, P())
+    return function(x, kernel)
+  return checkpoint_name(_applied(function, parallel, x, kernel), PRODUCT)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _applied(function, parallel, x, kernel):
+  return function(x, kernel if parallel else whole(kernel))
+
+
+def _forward(function, parallel, x, kernel):
+  return _applied(function, parallel, x, kernel), (x, kernel)
+
+
+def _backward(function, parallel, residuals, dy):
+  x, kernel = residuals
+  # Behind a barrier it is not what was gathered for the forward pass.
+  kernel = jax.lax.optimization_barrier(kernel)
+  return jax.vjp(function, x, kernel if parallel else whole(kernel))[1](dy)
+
+
+_applied.defvjp(_forward, _backward)

@@ -7,7 +7,7 @@ differs, `block_0`, `block_1`, ... or `blocks` with a leading depth axis; `stack
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from vitlab.errors import UserError, unknown
-from vitlab.layers.sharding import constrain_batch
+from vitlab.layers.sharding import PRODUCT, constrain_batch
 
 # Policies of jax.checkpoint, from the least memory to the least time.
 REMAT = ('nothing_saveable', 'dots_with_no_batch_dims_saveable', 'dots_saveable')
@@ -86,8 +86,8 @@ class Stack(nn.Module):
     turns = [partial(apply, turn) for turn in self.turns]
     if self.remat:
       # Inside a scan nothing can merge the recomputation with the original, so no barrier.
-      policy = getattr(jax.checkpoint_policies, self.remat)
-      turns = [jax.checkpoint(turn, policy=policy, prevent_cse=not self.scan) for turn in turns]
+      options = dict(policy=remat_policy(self.remat), prevent_cse=not self.scan)
+      turns = [jax.checkpoint(turn, **options) for turn in turns]
 
     run = self._scan if self.scan else self._unrolled
     return run(turns, jax.tree.map(constrain_batch, x), layers, inputs)
@@ -149,6 +149,15 @@ def check_remat(name: str) -> str:
   if name and name not in REMAT:
     raise unknown('remat', name, REMAT)
   return name
+
+
+def remat_policy(name: str) -> Callable[..., Any]:
+  """What `jax.checkpoint` keeps; with some products also those of split kernels."""
+  policies = jax.checkpoint_policies
+  policy = getattr(policies, name)
+  if name == 'nothing_saveable':
+    return policy
+  return policies.save_from_both_policies(policy, policies.save_only_these_names(PRODUCT))
 
 
 def stack_blocks(params: Mapping) -> dict:

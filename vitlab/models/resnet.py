@@ -33,7 +33,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -42,7 +41,7 @@ from vitlab.layers.choices import check_rates, classifier, compute_dtype
 from vitlab.layers.conv import Conv, ConvNormAct, check_padding, max_pool, mean_pool
 from vitlab.layers.norms import make_norm
 from vitlab.layers.sharding import constrain_batch
-from vitlab.layers.stack import check_remat
+from vitlab.layers.stack import check_remat, remat_policy
 from vitlab.ops.regularisation import drop_path
 
 Out = dict[str, Array]
@@ -136,7 +135,7 @@ class Stage(nn.Module):
       block = self.block.copy(name=f'block_{i}', **({'stride': 1} if i else {}))
       run = partial(_run, train=train, drop_path_rate=rate)
       if self.remat:
-        run = nn.remat(run, policy=getattr(jax.checkpoint_policies, self.remat))
+        run = nn.remat(run, policy=remat_policy(self.remat))
       x = constrain_batch(run(block, x))
       outs.append(dict(features=x))
     return x, outs

@@ -46,6 +46,7 @@ from vitlab.layers.dense import Dense, contract
 from vitlab.layers.embeddings import LearnedPositions, cut_patches
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
+from vitlab.layers.sharding import apply_split
 from vitlab.layers.stack import Stack, check_remat
 
 
@@ -98,7 +99,8 @@ class PixelEmbed(nn.Module):
     padded = jnp.pad(patches, [(0, 0)] * 3 + [(3, 3)] * 2 + [(0, 0)])
     y, x = (np.arange(0, side, self.stride)[:, None] + np.arange(7) for side in sides)
     windows = padded[:, :, :, y[:, None, :, None], x[None, :, None, :]]
-    return contract(windows, kernel.astype(self.dtype), axes=3) + bias.astype(self.dtype)
+    x = apply_split(partial(contract, axes=3), windows, kernel.astype(self.dtype))
+    return x + bias.astype(self.dtype)
 
 
 class Projection(nn.Module):
