@@ -99,7 +99,7 @@ def start(folder, kind):
 
 def wait_for(path):
   end = time.monotonic() + 30
-  while not path.exists():
+  while not (path.exists() and path.read_text()):
     assert time.monotonic() < end, f'no {path.name}'
     time.sleep(0.02)
 
