@@ -9,7 +9,7 @@ import time
 import pytest
 from _helpers import runs
 
-from vitlab.engine import workdir
+from vitlab.engine import events, workdir
 
 STEPS = dict(duration='120 steps', checkpoint__every='5 steps', evaluators__test__every='30 steps')
 
@@ -50,6 +50,27 @@ def test_killed_and_restarted(tmp_path, undisturbed):
   _finish(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
+  _check_events(tmp_path / 'run', sessions=4)
+
+
+def _check_events(folder, sessions):
+  """What happened is there in order, and the goodput is that of the steps that stayed."""
+  found = events.read(folder)
+  starts = [i for i, event in enumerate(found) if event['event'] == 'start']
+  assert len(starts) == sessions and starts[0] == 0 and found[-1]['event'] == 'end'
+  good = 0.0
+  for start, end in zip(starts, [*starts[1:], len(found)]):
+    stayed = found[end]['step'] if end < len(found) else found[-1]['step']
+    session = found[start:end]
+    assert [event['event'] for event in session].index('compile') in (1, 2)  # after a row it owed
+    if end < len(found):
+      assert found[end]['lost'] == max(0, max(event['step'] for event in session) - stayed)
+    laps = [event for event in session if event['event'] == 'train' and event['step'] <= stayed]
+    good += sum(event['seconds'] - event['waited'] for event in laps)
+  elapsed = found[-1]['time'] - found[0]['time']
+  goodput = workdir.read_json(folder / workdir.RESULT)['goodput']
+  assert goodput == pytest.approx(good / elapsed, rel=0.02)
+  assert {'save', 'evaluate', 'train'} <= {event['event'] for event in found}
 
 
 def test_asked_to_stop_and_restarted(tmp_path, undisturbed):
@@ -59,5 +80,7 @@ def test_asked_to_stop_and_restarted(tmp_path, undisturbed):
     assert code == 75, printed
     assert 'the same command continues' in printed
   _finish(tmp_path / 'run')
+  kinds = [event['event'] for event in events.read(tmp_path / 'run')]
+  assert (kinds.count('start'), kinds.count('preempted'), kinds.count('end')) == (3, 2, 1)
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
