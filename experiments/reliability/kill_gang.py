@@ -121,7 +121,7 @@ def free_port():
         return port
 
 
-def disturb(gang, chance, seconds, options):
+def disturb(gang, chance, seconds, step_seconds, options):
   """One round; seconds from SIGKILL to the next step, and whether SIGTERM was answered."""
   time.sleep(chance.uniform(0, seconds))
   killed = gang.kill(chance.randrange(options.processes))
@@ -130,7 +130,8 @@ def disturb(gang, chance, seconds, options):
   if back is None:  # it was killed when it was finished
     gang.wait(0)
     return None, False
-  time.sleep(chance.uniform(0, 1))
+  left = options.steps - back['step']
+  time.sleep(chance.random() * left * step_seconds / 2)
   gang.supervisors[chance.randrange(options.processes)].terminate()
   gang.wait(0, PREEMPTED)
   codes = {supervisor.returncode for supervisor in gang.supervisors}
@@ -159,10 +160,14 @@ def main():
     Gang(folder / 'undisturbed', options).wait(0)
     seconds = time.perf_counter() - begin
     expected = outcome(folder / 'undisturbed')
+    first, last = (
+      row for row in events(folder / 'undisturbed') if row['event'] in ('compile', 'end')
+    )
+    step_seconds = (last['time'] - first['time']) / options.steps
     rounds = 0
     while kills < options.times or stops < options.times:
       gang = Gang(folder / f'{rounds}', options)
-      delay, stopped = disturb(gang, chance, seconds, options)
+      delay, stopped = disturb(gang, chance, seconds, step_seconds, options)
       if outcome(gang.workdir) != expected:
         sys.exit(f'round {rounds} differs from the undisturbed run')
       rounds, kills, stops = rounds + 1, kills + (delay is not None), stops + stopped

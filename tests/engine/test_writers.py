@@ -3,31 +3,12 @@
 import pathlib
 
 import pytest
-import tensorboardX.proto.event_pb2 as event_pb2
-from tensorboardX.record_writer import masked_crc32c
+from _helpers.tensorboard import read
 
 from vitlab.engine import workdir, writers
 
 
-def _events(folder):
-  """All scalars in the event files, in the order written, and the steps where a restart began."""
-  scalars, restarts = [], []
-  for path in sorted(folder.glob('events.out.*')):
-    data, offset = path.read_bytes(), 0
-    while offset < len(data):
-      length = int.from_bytes(data[offset : offset + 8], 'little')
-      for start, size in ((offset, 8), (offset + 12, length)):
-        stored = int.from_bytes(data[start + size : start + size + 4], 'little')
-        assert stored == masked_crc32c(data[start : start + size])
-      event = event_pb2.Event.FromString(data[offset + 12 : offset + 12 + length])
-      offset += 12 + length + 4
-      if event.session_log.status == event_pb2.SessionLog.START:
-        restarts.append(event.step)
-      scalars += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
-  return scalars, restarts
-
-
-def test_rows_and_events(tmp_path):
+def test_rows_andread(tmp_path):
   with writers.Writers(tmp_path) as out:
     out.write(5, {'train/loss': 0.5})
     out.write(10, {'train/loss': 0.25, 'test/accuracy': 1.0})
@@ -36,7 +17,7 @@ def test_rows_and_events(tmp_path):
     {'step': 5, 'train/loss': 0.5},
     {'step': 10, 'train/loss': 0.25, 'test/accuracy': 1.0},
   ]
-  scalars, _ = _events(tmp_path)
+  scalars, _ = read(tmp_path)
   assert scalars == [(5, 'train/loss', 0.5), (10, 'train/loss', 0.25), (10, 'test/accuracy', 1.0)]
 
 
@@ -52,7 +33,7 @@ def test_a_restart_replaces_what_it_does_again(tmp_path):
     (10, 1.0),
     (15, 2.0),
   ]
-  assert _events(tmp_path)[1] == [11]  # TensorBoard drops what it had from step 11 on
+  assert read(tmp_path)[1] == [11]  # TensorBoard drops what it had from step 11 on
 
 
 def test_a_step_is_written_once(tmp_path):
@@ -90,5 +71,5 @@ def test_a_full_disk_loses_no_row(tmp_path, monkeypatch, caplog):
     monkeypatch.undo()
     out.write(3, {'a': 3.0})
   assert [row['a'] for row in workdir.read_metrics(tmp_path)] == [1.0, 2.0, 3.0]
-  assert _events(tmp_path)[0] == [(1, 'a', 1.0), (2, 'a', 2.0), (3, 'a', 3.0)]
+  assert read(tmp_path)[0] == [(1, 'a', 1.0), (2, 'a', 2.0), (3, 'a', 3.0)]
   assert len((tmp_path / 'metrics.jsonl').read_bytes().splitlines()) == 3

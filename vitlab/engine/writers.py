@@ -7,15 +7,11 @@ there is room again.
 import logging
 import pathlib
 import socket
-import struct
 import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from tensorboardX.proto import event_pb2, summary_pb2
-from tensorboardX.record_writer import masked_crc32c
-
-from vitlab.engine import workdir
+from vitlab.engine import tensorboard, workdir
 
 _log = logging.getLogger(__name__)
 
@@ -35,14 +31,10 @@ class Writers:
   def __init__(self, folder: pathlib.Path, restored_step: int = 0):
     self.rows = workdir.rewind_metrics(folder, restored_step)
     self._metrics = _File(folder / workdir.METRICS)
-    now = time.time()
-    # Not tensorboardX's own writer: of a full disk its thread dies, then its queue blocks the run.
-    self._events = _File(folder / f'events.out.tfevents.{int(now)}.{socket.gethostname()}')
-    self._events.add(_record(event_pb2.Event(wall_time=now, file_version='brain.Event:2')))
+    self._events = _File(folder / f'events.out.tfevents.{time.time():.0f}.{socket.gethostname()}')
+    self._events.add(tensorboard.header())
     if restored_step:
-      log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-      event = event_pb2.Event(wall_time=now, step=restored_step + 1, session_log=log)
-      self._events.add(_record(event))
+      self._events.add(tensorboard.restart(restored_step + 1))
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """Appends the row of a step; the step must be later than that of the last row."""
@@ -51,9 +43,7 @@ class Writers:
     row = {'step': step, **metrics}
     self.rows.append(row)
     self._metrics.add(workdir.json_line(row))
-    values = [summary_pb2.Summary.Value(tag=n, simple_value=x) for n, x in metrics.items()]
-    summary = summary_pb2.Summary(value=values)
-    self._events.add(_record(event_pb2.Event(wall_time=time.time(), step=step, summary=summary)))
+    self._events.add(tensorboard.scalars(step, metrics))
 
   def has(self, step: int) -> bool:
     """Whether the row of this step is written."""
@@ -97,11 +87,3 @@ class _File:
       return
     self._size += len(self._waiting)
     self._waiting = b''
-
-
-def _record(event: event_pb2.Event) -> bytes:
-  """An entry of TensorBoard's files: length, its checksum, the event, its checksum."""
-  data = event.SerializeToString()
-  length = struct.pack('<Q', len(data))
-  checksums = (struct.pack('<I', masked_crc32c(part)) for part in (length, data))
-  return length + next(checksums) + data + next(checksums)
