@@ -48,6 +48,10 @@ def test_command_lines_do_not_remember_each_other():
     (['--retries=3'], '--retries goes with --mode=sweep, not --mode=train'),
     (['--mode=sweep', '--slots=-1'], 'slots'),
     (['--mode=export', '--format=onnx'], 'timm|huggingface'),
+    (['--mode=eval', '--restarts=3'], '--restarts goes with --mode=train'),
+    (['--restarts=-1'], 'restarts=-1'),
+    (['--heartbeat=1'], '[2, 3600]'),
+    (['--heartbeat=1000000'], '[2, 3600]'),
   ],
 )
 def test_a_wrong_flag_says_what_is_possible(arguments, says):

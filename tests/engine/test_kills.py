@@ -18,6 +18,7 @@ _ROOT = pathlib.Path(__file__).parents[2]
       'kill_training.py --kills=1 --config=configs/seq2seq_reverse.py:smoke',
       'each like the undisturbed one bit for bit',
     ),
+    ('kill_gang.py --times=1 --steps=100', 'each like the undisturbed one bit for bit'),
   ],
 )
 def test_a_killed_process_loses_nothing(command, expected):
