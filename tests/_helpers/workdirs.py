@@ -107,6 +107,7 @@ def write(
     'parameters': 672_778,
     'examples_per_second': 941.5,
     'data_wait': 0.013,
+    'goodput': 0.876,
     'fingerprint': '9f3c1a7be2d04c55',
     'device': '1 x cpu',
     'versions': {'python': '3.11.9', 'jax': '0.10.2', 'flax': '0.12.8', 'numpy': '2.3.4'},

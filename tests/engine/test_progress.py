@@ -99,11 +99,12 @@ def test_value(name, number, text):
   assert progress.value(name, number) == text
 
 
-def test_closing_says_what_was_reached_and_where(capsys):
+@pytest.mark.parametrize('more, said', [({}, ''), ({'goodput': 0.876}, ', goodput 88 %')])
+def test_closing_says_what_was_reached_and_where(capsys, more, said):
   metrics = {'train/accuracy': 1.0, 'test/accuracy': 0.9778, 'test/loss': 0.1}
-  progress.closing(dict(metrics=metrics, steps=2000, seconds=75.0), 'runs/digits')
+  progress.closing(dict(metrics=metrics, steps=2000, seconds=75.0) | more, 'runs/digits')
   assert capsys.readouterr().out == (
-    'done: test/accuracy 97.78 %  after 2,000 steps in 1:15  ->  runs/digits\n'
+    f'done: test/accuracy 97.78 %  after 2,000 steps in 1:15{said}  ->  runs/digits\n'
   )
 
 
