@@ -30,6 +30,13 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 install_import_hook('vitlab', 'beartype.beartype')
 
 
+@pytest.fixture(autouse=True, scope='module')
+def forget():
+  """Drops what a module has traced and compiled: over all of them it is gigabytes."""
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
   """Float64 on our side of a parity test."""
