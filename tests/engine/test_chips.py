@@ -44,6 +44,9 @@ def test_numbers_of_the_table_are_in_base_units(name):
   assert 1e13 < chip.float32 <= chip.bfloat16 < 1e16
   assert 1e10 < chip.memory < 1e12
   assert 1e11 < chip.bandwidth < 1e13
+  # Links are slower than memory, the network is slower than links, and all are in bytes/s.
+  assert 1e9 < chip.links.network < chip.links.speed < chip.bandwidth
+  assert chip.links.domain >= 8
   # Every accelerator needs tens to hundreds of FLOPs per byte to be busy.
   assert 50 < chip.bfloat16 / chip.bandwidth < 1000
 

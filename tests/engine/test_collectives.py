@@ -127,9 +127,10 @@ def test_links_within_a_host_and_beyond():
 def test_the_least_for_parameters_and_gradients():
   mesh = make_mesh(dict(data=2, fsdp=2, model=2))
 
-  def least(*axes):
+  def least(*axes, itemsize=4):
     sharding = jax.sharding.NamedSharding(mesh, P(*axes))
-    return collectives.least([jax.ShapeDtypeStruct((8, 8), jnp.float32, sharding=sharding)])
+    leaf = jax.ShapeDtypeStruct((8, 8), jnp.float32, sharding=sharding)
+    return collectives.least([leaf], itemsize)
 
   assert least() == 2 * 3 / 4 * 256  # gradients reduced by four
   assert least('model') == 2 * 3 / 4 * 128
@@ -137,3 +138,4 @@ def test_the_least_for_parameters_and_gradients():
   assert least('fsdp') == 3 * 1 / 2 * 256 + 2 * 1 / 2 * 128
   assert least('model', 'fsdp') == least('fsdp') / 2
   assert least(('data', 'fsdp')) == 3 * 3 / 4 * 256
+  assert least('fsdp', itemsize=2) == least('fsdp') / 2

@@ -42,13 +42,14 @@ def test_everything_is_said(found):
   assert text['state'].endswith('params 5 MB a device')
   assert 'compiled for CPU, an upper estimate, it fits' in text['memory']
   assert '50 ms a step' in text['time'] and '20,480 examples/s' in text['time']
-  assert 'communication is 25.0% of it and compute' in text['time']
-  assert 'sends 7.5 MB' in text['communication'] and '7.4 MB' in text['communication']
+  assert 'compute 30, memory 50, communication 10)' in text['time']
+  assert 'sends 7.5 MB a step' in text['communication'] and 'need 7.4 MB' in text['communication']
+  assert text['communication'].endswith('10 ms beside 30 ms of compute, 25.0% of both')
   assert '450 GB/s a device each way among 8, 50 GB/s beyond' in text['links']
 
 
 def test_one_device_has_nobody_to_talk_to(found):
-  alone = found._replace(sent=[], seconds=found.seconds | dict(communication=0.0))
+  alone = found._replace(sent=[], least_sent=0, seconds=found.seconds | dict(communication=0.0))
   assert not {'communication', 'links', 'collective'} & set(lines(alone))
   assert 'communication' not in lines(alone)['time']
 

@@ -54,7 +54,7 @@ class Inspection(NamedTuple):
     step_flops: FLOPs of the step over all devices, by dtype, recomputation included.
     bytes_moved: Between a device and its memory in one step, as XLA counts them.
     sent: What a device sends to others in one step, see `vitlab.engine.collectives`.
-    least_sent: The bytes of that which parameters and gradients need, in float32.
+    least_sent: The bytes that parameters and gradients alone need, in the dtype of most FLOPs.
     seconds: compute, memory, communication and step (the largest of them): a roofline, not a
       measurement.
     steps: Of the whole run.
@@ -142,7 +142,7 @@ def inspect(
     step_flops=step_flops,
     bytes_moved=bytes_moved,
     sent=collectives.summary(sent),
-    least_sent=collectives.least(_learning(experiment)),
+    least_sent=collectives.least(_learning(experiment), _itemsize(step_flops)),
     seconds=seconds | {'step': max(seconds.values())},
     steps=experiment.total_steps,
     batch_size=batch_size,
@@ -212,6 +212,10 @@ def _forward_flops(experiment: Experiment) -> float:
   function = on_mesh(experiment.mesh, losses)
   state, batch = experiment.abstract_state, experiment.abstract_batch
   return sum(flops.count(function, state.variables, batch).values())
+
+
+def _itemsize(step_flops: Mapping[str, float]) -> int:
+  return jnp.dtype(max(step_flops, key=step_flops.get, default='float32')).itemsize
 
 
 def _rate(chip: chips.Chip, dtype: str) -> float:

@@ -18,7 +18,7 @@ def render(found: Inspection) -> str:
     'memory': _memory(found),
     'forward pass': f'{found.forward_macs / 1e9:.4g} GMAC an example',
     'training step': _work(found),
-    'communication': _communication(found),
+    'communication': _communication(found) if found.sent else '',
     'time': _time(found),
     'chip': f'{_join(_chip(found.chip))} ({found.chip.source})',
     'links': f'{_speed(links.speed)} a device each way among {links.domain:,}, '
@@ -63,11 +63,12 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _communication(found: Inspection) -> str:
-  sent = sum(one.bytes for one in found.sent)
-  needed = _megabytes(found.least_sent)
+  sent, parts = sum(one.bytes for one in found.sent), found.seconds
+  share = parts['communication'] / (parts['compute'] + parts['communication'])
   return (
-    f'a device sends {_megabytes(sent)} a step and receives as much; to gather parameters and '
-    f'reduce gradients takes {needed}'
+    f'a device sends {_megabytes(sent)} a step and receives as much (parameters and gradients need '
+    f'{_megabytes(found.least_sent)}); {1000 * parts["communication"]:.3g} ms beside '
+    f'{1000 * parts["compute"]:.3g} ms of compute, {share:.1%} of both'
   )
 
 
@@ -91,13 +92,11 @@ def _work(found: Inspection) -> str:
 
 def _time(found: Inspection) -> str:
   """Matmuls alone at the data sheet's rate are the least; unfused memory traffic is too much."""
-  parts = {name: seconds for name, seconds in found.seconds.items() if seconds}
-  step = parts.pop('step')
-  share = parts.get('communication', 0.0) / (parts['compute'] + parts.get('communication', 0.0))
-  overlap = f'; communication is {share:.1%} of it and compute' if found.sent else ''
+  parts = {name: f'{1000 * seconds:.3g}' for name, seconds in found.seconds.items() if seconds}
+  step = found.seconds['step']
+  del parts['step']
   return (
-    f'roofline estimate: {1000 * step:.3g} ms a step '
-    f'({_join({name: f"{1000 * seconds:.3g}" for name, seconds in parts.items()})}{overlap}), '
+    f'roofline estimate: {1000 * step:.3g} ms a step ({_join(parts)}), '
     f'{found.batch_size / step:,.0f} examples/s, '
     f'{duration(step * found.steps)} for {found.steps:,} steps'
   )
