@@ -19,7 +19,7 @@ from vitlab.config import base, parse_arg
 from vitlab.errors import unknown
 
 # Steps and dropout, sections 5.3 and 5.4, table 3.
-TRAINING = dict(base=('100_000 steps', 0.1), big=('300_000 steps', 0.3))
+TRAINING = dict(base=('100000 steps', 0.1), big=('300000 steps', 0.3))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from vitlab import config as config_lib
-from vitlab.engine import config_file, experiment
+from vitlab.engine import config_file, duration, experiment
 from vitlab.engine.train import train
 from vitlab.errors import UserError
 
@@ -97,6 +97,16 @@ def test_a_config_builds_at_full_size(path):
   if path.stem in PARAMETERS:
     leaves = jax.tree.leaves(variables['model']['params'])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_a_config_lasts_a_number_of_steps(path):
+  config = load(path, ARGUMENTS.get(path.stem, ''))
+  options = dict(batch_size=config.batch_size, num_examples=1_000_000)
+  total = duration.steps(config.duration, **options)
+  specs = [config.optim.get('warmup', '1%'), config.checkpoint.every, config.log_every]
+  specs += [spec.every for spec in config.evaluators.values()]
+  assert all(duration.steps(text, **options, total=total) for text in specs)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
