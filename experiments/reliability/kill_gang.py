@@ -172,6 +172,7 @@ def main():
         sys.exit(f'round {rounds} differs from the undisturbed run')
       rounds, kills, stops = rounds + 1, kills + (delay is not None), stops + stopped
       back += [delay] * (delay is not None)
+      print(f'round {rounds}: {kills} x SIGKILL, {stops} x SIGTERM, same bits', flush=True)
   print(
     f'{options.processes} processes: {kills} x SIGKILL of one, all back and stepping after '
     f'{statistics.median(back):.1f} s (median), {max(back):.1f} s (longest); '
