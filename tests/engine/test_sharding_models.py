@@ -47,7 +47,9 @@ MODELS = dict(
     VIT | dict(variant='mu/2', depth=2, scan=True, remat='dots_saveable'), [(17 * 32, 8)], 1.05
   ),
   swin=Case(
-    SWIN | dict(variant='mu', depths=(2, 1), drop_path_rate=0.1), [(64 * 16, 8), (16 * 32, 4)]
+    SWIN | dict(variant='mu', depths=(2, 1), drop_path_rate=0.1),
+    [(64 * 16, 8), (16 * 32, 4)],
+    1.12,
   ),
   # The network of its position bias has no batch: XLA splits what is between the layers, 7·7·512.
   swin_v2=Case(

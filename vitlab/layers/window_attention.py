@@ -56,9 +56,11 @@ class WindowAttention(nn.Module):
     g, t = x.shape[1:3]
     bias = self.position_bias(window)[None]
     if shift:
-      # Bias and mask meet once, before there is a batch.
-      bias = jnp.where(windows.shift_mask(size, window, shift)[:, None], bias, MASKED)
-      bias = jnp.broadcast_to(bias, (b, *bias.shape)).reshape(b * g, -1, t, t)
+      # Masked for each image: the gradient is then summed over images and windows in one go, and
+      # what devices send of it is [n, t, t], not [g, n, t, t].
+      mask = windows.shift_mask(size, window, shift)[:, None]
+      bias = jnp.where(mask, jnp.broadcast_to(bias, (b, g, *bias.shape[1:])), MASKED)
+      bias = bias.reshape(b * g, -1, t, t)
     x, seen = self.attention(x.reshape(b * g, t, d), bias=bias)
     weights = seen['attention'].reshape(b, g, -1, t, t)
     x = windows.reverse(x.reshape(b, g, t, d), size)
