@@ -1,5 +1,7 @@
 """Distributions and what is kept of them, against NumPy."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +91,7 @@ def test_tokens_come_as_often_as_they_are_probable(options):
   log_probability = sampling.sayable(jnp.asarray(rng.normal(0, 1, 9), jnp.float32))
   keys = jax.random.split(jax.random.key(0), count)
   same = jnp.broadcast_to(log_probability, (count, 9))
-  tokens = jax.jit(lambda: sampling.draw(keys, same, **options))()
+  tokens = jax.jit(partial(sampling.draw, **options))(keys, same)
 
   logits = np.asarray(log_probability, np.float64) / options.get('temperature', 1.0)
   order = np.argsort(-logits)[: options.get('top_k', 9)]
