@@ -19,7 +19,6 @@ _ROOT = pathlib.Path(__file__).parents[2]
   'command, expected',
   [
     ('kill_during_saves.py --kills=2 --megabytes=1', 'all exact; no saved step lost'),
-    ('kill_training.py --kills=2', 'each like the undisturbed one bit for bit'),
     (
       'kill_training.py --kills=1 --config=configs/seq2seq_reverse.py:smoke',
       'each like the undisturbed one bit for bit',

@@ -11,7 +11,7 @@ from _helpers import runs
 
 from vitlab.engine import events, workdir
 
-STEPS = dict(duration='120 steps', checkpoint__every='5 steps', evaluators__test__every='30 steps')
+STEPS = dict(duration='60 steps', checkpoint__every='5 steps', evaluators__test__every='15 steps')
 
 
 def _finish(folder):
@@ -43,14 +43,14 @@ def undisturbed(tmp_path_factory):
 
 
 def test_killed_and_restarted(tmp_path, undisturbed):
-  for rows in (1, 9, 20):
+  for rows in (1, 11):
     process = runs.start(tmp_path / 'run', **STEPS)
     code, printed = _signal_after(process, tmp_path / 'run', signal.SIGKILL, rows)
     assert code == -signal.SIGKILL, printed
   _finish(tmp_path / 'run')
   assert runs.rows(tmp_path / 'run') == runs.rows(undisturbed)
   assert runs.result(tmp_path / 'run') == runs.result(undisturbed)
-  _check_events(tmp_path / 'run', sessions=4)
+  _check_events(tmp_path / 'run', sessions=3)
 
 
 def _check_events(folder, sessions):
@@ -74,7 +74,7 @@ def _check_events(folder, sessions):
 
 
 def test_asked_to_stop_and_restarted(tmp_path, undisturbed):
-  for rows, group in ((5, False), (18, True)):
+  for rows, group in ((3, False), (11, True)):
     process = runs.start(tmp_path / 'run', **STEPS)
     code, printed = _signal_after(process, tmp_path / 'run', signal.SIGTERM, rows, group)
     assert code == 75, printed
