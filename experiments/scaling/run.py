@@ -81,7 +81,9 @@ def inspected(name: str, mesh: Mapping[str, int], folder: pathlib.Path) -> dict[
   if not path.exists():
     command = [sys.executable, 'launch.py', '--mode=inspect', f'--config={model.config}']
     command += [f'--config.mesh.{axis}={size}' for axis, size in mesh.items()]
-    command += [f'--config.batch_size={model.rows * devices // mesh["model"]}', *model.flags]
+    # Long enough for any warm-up, whatever the batch.
+    command += ['--config.duration=1000000 steps', *model.flags]
+    command += [f'--config.batch_size={model.rows * devices // mesh["model"]}']
     command += [f'--topology={CHIPS[0]}:{devices}', f'--output={path.absolute()}']
     print(' '.join(command), file=sys.stderr, flush=True)
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
