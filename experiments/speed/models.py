@@ -90,11 +90,13 @@ def serve(args):
 
 
 def print_table(args):
-  flops = {}
+  flops, memory = {}, {}
 
   def compare(answers):
     race.compare_logits(answers)
     image = float(answers['vitlab']['flops'])
+    for subject in answers.keys() - {race.PLAIN}:
+      memory[subject] = float(answers[subject]['memory'])
     for work, passes in WORKS.items():
       flops[work] = passes * image * args.batches[work]
 
@@ -109,6 +111,8 @@ def print_table(args):
     medians,
     lambda work, seconds: f'{1e3 * seconds:8.1f}, {flops[work] / seconds / peak:.0%}',
   )
+  print('\nMB at the height of a training step, weights and optimiser included:')
+  print(', '.join(f'{subject} {memory[subject] / 1e6:,.0f}' for subject in sorted(memory)))
 
 
 def print_first_step(args):

@@ -69,6 +69,15 @@ class Stepper:
       self.state, metrics = self._step(self.state, batch)
       jax.block_until_ready(metrics)
 
+  def train_memory(self, batch: Any) -> int:
+    """Bytes on all devices at the height of a step, by its compiled program."""
+    import jax
+
+    with jax.set_mesh(self.mesh):
+      found = self._step.lower(self.state, batch).compile().memory_analysis()
+    parts = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    return self.mesh.size * (parts - found.alias_size_in_bytes)
+
   def predict(self, name: str, batch: Any) -> Any:
     import jax
 

@@ -1,10 +1,12 @@
 """What `models.py` times, one subject a process: timm's model under torch, and vitlab's.
 
 Each gives its works, {'forward', 'train', 'matmul': runs once and waits}, and what tells its
-answers.
+answers, and how many bytes a training step takes at its height, weights and optimiser included.
 """
 
+import ctypes
 import pathlib
+import re
 import sys
 
 import race
@@ -65,8 +67,28 @@ def torch_works(args):
     wait()
 
   big = torch.ones((race.peak_size(args),) * 2, dtype=getattr(torch, args.dtype), device=device)
-  works = dict(forward=forward, train=train, matmul=lambda: (big @ big, wait()))
-  return works, lambda: dict(logits=forward().float().cpu().numpy())
+
+  def answers():
+    logits = forward().float().cpu().numpy()
+    train()  # compiles, and makes the optimiser's moments
+    if device == 'cuda':
+      torch.cuda.reset_peak_memory_stats()
+      train()
+      return dict(logits=logits, memory=torch.cuda.max_memory_allocated())
+    kept = 3 * sum(weight.nbytes for weight in model.parameters())
+    return dict(logits=logits, memory=kept + growth(train))
+
+  return dict(forward=forward, train=train, matmul=lambda: (big @ big, wait())), answers
+
+
+def growth(work):
+  """Bytes by which a process is larger at the height of a work than before it (Linux)."""
+  ctypes.CDLL(None).malloc_trim(0)
+  status = pathlib.Path('/proc/self/status')
+  before = int(re.search(r'VmRSS:\s+(\d+)', status.read_text())[1])
+  pathlib.Path('/proc/self/clear_refs').write_text('5')  # the height is counted from here
+  work()
+  return 1024 * (int(re.search(r'VmHWM:\s+(\d+)', status.read_text())[1]) - before)
 
 
 def jax_works(args):
@@ -95,7 +117,8 @@ def jax_works(args):
     stepper.load(import_tensors(weights, like, args.model, 'timm'))
     counted = flops.count(task.predict['logits'], stepper.state.variables, rows['forward'])
     logits = np.asarray(stepper.predict('logits', rows['forward']))
-    return dict(logits=logits, flops=sum(counted.values()) / len(logits))
+    image = sum(counted.values()) / len(logits)
+    return dict(logits=logits, flops=image, memory=stepper.train_memory(rows['train']))
 
   big = jnp.ones((race.peak_size(args),) * 2, args.dtype)
   product = jax.jit(jnp.matmul)
