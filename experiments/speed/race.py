@@ -52,12 +52,12 @@ def serve(args: argparse.Namespace, works: Works, answers: Callable[[], dict]):
       work()
   print('ready', flush=True)
   for line in sys.stdin:
-    work = works[line.strip()]
-    calls, start = 0, time.perf_counter()
-    while time.perf_counter() - start < args.seconds:
-      work()
-      calls += 1
-    print((time.perf_counter() - start) / calls, flush=True)
+    for _ in range(2):  # the first is untimed: a process that has slept is slow for a while
+      calls, start = 0, time.perf_counter()
+      while (seconds := time.perf_counter() - start) < args.seconds:
+        works[line.strip()]()
+        calls += 1
+    print(seconds / calls, flush=True)
 
 
 def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Popen:
