@@ -26,8 +26,6 @@ from vitlab.evaluators import Predictions, Result
 from vitlab.tasks import Batch, Metrics, Task, Variables
 
 AbstractBatch = Mapping[str, jax.ShapeDtypeStruct]
-# For the hundreds of small kernels of an init on CPU: compiled in half the time, the same bits.
-_RUNS_ONCE = {'xla_backend_optimization_level': 1}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -226,8 +224,7 @@ def _compiled(
   )
   jax.eval_shape(jitted_step, abstract, abstract_batch)  # fails now, not in the middle of a start
   frozen = abstract.variables.keys() - optimizers.keys()
-  options = _RUNS_ONCE if mesh.devices.flat[0].platform == 'cpu' else None
-  init = jax.jit(init_state, out_shardings=shardings, compiler_options=options)
+  init = initial.jit_once(init_state, mesh, out_shardings=shardings)
   start = initial.Start(init, abstract.variables, config.init_from, sources, frozen)
   return abstract, start, jitted_step
 

@@ -5,9 +5,20 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from vitlab.errors import UserError, unknown
+
+
+def jit_once(function: Callable, mesh: Mesh, **options: Any) -> Callable:
+  """`jax.jit` of what runs once, such as the hundreds of small kernels of an init.
+
+  On CPU it is optimised less: compiled in half the time, to the same bits.
+  """
+  on_cpu = mesh.devices.flat[0].platform == 'cpu'
+  less = {'xla_backend_optimization_level': 1} if on_cpu else None
+  return jax.jit(function, compiler_options=less, **options)
 
 
 def overlay(variables: PyTree, loaded: PyTree) -> PyTree:
