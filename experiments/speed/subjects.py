@@ -69,16 +69,21 @@ def torch_works(args):
   big = torch.ones((race.peak_size(args),) * 2, dtype=getattr(torch, args.dtype), device=device)
 
   def answers():
-    logits = forward().float().cpu().numpy()
-    train()  # compiles, and makes the optimiser's moments
-    if device == 'cuda':
-      torch.cuda.reset_peak_memory_stats()
-      train()
-      return dict(logits=logits, memory=torch.cuda.max_memory_allocated())
-    kept = 3 * sum(weight.nbytes for weight in model.parameters())
-    return dict(logits=logits, memory=kept + growth(train))
+    return dict(logits=forward().float().cpu().numpy(), memory=torch_memory(train, model, device))
 
   return dict(forward=forward, train=train, matmul=lambda: (big @ big, wait())), answers
+
+
+def torch_memory(train, model, device):
+  """Bytes at the height of a training step."""
+  import torch
+
+  train()  # compiles, and makes the optimiser's moments
+  if device == 'cuda':
+    torch.cuda.reset_peak_memory_stats()
+    train()
+    return torch.cuda.max_memory_allocated()
+  return growth(train) + 3 * sum(weight.nbytes for weight in model.parameters())
 
 
 def growth(work):
