@@ -38,9 +38,13 @@ def train(command: Command) -> None:
     sys.exit(Supervisor(child, pathlib.Path(folder), command.flags.restarts).run())
   prepare(command.flags)
   from vitlab.engine import train as loop
-  from vitlab.report import page
 
-  loop.train(config, folder, report=lambda path: page.report([path]))
+  def report(path: pathlib.Path) -> None:
+    from vitlab.report import page  # draws: nothing that the first step should wait for
+
+    page.report([path])
+
+  loop.train(config, folder, report=report)
 
 
 def evaluate(command: Command) -> None:

@@ -7,7 +7,6 @@ its own): as random as any pairing of a shuffled batch, and no device needs anot
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 from jaxtyping import Array, Float, Shaped
 
 from vitlab.ops.geometry import random_boxes
@@ -30,7 +29,9 @@ def beta(key: Key, alpha: float, size: int) -> Float[Array, ' size']:
 
   The rejection loops of `jax.random.beta` take 2 s to compile and stall an accelerator.
   """
-  quantiles = scipy.special.betaincinv(alpha, alpha, (np.arange(4096) + 0.5) / 4096)
+  from scipy import special  # a tenth of a second of a start, for mixing alone
+
+  quantiles = special.betaincinv(alpha, alpha, (np.arange(4096) + 0.5) / 4096)
   return jax.random.choice(key, jnp.asarray(quantiles, jnp.float32), (size,))
 
 
