@@ -91,6 +91,8 @@ def _logits(q, k, bias, mask, causal, scale):
   """scale · q kᵀ + bias in at least float32, very negative where the query may not look."""
   scale = q.shape[-1] ** -0.5 if scale is None else scale
   dtype = jnp.promote_types(q.dtype, jnp.float32)
+  # Queries are fewer numbers to scale than logits, but in 16 bits they would lose digits by it.
+  q, scale = (q * scale, 1) if q.dtype == dtype else (q, scale)
   logits = jnp.einsum('bntk,bnsk->bnts', q, k, preferred_element_type=dtype) * scale
   if bias is not None:
     logits += bias.astype(dtype)
