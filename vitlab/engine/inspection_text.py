@@ -92,9 +92,9 @@ def _work(found: Inspection) -> str:
 
 def _time(found: Inspection) -> str:
   """Matmuls alone at the data sheet's rate are the least; unfused memory traffic is too much."""
-  parts = {name: f'{1000 * seconds:.3g}' for name, seconds in found.seconds.items() if seconds}
-  step = found.seconds['step']
-  del parts['step']
+  parts = dict(found.seconds)
+  step = parts.pop('step')
+  parts = {name: f'{1000 * seconds:.3g}' for name, seconds in parts.items() if seconds}
   return (
     f'roofline estimate: {1000 * step:.3g} ms a step ({_join(parts)}), '
     f'{found.batch_size / step:,.0f} examples/s, '
