@@ -1,5 +1,7 @@
 """Attention layers: equivariance, and self-attention as attention to oneself."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +56,18 @@ def test_cross_attention_reads_a_context_of_another_length_and_width():
   assert variables['params']['kv']['kernel'].shape == (6, 2, 2, 4)
   gradient = quick.jit(jax.grad(lambda c: layer.apply(variables, x, c)[0].sum()))(context)
   assert (gradient != 0).all()
+
+
+@pytest.mark.parametrize('layer', [SelfAttention(2), CrossAttention(2)])
+def test_on_a_cpu_no_product_of_many_matrices_reads_the_left_one_by_columns(layer):
+  """XLA:CPU does that on one thread (`vitlab.ops.matmul`); optimised, it still must not."""
+  x = inputs(t=16, d=12)
+  xs = (x, x) if isinstance(layer, CrossAttention) else (x,)
+  variables = layer.init(jax.random.key(0), *xs)
+  gradient = jax.jit(jax.grad(lambda v: jnp.sin(layer.apply(v, *xs)[0]).sum()))
+  text = gradient.lower(variables).compile().as_text()
+  found = re.findall(r'lhs_batch_dims=\{0,1\}, lhs_contracting_dims=\{(\d)\}', text)
+  assert len(found) == 6 and set(found) == {'3'}
 
 
 def test_rotary_angles_reach_queries_and_keys_but_not_values():

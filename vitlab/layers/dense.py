@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vitlab.layers.sharding import apply_split, parameters_are_whole, whole
+from vitlab.ops.matmul import matmul
 
 
 class Dense(nn.Module):
@@ -76,35 +77,13 @@ def contract(
 ) -> Float[Array, '...']:
   """The last `axes` of x with the first `axes` of the kernel, summed and given in `dtype`.
 
-  XLA:CPU runs the gradients at half speed as jax writes them for more than two axes, so there it
-  has a rule of its own: flat matrices, the same numbers. It rules out forward-mode differentiation
-  (`jax.jvp`) on CPU; `jax.grad` of any order works. Split parameters keep their axes: flat, XLA
-  would move activations to them.
+  On CPU as flat matrices, whose gradients are fast (`vitlab.ops.matmul`). Split parameters keep
+  their axes: flat, XLA would move activations to them.
   """
-  flat = jax.default_backend() == 'cpu' and parameters_are_whole()
-  if flat and dtype in (None, x.dtype):
+  if jax.default_backend() == 'cpu' and parameters_are_whole():
     rows, columns = x.shape[: x.ndim - axes], kernel.shape[axes:]
     fan_in = math.prod(kernel.shape[:axes])
     x, kernel = x.reshape(math.prod(rows), fan_in), kernel.reshape(fan_in, math.prod(columns))
-    return _matmul(x, kernel).reshape(rows + columns)
+    return matmul(x, kernel, dtype).reshape(rows + columns)
   dims = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
   return jax.lax.dot_general(x, kernel, (dims, ((), ())), preferred_element_type=dtype)
-
-
-@jax.custom_vjp
-def _matmul(x: Float[Array, 'rows f'], kernel: Float[Array, 'f g']) -> Float[Array, 'rows g']:
-  return x @ kernel
-
-
-def _forward(x, kernel):
-  return x @ kernel, (x, kernel)
-
-
-def _backward(residuals, dy):
-  x, kernel = residuals
-  # The left operand is the one that is transposed in memory: let it be the smaller.
-  smaller = kernel.shape[0] <= kernel.shape[1]
-  return dy @ kernel.T, x.T @ dy if smaller else (dy.T @ x).T
-
-
-_matmul.defvjp(_forward, _backward)

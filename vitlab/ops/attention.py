@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from vitlab.ops.matmul import matmul
+
 
 def attend(
   q: Float[Array, 'b n t k'],
@@ -81,9 +83,7 @@ def mix(logits: Float[Array, '*b t s'], v: Float[Array, '*b s v']) -> Float[Arra
   # The rows are divided by their sums after the product with v: t·v divisions instead of t·s.
   unnormalised = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
   total = unnormalised.sum(-1, keepdims=True)
-  mixed = jnp.einsum(
-    '...ts,...sv->...tv', unnormalised.astype(v.dtype), v, preferred_element_type=logits.dtype
-  )
+  mixed = matmul(unnormalised.astype(v.dtype), v, logits.dtype)
   return (mixed / total).astype(v.dtype)
 
 
@@ -93,7 +93,7 @@ def _logits(q, k, bias, mask, causal, scale):
   dtype = jnp.promote_types(q.dtype, jnp.float32)
   # Queries are fewer numbers to scale than logits, but in 16 bits they would lose digits by it.
   q, scale = (q * scale, 1) if q.dtype == dtype else (q, scale)
-  logits = jnp.einsum('bntk,bnsk->bnts', q, k, preferred_element_type=dtype) * scale
+  logits = matmul(q, jnp.swapaxes(k, -1, -2), dtype) * scale
   if bias is not None:
     logits += bias.astype(dtype)
   if causal:
