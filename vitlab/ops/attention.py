@@ -93,7 +93,7 @@ def _logits(q, k, bias, mask, causal, scale):
   dtype = jnp.promote_types(q.dtype, jnp.float32)
   # Queries are fewer numbers to scale than logits, but in 16 bits they would lose digits by it.
   q, scale = (q * scale, 1) if q.dtype == dtype else (q, scale)
-  logits = matmul(q, jnp.swapaxes(k, -1, -2), dtype) * scale
+  logits = matmul(q, k.mT, dtype) * scale
   if bias is not None:
     logits += bias.astype(dtype)
   if causal:

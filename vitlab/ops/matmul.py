@@ -33,12 +33,8 @@ def _backward(residuals, dz):
   # many, this has to happen in memory; XLA would fold it into the product.
   keep = jax.lax.optimization_barrier if x.ndim > 2 else lambda array: array
   narrower = x.shape[-1] <= dz.shape[-1]
-  dy = keep(_swapped(x)) @ dz if narrower else _swapped(keep(_swapped(dz)) @ x)
-  return dz @ _swapped(y), dy
-
-
-def _swapped(x):
-  return jnp.swapaxes(x, -1, -2)
+  dy = keep(x.mT) @ dz if narrower else (keep(dz.mT) @ x).mT
+  return dz @ y.mT, dy
 
 
 _matmul.defvjp(lambda x, y: (x @ y, (x, y)), _backward)
