@@ -32,6 +32,7 @@ from vitlab.engine.feed import Feed
 from vitlab.engine.meter import Meter, check_finite
 from vitlab.engine.preemption import Preempted, StopSignal
 from vitlab.engine.progress import Progress
+from vitlab.engine.step import metric_name
 from vitlab.engine.writers import Writers
 from vitlab.errors import UserError
 
@@ -172,7 +173,7 @@ class Session:
       return False
     row = {f'train/{name}': x for name, x in self._meter.means().items()}
     for player, schedule in self.experiment.schedules.items():
-      name = f'{player}_learning_rate' if len(self.experiment.schedules) > 1 else 'learning_rate'
+      name = metric_name('learning_rate', player, self.experiment.schedules)
       row[f'train/{name}'] = float(schedule(self.step - 1))
     speed = self.clock.window(self.step)
     self._progress.trained(self.step, row, speed)

@@ -5,7 +5,7 @@ hand the moved variables on. The same function trains a classifier (one player) 
 carries whatever Flax collections the losses mutate: BatchNorm statistics, memories, spectral norms.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import jax
@@ -48,6 +48,11 @@ class State(NamedTuple):
     }
 
 
+def metric_name(name: str, player: str, players: Collection[str]) -> str:
+  """'loss' of the only player that learns; 'generator_loss' of one among several."""
+  return name if len(players) == 1 else f'{player}_{name}'
+
+
 def init_state(
   task: Task, optimizers: Optimizers, key: Key, batch: Batch, ema_decay: float = 0.0
 ) -> State:
@@ -78,7 +83,8 @@ def make_train_step(
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:
   """The step (state, batch) -> (state, metrics), to be jitted with the state donated.
 
-  Metrics are (sum, count) pairs: those of the losses, and the norm of each player's gradients.
+  Metrics are (sum, count) pairs: those of the losses, and the norm of each player's gradients,
+  named by `metric_name`.
 
   Args:
     task: Its losses move in order, each with the variables that the one before left.
@@ -112,8 +118,8 @@ def make_train_step(
       moved = {player: {'params': optax.apply_updates(params, updates)}}
       variables = _merge(_merge(variables, out.mutated), moved)
       norm = optax.tree.get(opt_state[player], 'grad_norm', optax.tree.norm(grads))
-      norm_name = 'grad_norm' if len(task.losses) == 1 else f'{player}_grad_norm'
-      metrics = _union(metrics, {**out.metrics, norm_name: (norm, jnp.ones(()))}, player)
+      found = {**out.metrics, 'grad_norm': (norm, jnp.ones(()))}
+      metrics |= {metric_name(name, player, task.losses): pair for name, pair in found.items()}
     ema = _average(state.ema, variables, state.step, ema_decay) if ema_decay else state.ema
     return State(state.step + 1, variables, opt_state, ema), metrics
 
@@ -189,12 +195,6 @@ def _merge(variables: Variables, changed: Variables) -> Variables:
     if new := sorted(set(collections) - set(variables[player])):
       raise ValueError(f"{player} mutates {', '.join(new)}, which its task's init did not make")
   return {player: {**variables[player], **changed.get(player, {})} for player in variables}
-
-
-def _union(metrics: Metrics, more: Metrics, player: str) -> Metrics:
-  if both := sorted(set(metrics) & set(more)):
-    raise ValueError(f'{player} reports {", ".join(both)}, which another player reports too')
-  return {**metrics, **more}
 
 
 def _of_average(collections: Mapping[str, PyTree]) -> dict[str, PyTree]:

@@ -22,7 +22,8 @@ class Loss(NamedTuple):
 
   Attributes:
     value: The scalar that is differentiated, a mean over what counts in the batch.
-    metrics: (sum, count) pairs, among them the loss itself; padding weighs nothing in either.
+    metrics: (sum, count) pairs, among them `loss`; padding weighs nothing in either. Of several
+      players that learn, each one's metrics get its name in front.
     mutated: Collections that changed, player -> collection -> tree (BatchNorm statistics, memory).
     weight: How much counts in this batch (examples, tokens): microbatches are averaged with it, so
       that their mean is the mean over the whole batch.
