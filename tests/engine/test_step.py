@@ -3,49 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from _helpers.steps import BATCH, KEY, assert_equal, copied, run, start
 from _helpers.tiny import ConvNet, Perceptron
 
 from vitlab.engine import optim, step
 from vitlab.errors import UserError
 from vitlab.tasks import Loss, Task, classification
 
-KEY = jax.random.key(0)
-GENERATOR = np.random.default_rng(0)
-BATCH = {
-  'image': jnp.array(GENERATOR.integers(0, 256, (16, 4, 4, 1), dtype=np.uint8)),
-  'label': jnp.array(GENERATOR.integers(0, 3, 16), jnp.int32),
-  # Unevenly over the microbatches i::4, one of which is nothing but padding.
-  'mask': jnp.array([1, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 1, 0, 1, 0], bool),
-}
-
-
-def start(task, optimizers, batch=BATCH, ema_decay=0.0, **options):
-  """The state before the first step, and the jitted step."""
-  state = step.init_state(task, optimizers, KEY, batch, ema_decay)
-  train_step = step.make_train_step(task, optimizers, seed=1, ema_decay=ema_decay, **options)
-  return state, jax.jit(train_step, donate_argnums=0)
-
 
 def supervised(model, learning_rate=0.05, **options):
   task = classification.make(model, num_classes=3)
   return start(task, {'model': optax.adamw(learning_rate)}, **options)
-
-
-def run(state, train_step, steps, batch=BATCH):
-  metrics = []
-  for _ in range(steps):
-    state, last = train_step(state, batch)
-    metrics.append(last)
-  return state, metrics
-
-
-def copied(tree):
-  """In NumPy, and not the buffers that the next step is given to overwrite."""
-  return jax.tree.map(lambda x: np.array(x, copy=True), tree)
-
-
-def assert_equal(a, b):
-  jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def test_learns_in_one_compilation():
@@ -203,64 +171,6 @@ def test_norm_of_the_gradient_counts_what_the_optimiser_moves():
   assert_equal(after['hidden'], before['hidden'])
   moved = jax.tree.map(lambda a, b: (b - a) / 0.1, after['head'], before['head'])
   np.testing.assert_allclose(metrics['grad_norm'][0], optax.tree.norm(moved), rtol=1e-4)
-
-
-# A game: the discriminator d scores points, the generator g moves them; both see each other.
-def game():
-  def init(key, batch):
-    del key, batch
-    return {
-      'discriminator': {'params': {'d': jnp.array([0.3, -0.2])}, 'seen': {'count': jnp.zeros(())}},
-      'generator': {'params': {'g': jnp.array([0.5, 0.1])}},
-    }
-
-  def discriminator_loss(variables, batch, key):
-    del key
-    d, g = variables['discriminator']['params']['d'], variables['generator']['params']['g']
-    value = jnp.mean(jax.nn.softplus(-batch['image'] @ d)) + jax.nn.softplus(g @ d)
-    seen = {'seen': {'count': variables['discriminator']['seen']['count'] + 1}}
-    return Loss(value, {'loss': (value, jnp.ones(()))}, {'discriminator': seen})
-
-  def generator_loss(variables, batch, key):
-    del key, batch
-    d, g = variables['discriminator']['params']['d'], variables['generator']['params']['g']
-    # Reads what the discriminator left a moment ago.
-    value = jax.nn.softplus(-g @ d) * variables['discriminator']['seen']['count']
-    return Loss(value, {'loss': (value, jnp.ones(()))}, {})
-
-  players = {'discriminator': discriminator_loss, 'generator': generator_loss}
-  return Task(init, players, {})
-
-
-def test_players_move_in_order_on_what_the_others_left():
-  points = jnp.array(GENERATOR.normal(size=(8, 2)), jnp.float32)
-  optimizers = {'discriminator': optax.sgd(0.5), 'generator': optax.sgd(0.2)}
-  state, train_step = start(game(), optimizers, {'image': points})
-  state, metrics = run(state, train_step, 4, {'image': points})
-
-  def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-  d, g, x = np.array([0.3, -0.2]), np.array([0.5, 0.1]), np.array(points, np.float64)
-  for i in range(4):
-    grad_d = -(sigmoid(-x @ d)[:, None] * x).mean(0) + sigmoid(g @ d) * g
-    d = d - 0.5 * grad_d
-    grad_g = -sigmoid(-g @ d) * d * (i + 1)
-    g = g - 0.2 * grad_g
-  np.testing.assert_allclose(state.variables['discriminator']['params']['d'], d, rtol=1e-5)
-  np.testing.assert_allclose(state.variables['generator']['params']['g'], g, rtol=1e-5)
-  names = {f'{p}_{m}' for p in ('discriminator', 'generator') for m in ('loss', 'grad_norm')}
-  assert set(metrics[-1]) == names
-  norm = metrics[-1]['generator_grad_norm'][0]
-  np.testing.assert_allclose(norm, np.linalg.norm(grad_g), rtol=1e-5)
-
-
-def test_players_with_microbatches():
-  points = jnp.array(GENERATOR.normal(size=(8, 2)), jnp.float32)
-  optimizers = {'discriminator': optax.sgd(0.5), 'generator': optax.sgd(0.2)}
-  state, train_step = start(game(), optimizers, {'image': points}, microbatches=4)
-  state, _ = run(state, train_step, 2, {'image': points})
-  assert float(state.variables['discriminator']['seen']['count']) == 8
 
 
 def test_what_no_task_may_do_is_refused():

@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from vitlab.engine import names
 from vitlab.engine.step import State
 from vitlab.errors import UserError, unknown
+from vitlab.tasks import BY_ROW
 
 AXES = ('data', 'fsdp', 'model')
 BATCH = P(('data', 'fsdp'))
@@ -92,7 +93,8 @@ def state_shardings(state: State, mesh: Mesh, rules: Sequence[tuple[str, Any]] =
   Parameters follow, in this order: the first rule that matches; tensor parallelism of attention and
   MLP over `model`, where heads and hidden units divide; the largest axis that divides over `fsdp`
   (never the depth of stacked blocks: a scan would gather all of them at once). Optimiser state and
-  average follow their parameter. Other collections are replicated, unless a rule matches.
+  average follow their parameter. Collections of `vitlab.tasks.BY_ROW` lie as the batch; others are
+  replicated, unless a rule matches.
 
   Args:
     state: The state, or its shapes.
@@ -107,6 +109,8 @@ def state_shardings(state: State, mesh: Mesh, rules: Sequence[tuple[str, Any]] =
   _check_rules(rules, state.variables)
 
   def variable(path, leaf):
+    if path[1].key in BY_ROW:
+      return batch_sharding(mesh)
     name = names.join(path[2:] if path[1].key == 'params' else path[1:])
     return NamedSharding(mesh, _spec(name, leaf.shape, mesh, rules, path[1].key == 'params'))
 

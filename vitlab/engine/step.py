@@ -14,12 +14,9 @@ import optax
 from jaxtyping import Array, Int, PyTree, Shaped
 
 from vitlab.errors import UserError
-from vitlab.tasks import Batch, Key, Loss, Metrics, Task, Variables
+from vitlab.tasks import AVERAGED, BY_ROW, Batch, Key, Loss, Metrics, Task, Variables
 
 Optimizers = Mapping[str, optax.GradientTransformation]  # by player
-# What is averaged: running statistics belong to the parameters that they were measured with. A
-# memory or a spectral norm's vector is no quantity whose mean would mean anything.
-AVERAGED = ('params', 'batch_stats')
 
 
 class State(NamedTuple):
@@ -93,7 +90,8 @@ def make_train_step(
       function of the step, so that a resumed run draws what an undisturbed one draws.
     microbatches: Gradient accumulation: microbatch i is the rows i, i + m, ... of the batch (which
       leaves rows on their devices); gradients are averaged with `Loss.weight` and so are those of
-      the whole batch; mutated collections pass from one microbatch to the next.
+      the whole batch. Collections of `BY_ROW` are split with the rows, other mutated collections
+      pass from one microbatch to the next.
     ema_decay: Decay of the average of parameters and BatchNorm statistics, 0 is off. It is
       min(ema_decay, (1 + t) / (10 + t)) after t steps, so that the first ones are soon forgotten.
 
@@ -149,26 +147,30 @@ def _accumulated(gradient: Callable, player: str, microbatches: int) -> Callable
       return gradient(variables, batch, jax.random.fold_in(key, 0))
 
     def body(carry, inputs):
-      total, collections = carry
-      index, rows = inputs
-      current = _merge(variables, collections)
+      total, shared = carry
+      index, rows, memories = inputs
+      current = _merge(_merge(variables, shared), memories)
       grads, out = gradient(current, rows, jax.random.fold_in(key, index))
       total = jax.tree.map(lambda t, g: t + out.weight * g, total, grads)
-      return (total, _without_params(_merge(current, out.mutated))), out._replace(mutated={})
+      shared, memories = _collections(_merge(current, out.mutated))
+      return (total, shared), (out._replace(mutated={}), memories)
 
     # float32 at least, whatever the parameters are: this is a long sum.
     params = variables[player]['params']
     zeros = jax.tree.map(lambda p: jnp.zeros(p.shape, jnp.promote_types(p, jnp.float32)), params)
-    rows = jax.tree.map(lambda x: _split(x, microbatches), batch)
-    (total, collections), outs = jax.lax.scan(
-      body, (zeros, _without_params(variables)), (jnp.arange(microbatches), rows)
+    shared, memories = _collections(variables)
+    rows, memories = jax.tree.map(lambda x: _split(x, microbatches), (batch, memories))
+    (total, shared), (outs, memories) = jax.lax.scan(
+      body, (zeros, shared), (jnp.arange(microbatches), rows, memories)
     )
+    memories = jax.tree.map(_join, memories)
+    mutated = {player: {**shared[player], **memories[player]} for player in variables}
     weight = jnp.sum(outs.weight)
     weight = jnp.where(weight > 0, weight, 1)  # a batch of nothing but padding moves nothing
     grads = jax.tree.map(lambda t, p: (t / weight).astype(p.dtype), total, params)
     value = jnp.sum(outs.value * outs.weight) / weight
     metrics = jax.tree.map(lambda x: jnp.sum(x, axis=0), outs.metrics)
-    return grads, Loss(value, metrics, collections, weight)
+    return grads, Loss(value, metrics, mutated, weight)
 
   return whole
 
@@ -182,11 +184,21 @@ def _split(x: Shaped[Array, 'b ...'], microbatches: int) -> Shaped[Array, 'm row
   return x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1)
 
 
-def _without_params(variables: Variables) -> Variables:
-  return {
-    player: {name: tree for name, tree in collections.items() if name != 'params'}
-    for player, collections in variables.items()
-  }
+def _join(x: Shaped[Array, 'm rows ...']) -> Shaped[Array, 'b ...']:
+  """Undoes `_split`."""
+  return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+
+
+def _collections(variables: Variables) -> tuple[Variables, Variables]:
+  """All collections but the parameters: those that all rows share, and those of `BY_ROW`."""
+
+  def pick(wanted: Callable[[str], bool]) -> Variables:
+    return {
+      player: {name: tree for name, tree in collections.items() if wanted(name)}
+      for player, collections in variables.items()
+    }
+
+  return pick(lambda name: name not in ('params', *BY_ROW)), pick(lambda name: name in BY_ROW)
 
 
 def _merge(variables: Variables, changed: Variables) -> Variables:

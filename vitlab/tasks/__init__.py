@@ -16,6 +16,14 @@ Batch = Mapping[str, Array]  # keys: image label tokens targets boxes classes ma
 Variables = Mapping[str, Mapping[str, PyTree]]  # player -> Flax collection -> tree
 Metrics = Mapping[str, tuple[Float[Array, ''], Float[Array, '']]]  # (sum, count) pairs
 
+# Collections by what the step and the mesh have to know of them; all others are one value for all
+# rows, handed from microbatch to microbatch and from step to step (a spectral norm's vector).
+AVERAGED = (
+  'params',
+  'batch_stats',
+)  # a running statistic belongs to the weights it was measured with
+BY_ROW = ('memory',)  # first axis: rows of the batch; row i of the next step goes on where i ended
+
 
 class Loss(NamedTuple):
   """What one player's loss function returns for one batch.
@@ -44,7 +52,9 @@ class Task(NamedTuple):
     init: (key, batch) -> variables of every player, those without a loss (a teacher) included.
     losses: player -> ((variables, batch, key) -> Loss); the players move in this order.
     predict: name -> ((variables, batch) -> tree of arrays whose first axis is the batch): what
-      evaluators, pictures and export may ask for by name. Never random, never in training mode.
+      evaluators, pictures and export may ask for by name. Never in training mode, never random but
+      by `batch['index']`, the number of each example in its split, which evaluators' batches have.
+      It reads no collection of `BY_ROW`: what needs a memory scans a row that is long enough.
   """
 
   init: Callable[[Key, Batch], Variables]
