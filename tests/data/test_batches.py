@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from _helpers.pictures import Noise
 
-from vitlab.data import _batches, _pipeline
+from vitlab.data import Dataset, _batches, _pipeline, _splits
 from vitlab.data._sentences import Sentences
 from vitlab.data._sources import Arrays
+from vitlab.errors import UserError
 
 BUCKETS = (4, 8, 16)
 
@@ -108,3 +109,28 @@ def test_shapes_are_those_of_batches(split, wanted):
   for key, (shape, dtype) in shapes.items():
     assert batch[key].dtype == dtype
     assert all(x <= most for x, most in zip(batch[key].shape[1:], shape, strict=True))
+
+
+class Lanes(Arrays):
+  """A split whose rows go on where those of the batch before ended."""
+
+  def order(self, step, batch_size, seed):
+    del seed
+    length = len(self) // batch_size
+    return np.arange(batch_size) * length + step % length
+
+
+def test_a_source_may_say_its_own_order():
+  split = Lanes(dict(tokens=np.arange(12)[:, None]))
+  batches = take(_pipeline.train_batches(split, batch_size=3, seed=5, start=1), 4)
+  seen = [batch['tokens'][:, 0].tolist() for batch in batches]
+  assert seen == [[1, 5, 9], [2, 6, 10], [3, 7, 11], [0, 4, 8]]
+  halves = [
+    take(_pipeline.train_batches(split, batch_size=4, seed=5, process_index=i, process_count=2), 1)
+    for i in range(2)
+  ]
+  assert np.concatenate([part[0]['tokens'][:, 0] for part in halves]).tolist() == [0, 3, 6, 9]
+  dataset = Dataset(dict(train=split), {})
+  assert _splits.select(dataset, 'train') is split
+  with pytest.raises(UserError, match='order of their own'):
+    _splits.select(dataset, 'train[:6]')

@@ -16,11 +16,15 @@ Example = dict[str, np.ndarray | np.generic]  # a label is a NumPy scalar
 class Source(Protocol):
   """A split: picklable, random access, no state. An example is a dict of arrays.
 
-  A source whose examples all lie in memory has an attribute `arrays` (key -> array, examples along
-  the first axis); batches are then gathered at once, not example by example. One whose examples are
-  rows of different lengths has `lengths` (of every example) and `buckets`, ascending: the few that
-  batches are padded to. A source that reads files has `describe(index) -> str`, which names the
-  file for error messages.
+  What else a source may have:
+
+    arrays    key -> array, examples along the first axis, if all lies in memory: batches are then
+              gathered at once, not example by example.
+    lengths, buckets    of examples that are rows of different lengths: the length of each, and the
+              few that batches are padded to, ascending.
+    order(step, batch_size, seed)    the numbers of the examples of a training batch, where they are
+              not to come in random order.
+    describe(index)    the name of an example for messages, such as its file.
   """
 
   def __len__(self) -> int: ...

@@ -7,7 +7,7 @@ import numpy as np
 
 from vitlab.data import Source
 from vitlab.data._images import ImageError
-from vitlab.data._order import batch_by_length, epoch_shuffle
+from vitlab.data._order import epoch_shuffle
 from vitlab.data._sources import describe
 from vitlab.errors import UserError
 
@@ -81,8 +81,8 @@ class Steps:
     first, length = step * self._batch_size, len(self._source)
     if self._seed is None:
       return np.arange(first, min(first + self._batch_size, length))
-    if self._ragged:
-      return batch_by_length(step, self._batch_size, self._source.lengths, self._seed)
+    if hasattr(self._source, 'order'):
+      return self._source.order(step, self._batch_size, self._seed)
     return epoch_shuffle(first + np.arange(self._batch_size), length, self._seed)
 
   def _pad(self, numbers: np.ndarray, length: int) -> Batch:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, _tokenizer
+from vitlab.data._sources import ByLength
 from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
 
@@ -29,7 +30,7 @@ class Lines(NamedTuple):
   name: str
 
 
-class Sentences:
+class Sentences(ByLength):
   """A split of rows of tokens, each as long as it is; batches are padded to one of a few lengths.
 
   Attributes:

@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, Source
 from vitlab.data._images import preprocess
+from vitlab.data._order import batch_by_length
 from vitlab.errors import UserError
 
 
@@ -63,9 +64,6 @@ class Selection:
   def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
     self._pieces = list(pieces)
     self._ends = np.cumsum([stop - start for _, start, stop in pieces])
-    if all(hasattr(source, 'buckets') for source, _, _ in pieces):
-      self.lengths = np.concatenate([source.lengths[i:j] for source, i, j in pieces])
-      self.buckets = tuple(sorted({n for source, _, _ in pieces for n in source.buckets}))
 
   def __len__(self) -> int:
     return int(self._ends[-1])
@@ -81,6 +79,24 @@ class Selection:
     piece = int(np.searchsorted(self._ends, index, side='right'))
     source, start, stop = self._pieces[piece]
     return source, int(index - self._ends[piece] + stop)
+
+
+class ByLength:
+  """The order of a split of rows of different `lengths`: batches hold similar ones."""
+
+  lengths: Int[np.ndarray, ' examples']
+
+  def order(self, step: int, batch_size: int, seed: int) -> Int[np.ndarray, ' b']:
+    return batch_by_length(step, batch_size, self.lengths, seed)
+
+
+class RaggedSelection(ByLength, Selection):
+  """A `Selection` from splits of rows of different lengths."""
+
+  def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
+    super().__init__(pieces)
+    self.lengths = np.concatenate([source.lengths[i:j] for source, i, j in pieces])
+    self.buckets = tuple(sorted({n for source, _, _ in pieces for n in source.buckets}))
 
 
 def describe(source: Source, index: int) -> str:

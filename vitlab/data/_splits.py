@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from vitlab.data import Dataset, Source
-from vitlab.data._sources import Arrays, Selection
+from vitlab.data._sources import Arrays, RaggedSelection, Selection
 from vitlab.errors import UserError, unknown
 
 _SLICE = re.compile(r'(?P<split>[^\[\]+:]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?')
@@ -23,6 +23,13 @@ def select(dataset: Dataset, expression: str) -> Source:
   pieces = [_piece(dataset, term.strip(), expression) for term in expression.split('+')]
   if len(pieces) == 1 and len(pieces[0][0]) == pieces[0][2] - pieces[0][1]:
     return pieces[0][0]
+  if all(hasattr(source, 'buckets') for source, _, _ in pieces):
+    return RaggedSelection(pieces)
+  if any(hasattr(source, 'order') for source, _, _ in pieces):
+    raise UserError(
+      f'split {expression!r}: its examples follow an order of their own, which a part has not'
+      f'\ntake a whole split: {", ".join(dataset.splits)}'
+    )
   if all(hasattr(source, 'arrays') for source, _, _ in pieces):
     views = [{k: a[start:stop] for k, a in s.arrays.items()} for s, start, stop in pieces]
     if len(views) == 1:

@@ -69,6 +69,8 @@ class Spec(NamedTuple):
       counted through all stages; what merges patches belongs to the block behind it.
     freeze: The parameters that do not move.
     clip_norm: Largest global norm of the gradients; 0 is off.
+    every: Steps from one update of the player to its next: the others move `every` times as often
+      (the n_critic of a GAN). Durations and the schedule go on counting steps of the run.
   """
 
   name: str
@@ -78,6 +80,7 @@ class Spec(NamedTuple):
   layer_decay: float = 1.0
   freeze: str = ''
   clip_norm: float = 0.0
+  every: int = 1
 
 
 def make(
@@ -110,16 +113,18 @@ def make(
   rate = schedules.make(schedule, total_steps, to_steps)
   shapes = names.flatten(params)
   frozen = names.matching(own.freeze, shapes, 'optim.freeze') if own.freeze else set()
-  # The norm is kept in the state because only here it is known which gradients count; the step
-  # reads it from there.
-  parts = [optax.snapshot('grad_norm', optax.tree.norm)]
+  parts = []
   if schedules.non_negative('clip_norm', own.clip_norm):
     parts.append(optax.clip_by_global_norm(own.clip_norm))
-  parts += _alias(own, keywords, rate, shapes)
+  parts += _alias(own, keywords, _per_update(rate, own.every), shapes)
   factors = _factors(own, shapes)
   if any(np.any(factor != 1) for factor in factors.values()):
     parts.append(_scale_by_name(factors))
-  tx = optax.chain(*parts)
+  if own.every > 1:
+    parts = [optax.conditionally_mask(optax.chain(*parts), lambda step: step % own.every == 0)]
+  # The norm is kept in the state because only here it is known which gradients count; the step
+  # reads it from there.
+  tx = optax.chain(optax.snapshot('grad_norm', optax.tree.norm), *parts)
   if frozen:
     labels = {name: 'frozen' if name in frozen else 'trained' for name in shapes}
     tx = optax.partition(
@@ -229,6 +234,13 @@ def _matrices(params: Any) -> Any:
     return contrib.MuonDimensionNumbers(axes[:-1], axes[-1:])
 
   return jax.tree_util.tree_map_with_path(dimensions, params)
+
+
+def _per_update(rate: optax.Schedule, every: Any) -> optax.Schedule:
+  """A schedule over steps of the run as one over the updates of a player that skips some."""
+  if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    raise UserError(f'optim.every={every!r}: expected a whole number of steps >= 1')
+  return rate if every == 1 else lambda updates: rate(updates * every)
 
 
 def _factors(own: Spec, shapes: Mapping[str, Any]) -> dict[str, float | np.ndarray]:

@@ -80,8 +80,7 @@ def make_train_step(
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:
   """The step (state, batch) -> (state, metrics), to be jitted with the state donated.
 
-  Metrics are (sum, count) pairs: those of the losses, and the norm of each player's gradients,
-  named by `metric_name`.
+  Metrics are (sum, count) pairs: those of the losses and the norm of each player's gradients.
 
   Args:
     task: Its losses move in order, each with the variables that the one before left.
@@ -89,9 +88,8 @@ def make_train_step(
     seed: Randomness is fold_in(fold_in(fold_in(key(seed), step), player index), microbatch): a
       function of the step, so that a resumed run draws what an undisturbed one draws.
     microbatches: Gradient accumulation: microbatch i is the rows i, i + m, ... of the batch (which
-      leaves rows on their devices); gradients are averaged with `Loss.weight` and so are those of
-      the whole batch. Collections of `BY_ROW` are split with the rows, other mutated collections
-      pass from one microbatch to the next.
+      leaves rows on their devices), with its rows of the collections of `BY_ROW`; others pass from
+      one to the next. Gradients are averaged with `Loss.weight`: they are those of the whole batch.
     ema_decay: Decay of the average of parameters and BatchNorm statistics, 0 is off. It is
       min(ema_decay, (1 + t) / (10 + t)) after t steps, so that the first ones are soon forgotten.
 
