@@ -111,6 +111,8 @@ def test_evaluation_is_one_pass_in_order(kind, processes):
   mask = np.concatenate([batch['mask'] for batch in batches])
   labels = np.concatenate([batch['label'] for batch in batches])
   np.testing.assert_array_equal(labels[mask], np.arange(len(source)))
+  index = np.concatenate([batch['index'] for batch in batches])
+  np.testing.assert_array_equal(index, np.arange(len(index)))
   np.testing.assert_array_equal(mask, np.arange(len(mask)) < len(source))
   images = np.concatenate([batch['image'] for batch in batches])
   assert not images[~mask].any()

@@ -39,7 +39,8 @@ def test_rows_are_the_split_in_its_order(built):
 
 def test_an_unreadable_example_does_not_shift_the_numbers_of_the_others():
   mask = np.array([True, False, True, False])  # the second is unreadable, the last is padding
-  outputs, rows = evaluate._rows(np.arange(4), {'label': np.arange(4), 'mask': mask}, first=8)
+  batch = {'label': np.arange(4), 'index': np.arange(8, 12), 'mask': mask}
+  outputs, rows = evaluate._rows(np.arange(4), batch)
   np.testing.assert_array_equal(outputs, [0, 2])
   np.testing.assert_array_equal(rows['index'], [8, 10])
 

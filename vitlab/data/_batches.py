@@ -74,6 +74,8 @@ class Steps:
       batch, failures = self._gather(numbers) if self.in_memory else self._read(numbers)
     mask = np.arange(len(self._rows)) < len(numbers)
     mask[[row for row, _ in failures]] = False
+    if self._seed is None:  # of an evaluation, where an example keeps its number
+      batch['index'] = (step * self._batch_size + self._rows).astype(np.int32)
     return {**batch, 'mask': mask}, [(int(numbers[row]), reason) for row, reason in failures]
 
   def _numbers(self, step: int) -> np.ndarray:

@@ -80,7 +80,8 @@ def eval_batches(
 ) -> 'Batches':
   """One pass over a split in its order, as `train_batches` does the endless one.
 
-  The last batch is filled up with zeros whose `mask` is False.
+  The last batch is filled up with zeros whose `mask` is False. `index` is the number of each
+  example in the split: what is drawn for it in a prediction can depend on nothing else.
   """
   if not len(source):
     raise UserError('the split to evaluate is empty')
@@ -108,7 +109,8 @@ class Loaded:
   @functools.cached_property
   def arrays(self) -> Batch:
     batches = list(eval_batches(self._source, batch_size=_LOADED, max_corrupt=1.0))
-    joined = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+    keys = batches[0].keys() - {'index'}
+    joined = {key: np.concatenate([batch[key] for batch in batches]) for key in keys}
     return {key: array[: len(self)] for key, array in joined.items()}
 
   def describe(self, index: int) -> str:

@@ -1,6 +1,5 @@
 """Runs predict functions over splits and hands the rows to the evaluators."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,11 +47,11 @@ def predictions(
     )
     with Feed(batches, lambda batch: (experiment.put(batch), batch)) as feed:
       running = None
-      for first, (on_devices, batch) in zip(itertools.count(step=experiment.eval_batch_size), feed):
+      for on_devices, batch in feed:
         if interrupted():
           raise Interrupted
         # Hand out the next batch before the rows of this one are fetched: the devices stay busy.
-        running, done = (function(variables, on_devices), batch, first), running
+        running, done = (function(variables, on_devices), batch), running
         if done is not None:
           yield _rows(*done)
       if running is not None:
@@ -87,14 +86,11 @@ def evaluate(
   return metrics, details
 
 
-def _rows(
-  outputs: Any, batch: Mapping[str, np.ndarray], first: int
-) -> tuple[Any, dict[str, np.ndarray]]:
-  """Gathers one batch from all devices and processes, numbers its rows and drops its padding."""
+def _rows(outputs: Any, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
+  """Gathers one batch from all devices and processes, and drops its padding."""
   if jax.process_count() > 1:
     outputs, batch = multihost_utils.process_allgather((outputs, dict(batch)), tiled=True)
   mask = np.asarray(batch['mask'])
   outputs, rows = jax.tree.map(lambda x: np.asarray(x)[mask], (outputs, dict(batch)))
   del rows['mask']
-  # Not the count of the rows so far: an unreadable picture inside the split is dropped too.
-  return outputs, rows | {'index': first + np.flatnonzero(mask)}
+  return outputs, rows
