@@ -11,6 +11,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from vitlab.errors import UserError, unknown
@@ -25,15 +26,28 @@ def names(folder: str) -> list[str]:
   return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != '_')
 
 
+def module(folder: str, name: str) -> ModuleType:
+  """The file of a component.
+
+  Args:
+    folder: A folder of vitlab, as 'models' or 'sweep.backends'.
+    name: A file in it.
+
+  Raises:
+    UserError: no such component; names those that exist.
+  """
+  if name not in names(folder):
+    raise unknown(f'name in vitlab/{folder.replace(".", "/")}', str(name), names(folder))
+  return importlib.import_module(f'vitlab.{folder}.{name}')
+
+
 def find(folder: str, name: str) -> Callable[..., Any]:
   """The `make` of a component.
 
   Raises:
     UserError: no such component; names those that exist.
   """
-  if name not in names(folder):
-    raise unknown(f'name in vitlab/{folder}', str(name), names(folder))
-  return importlib.import_module(f'vitlab.{folder}.{name}').make
+  return module(folder, name).make
 
 
 def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:

@@ -106,9 +106,3 @@ def test_closing_says_what_was_reached_and_where(capsys, more, said):
   assert capsys.readouterr().out == (
     f'done: test/accuracy 97.78 %  after 2,000 steps in 1:15{said}  ->  runs/digits\n'
   )
-
-
-def test_the_headline_falls_back_to_losses_then_to_training():
-  assert progress.headline({'test/loss': 1.0, 'train/accuracy': 1.0}) == {'test/loss': 1.0}
-  assert progress.headline({'train/loss': 1.0}) == {'train/loss': 1.0}
-  assert progress.headline({}) == {}

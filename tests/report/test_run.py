@@ -46,20 +46,6 @@ def test_last_is_the_newest_value_of_every_metric(tmp_path):
   assert run.last == {'test/accuracy': 0.1, 'train/loss': None}
 
 
-def test_ordered_puts_first_what_matters_most():
-  keys = ['time/data_wait', 'train/loss', 'train/grad_norm', 'test/ece', 'test/loss', 'train/loss']
-  keys += ['train/accuracy', 'test/accuracy']
-  assert run_lib.ordered(keys) == [
-    'test/accuracy',
-    'train/accuracy',
-    'test/loss',
-    'train/loss',
-    'test/ece',
-    'train/grad_norm',
-    'time/data_wait',
-  ]
-
-
 def test_names_are_as_long_as_it_takes_to_tell_runs_apart(tmp_path):
   folders = [tmp_path / 'a' / 'digits', tmp_path / 'b' / 'digits', tmp_path / 'b' / 'lion']
   for folder in folders:

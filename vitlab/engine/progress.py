@@ -14,6 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vitlab.metrics import leading, percent
+
 
 def duration(seconds: float) -> str:
   """Seconds for people: 0:07, 12:30, 3:05:00."""
@@ -26,9 +28,7 @@ def value(name: str, number: float | None) -> str:
   """A metric for people: accuracies and other shares in percent, the rest in four digits."""
   if number is None:
     return 'undefined'
-  if name.endswith(('accuracy', 'data_wait', 'padding')):
-    return f'{100 * number:.2f} %'
-  return f'{number:,.0f}' if abs(number) >= 1000 else f'{number:.4g}'
+  return percent(name, number) or (f'{number:,.0f}' if abs(number) >= 1000 else f'{number:.4g}')
 
 
 def line(metrics: Mapping[str, float | None]) -> str:
@@ -176,7 +176,8 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
     folder: the workdir.
     before: the run had been finished before this session.
   """
-  reached = '  '.join(f'{name} {value(name, x)}' for name, x in headline(result['metrics']).items())
+  metrics = result['metrics']
+  reached = '  '.join(f'{name} {value(name, metrics[name])}' for name in leading(metrics))
   text = Text()
   text.append('already finished: ' if before else 'done: ', style='bold green')
   text.append(reached or 'trained', style='bold')
@@ -187,16 +188,6 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
   text.append(str(folder), style='bold cyan')
   console = Console(highlight=False)
   console.print(text, soft_wrap=not console.is_terminal)
-
-
-def headline(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
-  """The one or two numbers that a run is quoted by: BLEU, else accuracies, else losses."""
-  evaluated = {name: x for name, x in metrics.items() if not name.startswith('train/')} or metrics
-  for ending in ('/bleu', '/accuracy', '/loss', ''):
-    found = [name for name in evaluated if name.endswith(ending)][:2]
-    if found:
-      return {name: metrics[name] for name in found}
-  return {}
 
 
 def _speed(speed: Mapping[str, float], unit: str) -> tuple[str, ...]:

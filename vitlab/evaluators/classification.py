@@ -8,6 +8,7 @@ import numpy as np
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result
 
+LEADS = 'accuracy'
 MAX_MISTAKES = 64
 MAX_CONFUSION = 4096  # classes; the matrix of ImageNet-21k would take 2 GB
 

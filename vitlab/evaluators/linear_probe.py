@@ -13,6 +13,7 @@ import numpy as np
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result
 
+LEADS = 'accuracy'
 HELD_OUT = 10  # every tenth training example of each class chooses the strength
 
 

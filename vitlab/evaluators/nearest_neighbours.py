@@ -11,6 +11,7 @@ import numpy as np
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result
 
+LEADS = 'accuracy'
 CHUNK_BYTES = 256 * 2**20  # of similarities at a time
 
 

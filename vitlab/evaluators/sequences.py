@@ -10,6 +10,7 @@ from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result, _text_scores
 from vitlab.ops.tokens import PAD
 
+LEADS = 'bleu'
 MAX_EXAMPLES = 32
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from vitlab import metrics
 from vitlab.engine import workdir
 from vitlab.report import figures, gallery, sentences
 from vitlab.report.markup import (
   ABSENT,
-  SMALL_IS_GOOD,
   Section,
   breakable,
   duration,
@@ -18,7 +18,7 @@ from vitlab.report.markup import (
   table,
 )
 from vitlab.report.pictures import Picture, Pictures
-from vitlab.report.run import Run, ordered
+from vitlab.report.run import Run
 from vitlab.report.sections import curves, facts
 
 
@@ -39,7 +39,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 
 def _results(runs: Sequence[Run]) -> Section:
-  keys = ordered(key for run in runs for key in run.last if not key.startswith('time/'))
+  keys = metrics.ordered(key for run in runs for key in run.last if not key.startswith('time/'))
   columns = {key: [run.last.get(key) for run in runs] for key in keys}
   columns |= {
     key: [run.result.get(key) for run in runs]
@@ -86,7 +86,7 @@ def _compared(key: str, values: Sequence[Any], place: int) -> str:
   if not isinstance(value, int | float):
     return ABSENT
   text = escape(duration(value) if key == 'seconds' else score(key, value))
-  best = (min if SMALL_IS_GOOD.search(key) else max)(finite)
+  best = (min if metrics.smaller_is_better(key) else max)(finite)
   wins = value == best and len(set(finite)) > 1 and not key.startswith('train/')
   return f'<b>{text}</b>' if wins else text
 

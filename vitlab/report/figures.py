@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from vitlab import metrics
 from vitlab.report import paint
 from vitlab.report.look import Layer
 from vitlab.report.pictures import Picture
-from vitlab.report.run import Run, ordered
+from vitlab.report.run import Run
 
 POINTS = 800  # per curve: more than a chart has pixels
 MATRIX = 32  # classes; a larger confusion matrix is not readable, its worst pairs are
@@ -28,7 +29,7 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]] | None:
   """One chart per metric, one series per run and evaluator; accuracy and loss lead."""
   charts: dict[str, list[dict[str, Any]]] = {}
   for number, run in enumerate(runs):
-    for key in ordered(key for row in run.rows for key in row if key not in UNDRAWN):
+    for key in metrics.ordered(key for row in run.rows for key in row if key not in UNDRAWN):
       points = [(row['step'], row[key]) for row in run.rows if key in row]
       evaluator, _, metric = key.rpartition('/')
       series = dict(run=number, evaluator=evaluator, **thin(points))

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-FRACTIONS = re.compile(r'accuracy|precision|recall|top\d|average|knn|probe')
-SMALL_IS_GOOD = re.compile(r'loss|error|perplexity|seconds|wait|entropy|nll|ece$|frechet|grad')
-
+from vitlab import metrics
 
 ABSENT = '<span class="soft">–</span>'
 
@@ -48,10 +46,8 @@ def number(value: Any) -> str:
 
 
 def score(metric: str, value: Any) -> str:
-  """A metric's value; a fraction of right answers in percent."""
-  if FRACTIONS.search(metric) and isinstance(value, int | float) and 0 <= value <= 1:
-    return f'{100 * value:.2f} %'
-  return number(value)
+  """A metric's value; a share in percent."""
+  return metrics.percent(metric, value) or number(value)
 
 
 def duration(seconds: float | int) -> str:

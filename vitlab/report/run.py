@@ -1,11 +1,12 @@
 """What a workdir says about its run: only its small files are read, never a checkpoint."""
 
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from vitlab import metrics
 from vitlab.engine import workdir
 from vitlab.errors import UserError
 
@@ -35,7 +36,7 @@ class Run(NamedTuple):
     """The newest value of every metric; those of the result where the run has finished."""
     newest = {key: row[key] for row in self.rows for key in row if key != 'step'}
     newest |= _mapping(self.result.get('metrics'))
-    return {key: newest[key] for key in ordered(newest)}
+    return {key: newest[key] for key in metrics.ordered(newest)}
 
   @property
   def class_names(self) -> list[str]:
@@ -45,18 +46,6 @@ class Run(NamedTuple):
   def vocabulary(self) -> list[str]:
     """How the tokens are written; empty where the examples are not sentences."""
     return [str(token) for token in self.facts.get('vocabulary') or ()]
-
-
-def ordered(keys: Iterable[str]) -> list[str]:
-  """Metrics without repetition: what runs are quoted by first, held-out before train, time last."""
-  groups, lead = ('train', 'time'), ('bleu', 'accuracy', 'loss')
-
-  def rank(key: str) -> tuple[int, int]:
-    evaluator, _, metric = key.rpartition('/')
-    place = lead.index(metric) if metric in lead else len(lead)
-    return place, groups.index(evaluator) + 1 if evaluator in groups else 0
-
-  return sorted(dict.fromkeys(keys), key=rank)
 
 
 def read(workdirs: Sequence[str | pathlib.Path]) -> list[Run]:

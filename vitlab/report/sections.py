@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from vitlab import metrics
 from vitlab.engine import workdir
 from vitlab.report import figures, gallery, paint, sentences
 from vitlab.report.markup import (
   ABSENT,
-  SMALL_IS_GOOD,
   Section,
   bar,
   breakable,
@@ -107,7 +107,7 @@ def _best(run: Run, key: str) -> str:
   found = [(row[key], -row['step']) for row in run.rows if isinstance(row.get(key), int | float)]
   if len(found) < 2:
     return ABSENT
-  smallest = SMALL_IS_GOOD.search(key)
+  smallest = metrics.smaller_is_better(key)
   value, step = min(found, key=lambda pair: (pair[0] if smallest else -pair[0], -pair[1]))
   return f'{escape(score(key, value))} <span class="soft">at {number(-step)}</span>'
 

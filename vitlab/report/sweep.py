@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from vitlab import metrics
 from vitlab.engine import workdir
 from vitlab.report import figures, page
 from vitlab.report import trials as trials_lib
@@ -28,7 +29,6 @@ from vitlab.report.markup import (
   table,
   tiles,
 )
-from vitlab.report.run import ordered
 from vitlab.report.trials import Number, Sweep, Trial
 
 SCRIPTS = (
@@ -191,7 +191,7 @@ def _seeds(sweep: Sweep) -> Section:
 def _curves(sweep: Sweep) -> Section:
   """All metrics over the steps; the one that was swept for comes first."""
   rows = [workdir.read_metrics(trial.path) for trial in sweep.trials]
-  keys = ordered(key for some in rows for row in some for key in row)
+  keys = metrics.ordered(key for some in rows for row in some for key in row)
   keys = [key for key in keys if key != 'step' and not key.startswith('time/')]
   keys.sort(key=lambda key: key != sweep.metric)
   if not keys:

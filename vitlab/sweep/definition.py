@@ -15,15 +15,14 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from vitlab import registry
 from vitlab.engine import config_file, workdir
 from vitlab.errors import UserError, unknown
+from vitlab.metrics import smaller_is_better
 from vitlab.sweep.points import Point
 from vitlab.sweep.search import Search, Space, draw
 
 FILE = 'sweep.json'
-# Evaluator -> the metric that counts where the config has no checkpoint.best.
-_FIRST = dict.fromkeys(('classification', 'linear_probe', 'nearest_neighbours'), 'accuracy')
-_FIRST |= {'sequences': 'bleu'}
 
 
 class Definition(NamedTuple):
@@ -164,15 +163,20 @@ def _check_spaces(config: ConfigDict, spaces: Mapping[str, Space]) -> None:
 def _aim(config: ConfigDict, search: Search | None) -> tuple[str, str]:
   """The metric that counts and its goal."""
   best, mode = config.checkpoint.best, config.checkpoint.best_mode
-  firsts = [
-    f'{name}/{_FIRST[spec.name]}' for name, spec in config.evaluators.items() if spec.name in _FIRST
-  ]
-  metric = (search and search.metric) or best or (firsts or ['train/loss'])[0]
+  metric = (search and search.metric) or best or _quoted(config)
   possible = ['train', *config.evaluators]
   if metric.partition('/')[0] not in possible:
     raise unknown('metric of a sweep', metric, [f'{name}/...' for name in possible])
-  default = mode if metric == best else 'min' if metric.endswith(('loss', 'perplexity')) else 'max'
+  default = mode if metric == best else 'min' if smaller_is_better(metric) else 'max'
   return metric, (search and search.goal) or default
+
+
+def _quoted(config: ConfigDict) -> str:
+  """What the first evaluator that has a leading metric is quoted by."""
+  for name, spec in config.evaluators.items():
+    if metric := getattr(registry.module('evaluators', spec.name), 'LEADS', ''):
+      return f'{name}/{metric}'
+  return 'train/loss'
 
 
 def _plain(value: Any) -> Any:
