@@ -7,6 +7,7 @@ import pytest
 from _helpers import tiny
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from vitlab.data import digits
 from vitlab.errors import UserError
 from vitlab.tasks import classification
 
@@ -145,3 +146,19 @@ def test_a_model_with_other_classes_is_explained():
   ):
     with pytest.raises(UserError, match='gives 5 logits, the task has 3 classes'):
       use()
+
+
+def test_an_example_has_the_keys_and_shapes_of_the_data():
+  dataset = digits.make()
+  wanted = {
+    key: (np.shape(x), np.asarray(x).dtype) for key, x in dataset.splits['train'][0].items()
+  }
+  found = classification.example(dataset.facts)
+  assert {key: (np.shape(x), x.dtype) for key, x in found.items()} == wanted
+
+
+def test_what_a_config_says_of_pictures_that_are_not_here():
+  known = classification.assumed(dict(image_size=(4, 6), channels=1), dict(num_classes=3))
+  assert known.example['image'].shape == (4, 6, 1) and known.facts['num_classes'] == 3
+  assert classification.assumed(dict(image_size=8), {}) is None
+  assert classification.assumed({}, dict(num_classes=3)) is None

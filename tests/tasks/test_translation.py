@@ -167,3 +167,10 @@ def test_bad_words_are_refused(model, words):
 def test_a_bad_search_is_refused_at_once(model):
   with pytest.raises(UserError, match='did you mean beam'):
     translation.make(model, search=dict(name='beams'))
+
+
+def test_what_a_config_says_of_text_that_is_not_here():
+  known = translation.assumed(dict(vocab_size=9, lengths=(4, 8)), {})
+  assert known.buckets == (4, 8) and known.facts['vocab_size'] == 9
+  assert {key: row.shape for key, row in known.example.items()} == dict(tokens=(8,), targets=(8,))
+  assert translation.assumed(dict(vocab_size=9), {}) is None

@@ -4,9 +4,14 @@ A supervised task is a game with one player, a GAN one with two. Each player own
 variables (its parameters, BatchNorm statistics, memories); a step differentiates each player's loss
 in turn with respect to that player's own parameters. Wrappers such as distillation are functions
 `Task -> Task`. A player without a loss is there to be looked at: the step never moves it.
+
+`vitlab/tasks/<name>.py` holds `make(model, **spec) -> Task` and says what its data look like:
+`example(facts)` is one example of data with these facts, all zero; `assumed(data, model)` is what
+these two parts of a config say of data that are not here, or None. What only some kinds of learning
+have stands in files of the same name: vitlab/predict/<name>.py and vitlab/report/<name>/.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PyTree, Shaped
@@ -60,3 +65,22 @@ class Task(NamedTuple):
   init: Callable[[Key, Batch], Variables]
   losses: Mapping[str, Callable[[Variables, Batch, Key], Loss]]
   predict: Mapping[str, Callable[[Variables, Batch], PyTree]]
+
+
+class Assumed(NamedTuple):
+  """What a config says of data that are not on this machine.
+
+  Attributes:
+    facts: Facts of the data set, those that the model and the task need.
+    example: One example, all zero.
+    buckets: Lengths that batches of ragged examples are padded to.
+  """
+
+  facts: Mapping[str, Any]
+  example: Mapping[str, Any]
+  buckets: Sequence[int] = ()
+
+
+def kind(spec: Mapping[str, Any]) -> str:
+  """The kind of learning of a task's spec: the name of the innermost, which a wrapper wraps."""
+  return kind(spec['task']) if isinstance(spec.get('task'), Mapping) else spec['name']

@@ -5,11 +5,12 @@ absent).
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Shaped
 
@@ -17,7 +18,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.ops import augment as augmentation
 from vitlab.ops import losses
 from vitlab.ops.color import normalize
-from vitlab.tasks import Batch, Key, Loss, Task, Variables
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables
 
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
 
@@ -72,6 +73,26 @@ def make(
     return result._replace(mutated={'model': mutated}, outputs=outputs)
 
   return Task(init, {'model': training_loss}, _predict(model, num_classes, scale))
+
+
+def example(facts: Mapping[str, Any]) -> dict[str, Any]:
+  """An example of the data set, all zero: its `image` of the size in the facts, and its `label`."""
+  size = facts['image']
+  image = np.zeros((*size['image_size'], size['channels']), np.uint8)
+  return dict(image=image, label=np.int32(0))
+
+
+def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
+  """What a config says of pictures that are not here: their size, and the classes of the model."""
+  size, num_classes = data.get('image_size'), model.get('num_classes')
+  if not size or not num_classes:
+    return None
+  image = dict(
+    image_size=(size, size) if isinstance(size, int) else tuple(size),
+    channels=data.get('channels', 3),
+  )
+  facts = dict(num_classes=num_classes, image=image)
+  return Assumed(facts, example(facts))
 
 
 def _loss(

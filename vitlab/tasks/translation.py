@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
@@ -18,7 +19,7 @@ from vitlab.ops import losses
 from vitlab.ops.sampling import largest
 from vitlab.ops.search import GREEDY, Search, make_search
 from vitlab.ops.tokens import PAD, counts, shift_right
-from vitlab.tasks import Batch, Key, Loss, Task, Variables
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables
 
 
 def make(
@@ -71,6 +72,25 @@ def make(
     return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
 
   return Task(init, {'model': training_loss}, dict(_predict(model), decoded=decoded))
+
+
+def example(facts: Mapping[str, Any]) -> dict[str, Any]:
+  """An example of any data set of this kind, all zero: a row of `tokens` and one of `targets`.
+
+  Args:
+    facts: Those of the data set; its `lengths`, where it has them, say how long a row may be.
+  """
+  row = np.zeros(max(facts.get('lengths', [1])), np.int32)
+  return dict(tokens=row, targets=row)
+
+
+def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
+  """What a config says of text that is not here: vocab_size and lengths in `data`."""
+  del model
+  if not data.get('vocab_size') or not data.get('lengths'):
+    return None
+  facts = dict(vocab_size=data['vocab_size'], lengths=tuple(data['lengths']))
+  return Assumed(facts, example(facts), facts['lengths'])
 
 
 def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, '']]:
