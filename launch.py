@@ -71,15 +71,15 @@ def predict(command: Command) -> None:
   if 'vocabulary' in model.facts:
     lines = translate.read(command.paths)
     if values.attention:
-      from vitlab.report import alignments
+      from vitlab.report.translation import attention_page
 
-      print(alignments.write(model, lines, values.output, values.nbest), file=sys.stderr)
+      print(attention_page.write(model, lines, values.output, values.nbest), file=sys.stderr)
     else:
       translate.run(model, lines, values.output, values.nbest)
   elif values.attention:
-    from vitlab.report import predictions
+    from vitlab.report.classification import attention_page
 
-    print(predictions.write(model, command.paths, values.output))
+    print(attention_page.write(model, command.paths, values.output))
   else:
     labels.run(model, command.paths, values.output)
 

@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 
 from vitlab.engine import workdir
-from vitlab.report.look import Layer, Look
-from vitlab.report.pictures import Picture, Pictures
+from vitlab.report.classification.look import Layer, Look
+from vitlab.report.classification.pictures import Picture, Pictures
 
 CONFIG = {
   'seed': 7,

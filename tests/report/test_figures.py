@@ -11,7 +11,7 @@ from _helpers import workdirs
 from PIL import Image
 
 from vitlab.report import figures
-from vitlab.report.pictures import Picture
+from vitlab.report.classification.pictures import Picture
 from vitlab.report.run import Run
 
 NAMES = ['cat', 'dog', 'cow']

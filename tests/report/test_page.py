@@ -10,7 +10,7 @@ from _helpers.html_pages import Page
 from vitlab.engine import workdir
 from vitlab.errors import UserError
 from vitlab.report import page as page_lib
-from vitlab.report.pictures import Pictures
+from vitlab.report.classification.pictures import Pictures
 
 
 def read(path):

@@ -8,7 +8,7 @@ from _helpers.html_pages import Page
 from vitlab.engine import workdir
 from vitlab.report import markup, sections
 from vitlab.report import run as run_lib
-from vitlab.report.pictures import Pictures
+from vitlab.report.classification.pictures import Pictures
 from vitlab.report.run import Run
 
 EMPTY = Run('empty', {}, [], {}, {}, {})

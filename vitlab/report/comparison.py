@@ -6,7 +6,9 @@ from typing import Any
 
 from vitlab import metrics
 from vitlab.engine import workdir
-from vitlab.report import figures, gallery, sentences
+from vitlab.report import figures
+from vitlab.report.classification import gallery
+from vitlab.report.classification.pictures import Picture, Pictures
 from vitlab.report.markup import (
   ABSENT,
   Section,
@@ -17,15 +19,15 @@ from vitlab.report.markup import (
   spaced,
   table,
 )
-from vitlab.report.pictures import Picture, Pictures
 from vitlab.report.run import Run
 from vitlab.report.sections import curves, facts
+from vitlab.report.translation import sections
 
 
 def several(runs: Sequence[Run], pictures: Sequence[Pictures] = ()) -> list[Section]:
   """The parts of a comparison; `pictures` are of the same images by all runs, or none."""
   if any(run.vocabulary for run in runs):
-    seen = [sentences.by_length(runs)]
+    seen = [sections.by_length(runs)]
   else:
     looked = {run.name: found.attended for run, found in zip(runs, pictures)}
     seen = [_same_images(looked, runs), gallery.distance(looked)]

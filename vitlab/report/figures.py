@@ -11,8 +11,8 @@ import numpy as np
 
 from vitlab import metrics
 from vitlab.report import paint
-from vitlab.report.look import Layer
-from vitlab.report.pictures import Picture
+from vitlab.report.classification.look import Layer
+from vitlab.report.classification.pictures import Picture
 from vitlab.report.run import Run
 
 POINTS = 800  # per curve: more than a chart has pixels

@@ -15,10 +15,10 @@ from importlib import resources
 
 from vitlab.engine import workdir
 from vitlab.report import comparison, sections
-from vitlab.report import pictures as pictures_lib
 from vitlab.report import run as run_lib
+from vitlab.report.classification import pictures as pictures_lib
+from vitlab.report.classification.pictures import Pictures
 from vitlab.report.markup import Section, breakable
-from vitlab.report.pictures import Pictures
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def write(
     workdirs: Folders of runs, finished or not.
     output: The page. Default: report.html in the workdir; for several, comparison.html beside the
       first one.
-    pictures: Images of each run, see `vitlab.report.pictures.collect`.
+    pictures: Images of each run, see `vitlab.report.classification.pictures.collect`.
 
   Returns:
     The path of the page, which is replaced in one step.

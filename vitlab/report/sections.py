@@ -6,7 +6,9 @@ from typing import Any
 
 from vitlab import metrics
 from vitlab.engine import workdir
-from vitlab.report import figures, gallery, paint, sentences
+from vitlab.report import figures, paint
+from vitlab.report.classification import gallery
+from vitlab.report.classification.pictures import Pictures
 from vitlab.report.markup import (
   ABSENT,
   Section,
@@ -21,8 +23,8 @@ from vitlab.report.markup import (
   table,
   tiles,
 )
-from vitlab.report.pictures import Pictures
 from vitlab.report.run import Run
+from vitlab.report.translation import sections
 
 TILES = (
   ('examples per second', 'examples_per_second', number),
@@ -36,7 +38,7 @@ TILES = (
 
 def one(run: Run, pictures: Pictures | None) -> list[Section]:
   """The parts of the page of one run."""
-  seen = sentences.parts(run) if run.vocabulary else _of_images(run, pictures)
+  seen = sections.parts(run) if run.vocabulary else _of_images(run, pictures)
   return [_results(run), curves([run]), *seen, _config(run), _provenance(run)]
 
 

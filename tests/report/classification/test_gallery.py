@@ -5,8 +5,8 @@ import pytest
 from _helpers import workdirs
 from _helpers.html_pages import Page
 
-from vitlab.report import gallery
-from vitlab.report.pictures import Pictures
+from vitlab.report.classification import gallery
+from vitlab.report.classification.pictures import Pictures
 
 NAMES = [f'<{i}>' for i in range(10)]
 

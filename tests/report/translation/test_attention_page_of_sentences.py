@@ -4,7 +4,7 @@ import pytest
 from _helpers import translators
 
 from vitlab.errors import UserError
-from vitlab.report import alignments
+from vitlab.report.translation import attention_page
 
 LINES = ['the dog runs', '', 'a <b> cat']
 
@@ -15,7 +15,7 @@ def model():
 
 
 def test_a_page_of_every_sentence_layer_and_head(model, tmp_path, capsys):
-  path = alignments.write(model, LINES, str(tmp_path / 'page.html'), nbest=2)
+  path = attention_page.write(model, LINES, str(tmp_path / 'page.html'), nbest=2)
   assert len(capsys.readouterr().out.splitlines()) == 4
   text = path.read_text()
   assert '2 sentences' in text and '&lt;b&gt;' in text and '<b> cat' not in text
@@ -26,16 +26,16 @@ def test_a_page_of_every_sentence_layer_and_head(model, tmp_path, capsys):
 
 
 def test_it_lies_in_the_workdir(model, tmp_path):
-  path = alignments.write(model._replace(workdir=str(tmp_path)), LINES)
+  path = attention_page.write(model._replace(workdir=str(tmp_path)), LINES)
   assert path == tmp_path / 'attention.html'
 
 
 def test_what_cannot_be_shown(model, tmp_path):
   with pytest.raises(UserError, match='does not end in .html'):
-    alignments.write(model, LINES, str(tmp_path / 'page.txt'))
+    attention_page.write(model, LINES, str(tmp_path / 'page.txt'))
   with pytest.raises(UserError, match='no line could be translated'):
-    alignments.write(model, ['', ' '], str(tmp_path / 'page.html'))
+    attention_page.write(model, ['', ' '], str(tmp_path / 'page.html'))
   plain = translators.trained(translators.RNN)
   with pytest.raises(UserError, match='no attention to look at'):
-    alignments.write(plain, LINES, str(tmp_path / 'page.html'))
+    attention_page.write(plain, LINES, str(tmp_path / 'page.html'))
   assert not list(tmp_path.iterdir())

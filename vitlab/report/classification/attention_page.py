@@ -12,9 +12,10 @@ from vitlab.data import _images
 from vitlab.engine import predict
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
-from vitlab.report import bias, gallery, page, pictures
-from vitlab.report.look import looker, reads
-from vitlab.report.pictures import Picture, Pictures
+from vitlab.report import page
+from vitlab.report.classification import bias, gallery, pictures
+from vitlab.report.classification.look import looker, reads
+from vitlab.report.classification.pictures import Picture, Pictures
 
 _log = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ import numpy as np
 from _helpers.html_pages import Page
 
 from vitlab.engine import workdir
-from vitlab.report import comparison, page, sections, sentences
+from vitlab.report import comparison, page, sections
 from vitlab.report.run import Run
+from vitlab.report.translation import sections as sections_lib
 
 VOCABULARY = ['<pad>', '<s>', '</s>', '<unk>', 'le', '<chat>', 'dort']
 DETAILS = dict(
@@ -53,7 +54,7 @@ def test_an_alignment_has_a_square_for_every_pair_of_words():
 
 def test_what_is_not_there_says_so():
   empty = Run('empty', {}, [], {}, {'vocabulary': VOCABULARY}, {})
-  for one in sentences.parts(empty):
+  for one in sections_lib.parts(empty):
     assert not one.body and one.note
   assert 'no attention' in part(run(), 'Alignment').note
 

@@ -16,8 +16,8 @@ from vitlab.engine import trained as trained_lib
 from vitlab.engine import workdir
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
-from vitlab.report import bias
-from vitlab.report.look import Look, looker, reads
+from vitlab.report.classification import bias
+from vitlab.report.classification.look import Look, looker, reads
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def attend(look_at: Callable[..., Look], example: Mapping[str, Any], index: int)
   """One image, what the model says of it and what that rests on.
 
   Args:
-    look_at: See `vitlab.report.look.looker`.
+    look_at: See `vitlab.report.classification.look.looker`.
     example: Its 'image' and, where somebody knows it, 'label'.
     index: Its place.
   """

@@ -13,7 +13,8 @@ from vitlab.engine import experiment, workdir
 from vitlab.engine.train import train
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
-from vitlab.report import page, pictures
+from vitlab.report import page
+from vitlab.report.classification import pictures
 from vitlab.tasks import classification
 
 DATA = digits.make()

@@ -12,7 +12,7 @@ from vitlab.data import digits
 from vitlab.engine import trained as trained_lib
 from vitlab.engine.train import train
 from vitlab.errors import UserError
-from vitlab.report import predictions
+from vitlab.report.classification import attention_page
 from vitlab.tasks import classification
 
 
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_page_shows_the_images_and_the_labels_are_printed(model, folder, capsys):
-  found = predictions.write(model, [str(folder)])
+  found = attention_page.write(model, [str(folder)])
   assert str(found) == f'{model.workdir}/attention.html'
   page = Page(found.read_text())
   assert {'evidence', 'attention', 'attention-distance'} <= set(page.ids)
@@ -54,8 +54,8 @@ def test_the_page_shows_the_images_and_the_labels_are_printed(model, folder, cap
 
 
 def test_of_many_images_the_first_are_looked_at(model, folder, tmp_path, monkeypatch, caplog):
-  monkeypatch.setattr(predictions, 'MOST', 2)
-  found = predictions.write(
+  monkeypatch.setattr(attention_page, 'MOST', 2)
+  found = attention_page.write(
     model, [str(folder / f'{i}.png') for i in range(3)], str(tmp_path / 'a.html')
   )
   assert found == tmp_path / 'a.html'
@@ -73,7 +73,7 @@ def test_of_many_images_the_first_are_looked_at(model, folder, tmp_path, monkeyp
 def test_wrong_use_is_explained(model, folder, tmp_path, paths, output, says):
   output = str(tmp_path / output) if output else ''
   with pytest.raises(UserError, match=says):
-    predictions.write(model, [str(folder / path) for path in paths], output)
+    attention_page.write(model, [str(folder / path) for path in paths], output)
   assert not list(tmp_path.iterdir())
 
 
@@ -82,4 +82,4 @@ def test_a_model_without_attention_is_explained(model, folder, tmp_path):
   variables = task.init(jax.random.key(0), {'image': jnp.zeros((1, 8, 8, 1), jnp.uint8)})
   other = model._replace(task=task, variables=variables)
   with pytest.raises(UserError, match='no attention over the image: --mode=report'):
-    predictions.write(other, [str(folder / '0.png')], str(tmp_path / 'a.html'))
+    attention_page.write(other, [str(folder / '0.png')], str(tmp_path / 'a.html'))

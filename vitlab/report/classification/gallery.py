@@ -6,9 +6,9 @@ from html import escape
 import numpy as np
 
 from vitlab.report import figures, paint
-from vitlab.report.look import Layer
+from vitlab.report.classification.look import Layer
+from vitlab.report.classification.pictures import Picture, Pictures
 from vitlab.report.markup import Section, bar, breakable, figure
-from vitlab.report.pictures import Picture, Pictures
 
 LEGEND = '<span class="legend">least <i></i> most</span>'
 NO_IMAGES = 'no images were collected'

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from vitlab import registry
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
-from vitlab.report import look
+from vitlab.report.classification import look
 from vitlab.tasks import classification
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 10, 1), np.uint8)

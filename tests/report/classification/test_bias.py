@@ -10,7 +10,7 @@ from vitlab import registry
 from vitlab.engine.trained import Trained
 from vitlab.layers import window_attention
 from vitlab.layers.stack import stack_blocks
-from vitlab.report import bias
+from vitlab.report.classification import bias
 
 IMAGE = jax.ShapeDtypeStruct((1, 8, 8, 1), np.float32)
 SPEC = dict(patch_size=1, depths=(1, 11), num_heads=(2, 4), window_size=3)

@@ -16,7 +16,7 @@ from vitlab.errors import UserError
 from vitlab.ops.tokens import PAD
 from vitlab.report import page
 from vitlab.report.markup import Section
-from vitlab.report.sentences import alignment
+from vitlab.report.translation.sections import alignment
 
 PAGE = 'attention.html'
 MOST = 32  # sentences on one page
