@@ -1,20 +1,13 @@
 """The numbers behind each figure."""
 
-import base64
-import io
 import json
 import math
 
 import numpy as np
 import pytest
-from _helpers import workdirs
-from PIL import Image
 
 from vitlab.report import figures
-from vitlab.report.classification.pictures import Picture
 from vitlab.report.run import Run
-
-NAMES = ['cat', 'dog', 'cow']
 
 
 def run(rows):
@@ -63,129 +56,3 @@ def test_long_curves_keep_their_spikes_and_their_last_value():
 def test_no_rows_no_curves():
   assert figures.curves([run([])]) is None
   assert figures.curves([run([{'step': 3}])]) is None
-
-
-def test_confusion_ranks_the_pairs_and_counts_the_wrong():
-  arrays = {'confusion': np.array([[5, 2, 0], [0, 7, 0], [3, 1, 6]])}
-  found = figures.confusion(arrays, NAMES)
-  assert found['counts'] == arrays['confusion'].tolist()
-  assert (found['total'], found['wrong']) == (24, 6)
-  assert found['pairs'] == [
-    dict(truth=2, said=0, count=3, of=10),
-    dict(truth=0, said=1, count=2, of=7),
-    dict(truth=2, said=1, count=1, of=10),
-  ]
-
-
-def test_examples_whose_logits_are_nan_count_as_wrong():
-  arrays = {'confusion': np.array([[5, 0], [0, 7]]), 'class_count': np.array([6, 9])}
-  found = figures.confusion(arrays, NAMES)
-  assert (found['total'], found['wrong'], found['pairs']) == (15, 3, [])
-
-
-def test_of_many_classes_only_the_most_confused_and_the_weakest_are_kept():
-  arrays = workdirs.details(classes=1000, examples=4000)
-  found = figures.confusion(arrays, [])
-  assert found['counts'] is None
-  assert len(found['pairs']) == figures.PAIRS
-  assert found['wrong'] == 4000 - np.trace(arrays['confusion'])
-  classes = figures.classes(arrays, [])
-  assert len(classes) == figures.PAIRS
-  assert classes[0]['accuracy'] == arrays['class_accuracy'].min()
-  assert classes[0]['name'] == str(arrays['class_accuracy'].argmin())
-
-
-def test_classes_without_examples_or_predictions_have_no_ratio():
-  arrays = {
-    'confusion': np.array([[4, 0, 0], [2, 0, 0], [0, 0, 0]]),
-    'class_accuracy': np.array([1.0, 0.0, math.nan]),
-    'class_count': np.array([4, 2, 0]),
-  }
-  assert figures.classes(arrays, NAMES[:2]) == [
-    dict(name='cat', accuracy=1.0, precision=0.666667, support=4),
-    dict(name='dog', accuracy=0.0, precision=None, support=2),
-    dict(name='2', accuracy=None, precision=None, support=0),
-  ]
-
-
-def test_classes_do_not_need_the_matrix():
-  arrays = {'class_accuracy': np.array([0.5, 1.0]), 'class_count': np.array([4, 2])}
-  assert [one['precision'] for one in figures.classes(arrays, NAMES)] == [None, None]
-
-
-def test_calibration_error_weighs_bins_by_their_examples():
-  arrays = {
-    'calibration_confidence': np.array([math.nan, 0.6, 0.9]),
-    'calibration_accuracy': np.array([math.nan, 0.5, 1.0]),
-    'calibration_count': np.array([0, 30, 10]),
-  }
-  found = figures.calibration(arrays)
-  assert found['error'] == pytest.approx(0.1)
-  assert found['confidence'] == [None, 0.6, 0.9]
-  assert found['count'] == [0, 30, 10]
-
-
-def test_details_that_are_not_there_give_no_figure():
-  for figure in (figures.confusion, figures.classes):
-    assert figure({}, NAMES) is None
-  assert figures.calibration({}) is None
-  assert figures.confusion({'confusion': np.zeros((3, 3), int)}, NAMES) is None
-
-
-def picture(image, **changes):
-  return Picture(index=3, image=image, label=1, predicted=2, confidence=0.75)._replace(**changes)
-
-
-def test_a_picture_has_its_size_and_its_labels():
-  image = np.arange(8 * 6, dtype=np.uint8).reshape(8, 6, 1)
-  found = figures.picture(picture(image), NAMES)
-  assert found['source'].startswith('data:image/png;base64,')
-  assert (found['width'], found['height']) == (6, 8)
-  assert (found['truth'], found['said'], found['right']) == ('dog', 'cow', False)
-
-
-def test_a_prediction_of_nan_has_no_class_and_an_unknown_one_no_truth():
-  image = np.zeros((2, 2, 3), np.uint8)
-  found = figures.picture(picture(image, label=-1, predicted=-1, confidence=math.nan), NAMES)
-  assert (found['said'], found['truth'], found['confidence']) == ('NaN', None, None)
-
-
-def unpacked(found):
-  data = base64.b64decode(found['maps'].removeprefix('data:image/png;base64,'))
-  return np.asarray(Image.open(io.BytesIO(data))).reshape(-1)
-
-
-def test_maps_of_a_layer_are_the_mean_the_heads_and_the_queries():
-  one = workdirs.pictures(count=1, depth=2, heads=3, grid=4).attended[0]
-  found = figures.attention(one, [])
-  layers = found['layers']
-  assert [(layer['name'], layer['columns'], layer['by_query']) for layer in layers] == [
-    ('layer 1', 4, 4),
-    ('layer 2', 4, 4),
-  ]
-  assert layers[0]['grid'] == (4, 4) and layers[0]['asked'][5] == [1, 1]
-  expected = []
-  for layer in one.look.layers:
-    for maps in (layer.maps, *layer.queries):
-      expected += [maps.mean(0), *maps]
-  expected += one.look.overlays.values()
-  scaled = [np.round(m / m.max() * 255).astype(np.uint8).reshape(-1) for m in expected]
-  scaled = np.concatenate(scaled)
-  found = unpacked(found)
-  np.testing.assert_array_equal(found[: len(scaled)], scaled)
-  assert not found[len(scaled) :].any()
-
-
-@pytest.mark.parametrize(('grid', 'columns', 'by_query'), [(14, 13, 1), (48, 1, 1)])
-def test_heads_are_left_out_where_they_are_too_many_bytes(grid, columns, by_query):
-  one = workdirs.pictures(count=1, depth=12, heads=12, grid=grid).attended[0]
-  layer = figures.attention(one, [])['layers'][0]
-  assert (layer['columns'], layer['by_query']) == (columns, by_query)
-
-
-def test_distances_are_means_over_the_images():
-  looks = [one.look.layers for one in workdirs.pictures(count=2, depth=2, heads=3).attended]
-  found = figures.distances(looks)
-  assert [layer['name'] for layer in found] == ['layer 1', 'layer 2']
-  expected = (looks[0][1].distance + looks[1][1].distance) / 2
-  np.testing.assert_allclose(found[1]['pixels'], expected, rtol=1e-5)

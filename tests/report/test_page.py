@@ -33,7 +33,7 @@ def strip_comments(source):
 
 def test_the_page_of_a_full_run(tmp_path):
   folder = workdirs.write(tmp_path / 'digits')
-  output = page_lib.write([folder], pictures=[workdirs.pictures(window=2)])
+  output = page_lib.write([folder], seen=[workdirs.pictures(window=2)])
   assert output == folder / 'report.html'
   assert not list(folder.glob('*.tmp'))
   page = read(output)
@@ -57,9 +57,9 @@ def test_the_page_of_a_full_run(tmp_path):
 def test_a_page_without_one_of_the_files(tmp_path, absent, said):
   folder = workdirs.write(tmp_path / 'digits')
   pictures = [workdirs.pictures()]
-  assert said not in read(page_lib.write([folder], pictures=pictures)).text
+  assert said not in read(page_lib.write([folder], seen=pictures)).text
   (folder / absent).unlink()
-  assert said in read(page_lib.write([folder], pictures=pictures)).text
+  assert said in read(page_lib.write([folder], seen=pictures)).text
 
 
 def test_the_page_of_an_empty_workdir(tmp_path):
@@ -87,7 +87,7 @@ def test_output_may_lie_anywhere(tmp_path):
 def test_names_cannot_break_out_of_the_page(tmp_path):
   hostile = '</script><script>alert(1)</script>'
   folder = workdirs.write(tmp_path / 'a<b>&"$title', names=[hostile] * 10, changes={hostile: 1})
-  page = read(page_lib.write([folder], pictures=[workdirs.pictures()]))
+  page = read(page_lib.write([folder], seen=[workdirs.pictures()]))
   assert page.tags.count('script') == 6  # the data of five figures and our own
   assert page.figures['confusion'][0]['names'] == [hostile] * 10
   assert 'a<b>&"$title' in page.text and hostile in page.text
@@ -99,7 +99,7 @@ def test_a_normal_run_fits_into_a_mail(tmp_path):
   (folder / workdir.METRICS).write_bytes(b''.join(map(workdir.json_line, rows)))
   some = workdirs.pictures(size=224, count=1, depth=12, heads=6, grid=14)
   pictures = Pictures(some.mistakes * 24, some.attended * 8)
-  assert page_lib.write([folder], pictures=[pictures]).stat().st_size < 3e6
+  assert page_lib.write([folder], seen=[pictures]).stat().st_size < 3e6
 
 
 def test_the_scripts_are_strings_free_of_what_ends_them():

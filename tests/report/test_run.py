@@ -15,7 +15,8 @@ def test_reads_all_files_of_a_run(tmp_path):
   assert run.config == workdirs.CONFIG
   assert run.rows == workdirs.metrics()
   assert run.result['fingerprint'] == '9f3c1a7be2d04c55'
-  assert run.class_names[3] == 'class 3'
+  assert run.facts['class_names'][3] == 'class 3'
+  assert run.kind == 'classification'
   np.testing.assert_array_equal(run.details['test']['confusion'], workdirs.details()['confusion'])
 
 

@@ -1,6 +1,5 @@
 """The page of one run, part by part."""
 
-import numpy as np
 import pytest
 from _helpers import workdirs
 from _helpers.html_pages import Page
@@ -8,9 +7,9 @@ from _helpers.html_pages import Page
 from vitlab.engine import workdir
 from vitlab.report import markup, sections
 from vitlab.report import run as run_lib
-from vitlab.report.classification.pictures import Pictures
 from vitlab.report.run import Run
 
+TASK = {'task': {'name': 'classification'}}
 EMPTY = Run('empty', {}, [], {}, {}, {})
 
 
@@ -90,37 +89,6 @@ def test_a_metric_that_is_not_finite_is_shown_as_that():
   assert 'NaN' in sections.summary(EMPTY._replace(rows=rows))
 
 
-def test_a_large_confusion_matrix_is_its_most_confused_pairs(run):
-  names = [f'kind {i}' for i in range(1000)]
-  details = workdirs.details(1000, 4000)
-  large = run._replace(details={'test': details}, facts={'class_names': names})
-  page = Page(part(large, 'Confusion').body)
-  assert 'confusion' not in page.figures
-  t, p = np.argwhere(details['confusion'] * (1 - np.eye(1000)))[0]
-  assert f'kind {t} → kind {p}' in page.text
-  assert 'weakest of 1,000' in part(large, 'Classes').note
-
-
-def test_parts_of_two_evaluators_are_told_apart(run):
-  both = run._replace(details={'test': run.details['test'], 'valid': run.details['test']})
-  titles = [one.title for one in sections.one(both, None)]
-  assert {'Confusion (test)', 'Confusion (valid)'} <= set(titles)
-
-
-def test_mistakes_show_both_classes_and_the_confidence(run):
-  pictures = workdirs.pictures()
-  text = Page(part(run, 'Mistakes', pictures).body).text
-  for one in pictures.mistakes:
-    assert f'class {one.label} → class {one.predicted}{100 * one.confidence:.1f} %' in text
-
-
-@pytest.mark.parametrize(
-  ('pictures', 'reason'), [(None, 'no images were collected'), (Pictures(), 'the model made none')]
-)
-def test_no_mistakes_have_a_reason(run, pictures, reason):
-  assert part(run, 'Mistakes', pictures) == markup.Section('Mistakes', reason, '')
-
-
 def test_every_key_of_the_config_is_there(run):
   text = Page(part(run, 'Config').body).text
   for key, value in workdir.flatten(run.config).items():
@@ -136,7 +104,7 @@ def test_provenance_is_everything_but_the_metrics(run):
 
 def test_class_names_are_escaped(run):
   names = ['<script>', '<b>&', *(f'"{i}"' for i in range(8))]
-  hostile = run._replace(name='<i>', facts={'class_names': names}, config={'<u>': '<u>'})
+  hostile = run._replace(name='<i>', facts={'class_names': names}, config={'<u>': '<u>', **TASK})
   page = Page(''.join(one.html() for one in sections.one(hostile, workdirs.pictures())))
   assert page.tags.count('script') == len(page.figures) == 5
   assert not {'u', 'script>'} & set(page.tags)

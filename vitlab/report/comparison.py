@@ -6,9 +6,7 @@ from typing import Any
 
 from vitlab import metrics
 from vitlab.engine import workdir
-from vitlab.report import figures
-from vitlab.report.classification import gallery
-from vitlab.report.classification.pictures import Picture, Pictures
+from vitlab.report import drawers
 from vitlab.report.markup import (
   ABSENT,
   Section,
@@ -21,17 +19,18 @@ from vitlab.report.markup import (
 )
 from vitlab.report.run import Run
 from vitlab.report.sections import curves, facts
-from vitlab.report.translation import sections
 
 
-def several(runs: Sequence[Run], pictures: Sequence[Pictures] = ()) -> list[Section]:
-  """The parts of a comparison; `pictures` are of the same images by all runs, or none."""
-  if any(run.vocabulary for run in runs):
-    seen = [sections.by_length(runs)]
-  else:
-    looked = {run.name: found.attended for run, found in zip(runs, pictures)}
-    seen = [_same_images(looked, runs), gallery.distance(looked)]
-  return [_results(runs), curves(runs), *seen, _differences(runs), _provenance(runs)]
+def several(runs: Sequence[Run], seen: Sequence[Any] = ()) -> list[Section]:
+  """The parts of a comparison.
+
+  Args:
+    runs: Their small files.
+    seen: What the drawer of their kind of learning has collected, of each run; or nothing.
+  """
+  drawer = drawers.find(runs)
+  own = drawer.compared(runs, seen) if drawer else []
+  return [_results(runs), curves(runs), *own, _differences(runs), _provenance(runs)]
 
 
 def summary(runs: Sequence[Run]) -> str:
@@ -58,29 +57,6 @@ def _results(runs: Sequence[Run]) -> Section:
   head = ['', *(escape(spaced(key)) for key in columns)]
   note = 'The last values of each run; the best of a column is bold.'
   return Section('Results', note, table(head, rows, 'Final metrics by run'))
-
-
-def _same_images(looked: Mapping[str, Sequence[Picture]], runs: Sequence[Run]) -> Section:
-  """A row for each image, a column for each run."""
-  title = 'The same images'
-  if not all(looked.values()) or not looked:
-    return Section(title, 'no images that all runs were tested on were collected', '')
-  names = runs[0].class_names
-  rows = []
-  for same in zip(*looked.values()):
-    truth = figures.picture(same[0], names)['truth']
-    first = f'<div class="strip">{gallery.original(same[0], truth)}</div>'
-    cells = [
-      f'<div class="strip">{gallery.overlays(one)}</div>{gallery.verdict(one, names)}'
-      for one in same
-    ]
-    rows.append([first, *cells])
-  head = ['', *(f'<i class="key c{i % 8}"></i>{breakable(name)}' for i, name in enumerate(looked))]
-  note = (
-    'What each model makes of the same test images, and what that rests on; those on which they '
-    f'differ come first. Below each image its true class. {gallery.LEGEND}'
-  )
-  return Section(title, note, f'<div class="same">{table(head, rows, title)}</div>')
 
 
 def _compared(key: str, values: Sequence[Any], place: int) -> str:

@@ -12,12 +12,11 @@ import string
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
+from typing import Any
 
 from vitlab.engine import workdir
-from vitlab.report import comparison, sections
+from vitlab.report import comparison, drawers, sections
 from vitlab.report import run as run_lib
-from vitlab.report.classification import pictures as pictures_lib
-from vitlab.report.classification.pictures import Pictures
 from vitlab.report.markup import Section, breakable
 
 _log = logging.getLogger(__name__)
@@ -36,21 +35,21 @@ SCRIPTS = (
 def report(
   workdirs: Sequence[str | pathlib.Path], output: str | pathlib.Path | None = None
 ) -> pathlib.Path:
-  """`write`, with pictures where one run is given and its checkpoint and data are at hand."""
+  """`write`, with what a drawer collects of checkpoints and data, where they are at hand."""
   runs = run_lib.read(workdirs)  # refuses what is not there before any work is done
-  pictures = []
+  drawer, seen = drawers.find(runs), []
   try:
-    if not any(run.vocabulary for run in runs):
-      pictures = pictures_lib.collect(workdirs)
+    if hasattr(drawer, 'collect'):
+      seen = drawer.collect(workdirs)
   except Exception as error:  # what is left of the page is worth having, whatever went wrong
     _log.warning('the report goes without pictures: %s', error)
-  return write(workdirs, output, pictures)
+  return write(workdirs, output, seen)
 
 
 def write(
   workdirs: Sequence[str | pathlib.Path],
   output: str | pathlib.Path | None = None,
-  pictures: Sequence[Pictures] = (),
+  seen: Sequence[Any] = (),
 ) -> pathlib.Path:
   """Builds the page of a run, or a comparison of several, from the small files of their workdirs.
 
@@ -58,7 +57,7 @@ def write(
     workdirs: Folders of runs, finished or not.
     output: The page. Default: report.html in the workdir; for several, comparison.html beside the
       first one.
-    pictures: Images of each run, see `vitlab.report.classification.pictures.collect`.
+    seen: What `collect` of their drawer found, of each run; see `vitlab.report.drawers`.
 
   Returns:
     The path of the page, which is replaced in one step.
@@ -70,7 +69,7 @@ def write(
   first = pathlib.Path(workdirs[0])
   if output is None:
     output = first / workdir.REPORT if len(runs) == 1 else first.parent / 'comparison.html'
-  return save(output, build(runs, pictures))
+  return save(output, build(runs, seen))
 
 
 def save(output: str | pathlib.Path, text: str) -> pathlib.Path:
@@ -83,12 +82,12 @@ def save(output: str | pathlib.Path, text: str) -> pathlib.Path:
   return output
 
 
-def build(runs: Sequence[run_lib.Run], pictures: Sequence[Pictures] = ()) -> str:
+def build(runs: Sequence[run_lib.Run], seen: Sequence[Any] = ()) -> str:
   """The page of runs as text."""
   if len(runs) == 1:
-    parts = sections.one(runs[0], pictures[0] if pictures else None)
+    parts = sections.one(runs[0], seen[0] if seen else None)
     return assemble(runs[0].name, sections.summary(runs[0]), parts)
-  parts = comparison.several(runs, pictures)
+  parts = comparison.several(runs, seen)
   return assemble(f'{len(runs)} runs', comparison.summary(runs), parts)
 
 

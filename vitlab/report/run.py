@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vitlab import metrics
+from vitlab import metrics, tasks
 from vitlab.engine import workdir
 from vitlab.errors import UserError
 
@@ -39,13 +39,10 @@ class Run(NamedTuple):
     return {key: newest[key] for key in metrics.ordered(newest)}
 
   @property
-  def class_names(self) -> list[str]:
-    return [str(name) for name in self.facts.get('class_names') or ()]
-
-  @property
-  def vocabulary(self) -> list[str]:
-    """How the tokens are written; empty where the examples are not sentences."""
-    return [str(token) for token in self.facts.get('vocabulary') or ()]
+  def kind(self) -> str:
+    """The kind of learning: the name of its task; '' where config.json does not say."""
+    task = _mapping(self.config.get('task'))
+    return str(tasks.kind(task)) if task.get('name') else ''
 
 
 def read(workdirs: Sequence[str | pathlib.Path]) -> list[Run]:

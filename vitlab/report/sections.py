@@ -1,19 +1,15 @@
 """The parts of the page of one run; an empty body means that the run does not have it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from vitlab import metrics
 from vitlab.engine import workdir
-from vitlab.report import figures, paint
-from vitlab.report.classification import gallery
-from vitlab.report.classification.pictures import Pictures
+from vitlab.report import drawers, figures
 from vitlab.report.markup import (
   ABSENT,
   Section,
-  bar,
-  breakable,
   duration,
   figure,
   number,
@@ -24,7 +20,6 @@ from vitlab.report.markup import (
   tiles,
 )
 from vitlab.report.run import Run
-from vitlab.report.translation import sections
 
 TILES = (
   ('examples per second', 'examples_per_second', number),
@@ -36,18 +31,16 @@ TILES = (
 )
 
 
-def one(run: Run, pictures: Pictures | None) -> list[Section]:
-  """The parts of the page of one run."""
-  seen = sections.parts(run) if run.vocabulary else _of_images(run, pictures)
-  return [_results(run), curves([run]), *seen, _config(run), _provenance(run)]
+def one(run: Run, seen: Any = None) -> list[Section]:
+  """The parts of the page of one run.
 
-
-def _of_images(run: Run, pictures: Pictures | None) -> list[Section]:
-  return [
-    *(part for name in run.details or [''] for part in _details(run, name)),
-    _mistakes(run, pictures),
-    *gallery.parts(pictures, run.class_names),
-  ]
+  Args:
+    run: Its small files.
+    seen: What the drawer of its kind of learning has collected of it.
+  """
+  drawer = drawers.find([run])
+  own = drawer.parts(run, seen) if drawer else []
+  return [_results(run), curves([run]), *own, _config(run), _provenance(run)]
 
 
 def summary(run: Run) -> str:
@@ -125,92 +118,6 @@ def curves(runs: Sequence[Run]) -> Section:
   )
   data = dict(runs=[run.name for run in runs], charts=charts)
   return Section('Curves', note, figure('curves', data))
-
-
-def _details(run: Run, evaluator: str) -> list[Section]:
-  arrays = run.details.get(evaluator, {})
-  of = f' ({evaluator})' if len(run.details) > 1 else ''
-  names = run.class_names
-  return [
-    _confusion(f'Confusion{of}', figures.confusion(arrays, names)),
-    _classes(f'Classes{of}', figures.classes(arrays, names), len(arrays.get('class_count', ()))),
-    _calibration(f'Calibration{of}', figures.calibration(arrays)),
-  ]
-
-
-def _confusion(title: str, found: Mapping[str, Any] | None) -> Section:
-  if found is None:
-    return Section(title, 'no confusion matrix was stored', '')
-  names, matrix = found['names'], ''
-  note = f'{number(found["wrong"])} of {number(found["total"])} examples are wrong.'
-  if found['counts']:
-    matrix = figure('confusion', found)
-    note += ' Rows are true classes, columns what the model said; colour is the share of the row.'
-  rows = []
-  for pair in found['pairs']:
-    truth, said = breakable(names[pair['truth']]), breakable(names[pair['said']])
-    rows.append(
-      [
-        f'{truth} <span class="soft">→</span> {said}',
-        f'{number(pair["count"])} <span class="soft">of {number(pair["of"])}</span>',
-      ]
-    )
-  head = ['Most confused: true → said', 'Examples']
-  worst = table(head, rows, 'Most confused pairs of classes') if rows else ''
-  return Section(title, note, f'<div class="beside">{matrix}{worst}</div>')
-
-
-def _classes(title: str, found: Sequence[Mapping[str, Any]] | None, total: int) -> Section:
-  if found is None:
-    return Section(title, 'no accuracy by class was stored', '')
-  rows = [
-    [
-      breakable(one['name']),
-      bar(one['accuracy'], _percent(one['accuracy'])),
-      bar(one['precision'], _percent(one['precision'])),
-      number(one['support']),
-    ]
-    for one in found
-  ]
-  which = f'The {len(found)} weakest of {number(total)}. ' if len(found) < total else ''
-  note = f'{which}Recall: how many of a class are found. Precision: how many that are said are.'
-  body = table(['', 'Recall', 'Precision', 'Examples'], rows, 'Recall and precision by class')
-  return Section(title, note, body)
-
-
-def _calibration(title: str, bins: Mapping[str, Any] | None) -> Section:
-  if bins is None:
-    return Section(title, 'no calibration bins were stored', '')
-  note = (
-    'How often the model is right when it says how sure it is; on the diagonal it knows. '
-    f'The mean gap, the expected calibration error, is {100 * bins["error"]:.2f} %.'
-  )
-  return Section(title, note, figure('calibration', bins))
-
-
-def _percent(share: float | None) -> str:
-  return '–' if share is None else f'{100 * share:.1f} %'
-
-
-def _mistakes(run: Run, pictures: Pictures | None) -> Section:
-  if pictures is None or not pictures.mistakes:
-    reason = 'no images were collected' if pictures is None else 'the model made none'
-    return Section('Mistakes', reason, '')
-  cards = ''.join(
-    _card(figures.picture(one, run.class_names, paint.TILE)) for one in pictures.mistakes
-  )
-  note = 'True → said: what the model got wrong, the surest first. The bar is its confidence.'
-  return Section('Mistakes', note, f'<ul class="cards">{cards}</ul>')
-
-
-def _card(one: Mapping[str, Any]) -> str:
-  truth, said, share = breakable(one['truth']), breakable(one['said']), one['confidence']
-  small = ' class="pixels"' if max(one['width'], one['height']) <= 64 else ''
-  return (
-    f'<li><img{small} src="{one["source"]}" width="{one["width"]}" height="{one["height"]}" '
-    f'alt="test image {one["index"]}"><p>{truth} <span class="soft">→</span> <b>{said}</b></p>'
-    f'<p>{bar(share, _percent(share))}</p></li>'
-  )
 
 
 def _config(run: Run) -> Section:

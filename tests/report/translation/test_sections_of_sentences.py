@@ -8,6 +8,7 @@ from vitlab.report import comparison, page, sections
 from vitlab.report.run import Run
 from vitlab.report.translation import sections as sections_lib
 
+CONFIG = {'task': {'name': 'translation'}}
 VOCABULARY = ['<pad>', '<s>', '</s>', '<unk>', 'le', '<chat>', 'dort']
 DETAILS = dict(
   length=np.array([2, 5]),
@@ -22,7 +23,7 @@ ATTENTION = dict(attention=np.full((3, 2, 1, 3, 4), 0.25, np.float16))
 
 
 def run(name='seq', **more):
-  return Run(name, {}, [], {}, {'vocabulary': VOCABULARY}, {'test': DETAILS | more})
+  return Run(name, CONFIG, [], {}, {'vocabulary': VOCABULARY}, {'test': DETAILS | more})
 
 
 def part(one, title):
@@ -53,7 +54,7 @@ def test_an_alignment_has_a_square_for_every_pair_of_words():
 
 
 def test_what_is_not_there_says_so():
-  empty = Run('empty', {}, [], {}, {'vocabulary': VOCABULARY}, {})
+  empty = Run('empty', CONFIG, [], {}, {'vocabulary': VOCABULARY}, {})
   for one in sections_lib.parts(empty):
     assert not one.body and one.note
   assert 'no attention' in part(run(), 'Alignment').note
@@ -90,7 +91,7 @@ def test_pieces_are_read_as_words():
     examples_decoded=np.array([[4, 5, 6, 7, 2]]),
     examples_tokens=np.array([[4, 5, 2, 0]]),
   )
-  body = part(Run('text', {}, [], {}, facts, {'test': details}), 'Examples').body
+  body = part(Run('text', CONFIG, [], {}, facts, {'test': details}), 'Examples').body
   assert '<dt>target</dt><dd>le chat</dd>' in body
   assert '<dt>said</dt><dd>le <b class="wrong">chats</b></dd>' in body
 
@@ -104,7 +105,7 @@ def test_a_word_too_many_does_not_spoil_what_follows():
 def test_no_pictures_are_looked_for(tmp_path, caplog):
   folder = tmp_path / 'seq'
   folder.mkdir()
-  workdir.write_json(folder / workdir.CONFIG, {})
+  workdir.write_json(folder / workdir.CONFIG, CONFIG)
   workdir.write_json(folder / workdir.FACTS, {'vocabulary': VOCABULARY})
   workdir.write_details(folder, 'test', DETAILS)
   text = page.report([folder]).read_text()

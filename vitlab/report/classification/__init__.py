@@ -1,1 +1,7 @@
-"""The parts of a page about classifiers of images."""
+"""The parts of a page about classifiers of images; see `vitlab.report.drawers`."""
+
+from vitlab.report.classification.attention_page import write as attention
+from vitlab.report.classification.pictures import collect
+from vitlab.report.classification.sections import compared, parts
+
+__all__ = ['attention', 'collect', 'compared', 'parts']

@@ -5,7 +5,8 @@ from html import escape
 
 import numpy as np
 
-from vitlab.report import figures, paint
+from vitlab.report import paint
+from vitlab.report.classification import figures
 from vitlab.report.classification.look import Layer
 from vitlab.report.classification.pictures import Picture, Pictures
 from vitlab.report.markup import Section, bar, breakable, figure

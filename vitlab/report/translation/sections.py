@@ -19,10 +19,22 @@ LETTER = 7  # pixels
 Arrays = Mapping[str, np.ndarray]
 
 
-def parts(run: Run) -> list[Section]:
+def parts(run: Run, seen: None = None) -> list[Section]:
   """All parts of one run; those that it does not have say so."""
-  arrays = _arrays(run)
-  return [by_length([run]), _examples(arrays, run.vocabulary), _alignments(arrays, run.vocabulary)]
+  del seen  # everything is in the small files
+  arrays, words = _arrays(run), vocabulary(run)
+  return [by_length([run]), _examples(arrays, words), _alignments(arrays, words)]
+
+
+def compared(runs: Sequence[Run], seen: Sequence[None] = ()) -> list[Section]:
+  """The same lengths, by all runs."""
+  del seen
+  return [by_length(runs)]
+
+
+def vocabulary(run: Run) -> list[str]:
+  """How the tokens are written."""
+  return [str(token) for token in run.facts.get('vocabulary') or ()]
 
 
 def by_length(runs: Sequence[Run]) -> Section:

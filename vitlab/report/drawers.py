@@ -1,0 +1,29 @@
+"""What a page shows of one kind of learning only: `vitlab/report/<task>`, named as the task is.
+
+A drawer, a file or a folder, has two functions, and may have two more:
+
+  parts(run, seen) -> sections       of the page of one run
+  compared(runs, seen) -> sections   of the page of several
+  collect(workdirs) -> seen          one thing a run: what needs its checkpoint and its data
+  attention(trained, inputs, ...)    the page of --mode=predict --attention
+
+A kind of learning without a drawer has the general page: results, curves, config, provenance.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+from vitlab import registry
+from vitlab.report.run import Run
+
+
+def find(runs: Sequence[Run]) -> ModuleType | None:
+  """The drawer of the kind of learning that the runs have in common, if there is one."""
+  kinds = {run.kind for run in runs} - {''}
+  return of(kinds.pop()) if len(kinds) == 1 else None
+
+
+def of(kind: str) -> ModuleType | None:
+  """The drawer of a kind of learning, if it has one."""
+  found = registry.module('report', kind) if kind in registry.names('report') else None
+  return found if hasattr(found, 'parts') else None
