@@ -1,7 +1,7 @@
 """The one exception for things a user gave that cannot be used."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -18,3 +18,9 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> UserError:
   near = difflib.get_close_matches(given, possible, n=3, cutoff=0.5)
   hint = f'did you mean {" or ".join(near)}? ' if near else ''
   return UserError(f'unknown {what} {given!r}: {hint}possible are {", ".join(possible)}')
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+  """The first names of a list in quotes, and how many more there are."""
+  more = f' and {len(names) - most:,} more' if len(names) > most else ''
+  return ', '.join(repr(str(name)) for name in names[:most]) + more

@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets
 from _helpers.pictures import encoded, noise
 
-from vitlab.data import _pipeline, tfds
+from vitlab.data import _identity, _pipeline, tfds
 from vitlab.errors import UserError
 
 
@@ -71,6 +71,13 @@ def test_reads_what_was_prepared(prepared, dataset):
   numbers = [number_of(example['image']) for example in examples]
   assert sorted(numbers) == list(range(10))
   assert [int(example['label']) for example in examples] == [number % 3 for number in numbers]
+
+
+def test_a_split_is_known_by_what_its_preparation_noted(prepared):
+  found, again = _identity.of(make(prepared)), _identity.of(make(prepared, in_memory=True))
+  assert found == again and found['class_names'] == ['ant', 'bee', 'cow']
+  digests = {split: one['digest'] for split, one in found['splits'].items()}
+  assert len(set(digests.values())) == 3 and set(digests) == {'train', 'unlabelled', 'broken'}
 
 
 def test_resizes_on_reading(prepared):

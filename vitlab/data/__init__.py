@@ -25,6 +25,8 @@ class Source(Protocol):
     order(step, batch_size, seed)    the numbers of the examples of a training batch, where they are
               not to come in random order.
     describe(index)    the name of an example for messages, such as its file.
+    digest()    which examples it holds, in which order, found without decoding them: see
+              `vitlab.data._identity`.
   """
 
   def __len__(self) -> int: ...

@@ -16,6 +16,7 @@ from absl import flags, logging
 
 from vitlab.data import Example, Source, _workers
 from vitlab.data._batches import Batch, Steps
+from vitlab.data._identity import digest_of
 from vitlab.data._sources import describe
 from vitlab.errors import UserError
 
@@ -115,6 +116,9 @@ class Loaded:
 
   def describe(self, index: int) -> str:
     return describe(self._source, index)
+
+  def digest(self) -> str | None:
+    return digest_of(self._source)
 
 
 def _rows(batch_size: int, process_index: int, process_count: int) -> np.ndarray:

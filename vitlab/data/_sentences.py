@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, _tokenizer
+from vitlab.data._identity import digest_of_arrays
 from vitlab.data._sources import ByLength
 from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
@@ -57,6 +58,9 @@ class Sentences(ByLength):
 
   def __getitem__(self, index: int) -> Example:
     return {key: self._row(key, range(len(self))[index]) for key in self._flat}
+
+  def digest(self) -> str:
+    return digest_of_arrays({**self._flat, **{f'{key}_ends': e for key, e in self._ends.items()}})
 
   def _row(self, key: str, index: int) -> Int[np.ndarray, ' t']:
     ends = self._ends[key]

@@ -1,5 +1,6 @@
 """The kinds of split that data sets are made of: in memory, encoded pictures, parts of others."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, Source
+from vitlab.data._identity import digest, digest_of, digest_of_arrays
 from vitlab.data._images import preprocess
 from vitlab.data._order import batch_by_length
 from vitlab.errors import UserError
@@ -23,6 +25,9 @@ class Arrays:
 
   def __getitem__(self, index: int) -> Example:
     return {key: array[index] for key, array in self.arrays.items()}
+
+  def digest(self) -> str:
+    return digest_of_arrays(self.arrays)
 
 
 class Pictures:
@@ -57,6 +62,12 @@ class Pictures:
   def describe(self, index: int) -> str:
     return self._name(int(self._files[index]))
 
+  def digest(self) -> str:
+    """Of the names of the files, wherever they lie, and their labels: millions are not opened."""
+    names = [self.describe(i) for i in range(len(self))]
+    common = len(os.path.commonprefix([min(names), max(names)])) if names else 0
+    return digest('\n'.join(name[common:] for name in names), self._labels)
+
 
 class Selection:
   """Consecutive pieces (source, start, stop) of other splits, one after the other."""
@@ -74,6 +85,10 @@ class Selection:
 
   def describe(self, index: int) -> str:
     return describe(*self._find(index))
+
+  def digest(self) -> str | None:
+    found = [(digest_of(source), start, stop) for source, start, stop in self._pieces]
+    return None if any(one is None for one, *_ in found) else digest(repr(found))
 
   def _find(self, index: int) -> tuple[Source, int]:
     piece = int(np.searchsorted(self._ends, index, side='right'))

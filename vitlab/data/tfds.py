@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vitlab.data import Dataset, Example, _tfds
+from vitlab.data._identity import digest
 from vitlab.data._images import check_image_arguments, preprocess
 from vitlab.data._pipeline import Loaded
 from vitlab.errors import UserError
@@ -87,8 +88,9 @@ def from_builder(builder: Any, image: Mapping[str, Any], image_key: str, label_k
         (image_key, label_key),
         label.num_classes,
         image,
+        digest(f'{name} {split} {info.num_bytes} {list(info.shard_lengths)}'),
       )
-      for split in builder.info.splits
+      for split, info in builder.info.splits.items()
     },
     facts=dict(num_classes=label.num_classes, class_names=list(label.names), image=dict(image)),
   )
@@ -108,9 +110,10 @@ class Records:
     keys: tuple[str, str],
     num_classes: int,
     image: Mapping[str, Any],
+    prepared: str,
   ):
     self._records, self._name, self._keys = records, name, keys
-    self._num_classes, self._image = num_classes, dict(image)
+    self._num_classes, self._image, self._prepared = num_classes, dict(image), prepared
 
   def __len__(self) -> int:
     return len(self._records)
@@ -131,3 +134,7 @@ class Records:
 
   def describe(self, index: int) -> str:
     return f'{self._name} record {index}'
+
+  def digest(self) -> str:
+    """Of the version, and of what its preparation noted: records have no names."""
+    return self._prepared
