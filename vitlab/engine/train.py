@@ -5,13 +5,13 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from vitlab.data import _tokenizer
+from vitlab.data import _identity
 from vitlab.engine import (
   clock,
   experiment,
@@ -49,8 +49,9 @@ def train(
     compilation left out), seconds_to_first_step (of the last session), goodput (see `clock`).
 
   Raises:
-    UserError: the config or the workdir cannot be used; of it, `meter.Diverged`: a metric is not
-      finite, `checkpoint.CheckpointError`: the last checkpoint could not be written.
+    UserError: the config or the workdir cannot be used, or the run was started on other data; of
+      it, `meter.Diverged`: a metric is not finite, `checkpoint.CheckpointError`: the last
+      checkpoint could not be written.
     preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
   """
   started = time.perf_counter()
@@ -62,11 +63,12 @@ def train(
   path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
     built = experiment.build(config, devices, sources=sources)
+    facts = _identity.check(workdir.read_json(path / workdir.FACTS), built.dataset, folder)
     built.init.prepare()
     workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
     with workdir.claim(folder, config) if first else contextlib.nullcontext():
       if first:
-        _keep_facts(path, built.dataset.facts)
+        workdir.write_json(path / workdir.FACTS, facts)
         init_from.write_record(path, config, sources)
       with Session(built, path, stop, started) as session:
         session.run()
@@ -77,12 +79,6 @@ def train(
     _report(report, path)
     progress.closing(result, folder)
   return result
-
-
-def _keep_facts(path: pathlib.Path, facts: Mapping[str, Any]) -> None:
-  """Writes what the data say of themselves, if that is still what the run began with."""
-  _tokenizer.check_same(facts, workdir.read_json(path / workdir.FACTS), str(path))
-  workdir.write_json(path / workdir.FACTS, facts)
 
 
 def _report(report: Callable[[pathlib.Path], object] | None, path: pathlib.Path) -> None:

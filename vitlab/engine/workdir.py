@@ -6,7 +6,7 @@
   events.out.*       the same numbers for TensorBoard
   checkpoints/       state of the run, see `vitlab.engine.checkpoint`
   details/<x>.npz    arrays of the latest evaluation of evaluator x (confusion matrix, ...)
-  facts.json         facts of the data set: class names, preprocessing
+  facts.json         facts of the data set: class names, preprocessing, and what its splits hold
   init_from.json     where the first weights came from, if not from chance: files, sha256, pictures
   result.json        written last and at once: a run that has it is finished
   report.html        the page, see `vitlab.report`
