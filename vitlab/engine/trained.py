@@ -1,5 +1,6 @@
 """A trained model from its workdir: to use it without its data set, or to evaluate it on it."""
 
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,8 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
-from vitlab import pretrained
-from vitlab.data import _tokenizer
+from vitlab import pretrained, registry
+from vitlab.data import Dataset, _classes, _identity, _tokenizer
 from vitlab.engine import config_file, progress, step, workdir
 from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
@@ -19,6 +20,8 @@ from vitlab.engine.checkpoint import Checkpoints
 from vitlab.errors import UserError
 from vitlab.ops.search import SEARCHES
 from vitlab.tasks import Task, Variables
+
+_log = logging.getLogger(__name__)
 
 
 class Trained(NamedTuple):
@@ -138,7 +141,7 @@ def _classifier(about: pretrained.About) -> tuple[Any, Any, Any]:
   count, pictures = about.spec['num_classes'], about.preprocessing
   facts = dict(
     num_classes=count,
-    class_names=list(about.class_names) or [f'class {i}' for i in range(count)],
+    class_names=list(about.class_names) or [_classes.placeholder(i) for i in range(count)],
     image=pictures.image(),
   )
   shape = (1, *pictures.image_size, pictures.channels)
@@ -169,17 +172,17 @@ def evaluate(
     '<evaluator>/<metric>' -> value.
 
   Raises:
-    UserError: as `load`; the model of the config is not that of the run; it has no evaluators.
+    UserError: as `load`; the model of the config is not that of the run, or does not know a class
+      or the vocabulary of the data; it has no evaluators.
   """
   if not config.evaluators:
     raise UserError('the config has no evaluators: add one to config.evaluators')
   trained = load(folder, search, average)
   _set_search(config, search)
-  experiment = experiment_lib.build(config)
+  experiment = experiment_lib.build(config, dataset=_dataset(config, trained))
   wanted = experiment.abstract_state.variables
   if _shapes(wanted) != _shapes(trained.variables):
     raise UserError(f'the model of this config is not the one in workdir {folder!r}')
-  _tokenizer.check_same(experiment.dataset.facts, trained.facts, folder)
   variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
   print(f'{folder}, step {trained.step}')
@@ -192,6 +195,19 @@ def evaluate(
   if output:
     workdir.write_json(pathlib.Path(output), metrics)
   return metrics
+
+
+def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
+  """The data set of a config in the classes and words of a model."""
+  dataset = registry.make('data', config.data.to_dict())
+  given, known = (workdir.to_json(one)['data'] for one in (config, trained.config))
+  if given == known:
+    changes = _identity.changes(_identity.of_facts(trained.facts), _identity.of(dataset))
+    if changes:
+      _log.warning('%s: its data have changed: %s', trained.workdir, '; '.join(changes))
+  _tokenizer.check_same(dataset.facts, trained.facts, trained.workdir)
+  names = trained.facts.get('class_names')
+  return _classes.align(dataset, names, trained.workdir, config.match_classes)
 
 
 def _shapes(tree: Any) -> Any:

@@ -1,0 +1,93 @@
+"""Classes are the same by name, and by nothing else unless somebody says so."""
+
+import pickle
+
+import numpy as np
+import pytest
+from _helpers.pictures import Noise, noise
+
+from vitlab.data import Dataset, _classes, _identity, _pipeline, _splits
+from vitlab.data._sources import Arrays
+from vitlab.errors import UserError
+
+MODEL = ('ant', 'bee', 'cat')
+
+
+def numbers(data, model=MODEL, **words):
+  found = _classes.numbers(data, model, 'runs/a', **words)
+  return None if found is None else found.tolist()
+
+
+def test_equal_names_need_nothing():
+  assert numbers(MODEL) is None and numbers(None) is None and numbers(MODEL, None) is None
+  assert numbers(['crane', 'crane'], ['crane', 'crane']) is None
+
+
+def test_labels_follow_the_names():
+  assert numbers(['cat', 'ant', 'bee']) == [2, 0, 1]
+  assert numbers(['cat', 'bee']) == [2, 1]  # of some of the classes alone
+
+
+@pytest.mark.parametrize(
+  ('data', 'model', 'words'),
+  [
+    (['dog', 'bee', 'emu'], MODEL, "unknown to it: 'dog', 'emu'"),
+    (['bee', 'ant', 'bee'], MODEL, "of several classes: 'bee'"),
+    (['bee', 'ant'], ['ant', 'bee', 'bee'], "of several classes: 'bee'"),
+  ],
+)
+def test_other_names_are_refused_with_both_sides(data, model, words):
+  with pytest.raises(UserError) as error:
+    numbers(data, model)
+  first, second = str(error.value).splitlines()
+  assert words in first and first.startswith("runs/a knows the classes 'ant', 'bee'")
+  assert ', '.join(map(repr, data)) in first
+  assert second.endswith('--config.match_classes=position')
+
+
+def test_a_thousand_classes_are_two_lines():
+  with pytest.raises(UserError) as error:
+    numbers([f'n{i:08}' for i in range(1000)], [f'name {i}' for i in range(1000)])
+  assert len(str(error.value).splitlines()) == 2 and len(str(error.value)) < 700
+
+
+def test_by_position_on_demand_and_where_nobody_knows_the_names(caplog):
+  assert numbers(['dog', 'emu', 'fox'], by='position') is None and not caplog.records
+  for unknown in (['LABEL_0', 'LABEL_1', 'LABEL_2'], ['class 0', 'class 1', 'class 2']):
+    caplog.clear()
+    assert numbers(['dog', 'emu', 'fox'], unknown) is None
+    (record,) = caplog.records
+    assert 'runs/a: classes without names' in record.message
+    with pytest.raises(UserError, match="runs/a has 3 classes, the data have 1: 'dog'"):
+      numbers(['dog'], unknown)
+  assert numbers(['1', '0', '2'], ['0', '1', '2']) == [1, 0, 2]  # digits are names
+  with pytest.raises(UserError, match='config.match_classes .* did you mean position'):
+    numbers(['dog'], by='positon')
+
+
+def test_a_data_set_in_the_numbers_of_a_model(caplog):
+  image, label = noise(6, 4, 3), np.array([0, 1, 1, 0, 1, 0], np.int32)
+  own = Dataset(
+    dict(train=Arrays(dict(image=image, label=label)), test=Noise()),
+    dict(num_classes=2, class_names=['cat', 'bee'], image={}),
+  )
+  found = _classes.align(own, MODEL, 'runs/a')
+  assert found.facts == dict(num_classes=3, class_names=list(MODEL), image={})
+  np.testing.assert_array_equal(found.splits['train'].arrays['label'], [2, 1, 1, 2, 1, 2])
+  part = _splits.select(found, 'train[2:4]')
+  assert [int(part[i]['label']) for i in range(2)] == [1, 2]
+  assert part[0]['label'].dtype == np.int32
+  assert _classes.align(own, ['cat', 'bee'], 'runs/a') is own
+  assert _classes.align(Dataset({}, {}), MODEL, 'runs/a') == Dataset({}, {})
+  digests = [_identity.digest_of(one.splits['train']) for one in (own, found)]
+  assert None not in digests and digests[0] != digests[1]
+
+
+def test_pictures_that_are_decoded_on_demand_stay_so():
+  source = Noise(length=3)
+  found = _classes.Renumbered(source, np.array([2, 0, 1], np.int32))
+  assert not hasattr(found, 'arrays') and len(pickle.loads(pickle.dumps(found))) == 3
+  assert [int(found[i]['label']) for i in range(3)] == [2, 0, 1]
+  loaded = _classes.Renumbered(_pipeline.Loaded(source), np.array([2, 0, 1], np.int32))
+  (batch,) = _pipeline.eval_batches(loaded, batch_size=4)
+  assert batch['label'].tolist() == [2, 0, 1, 0] and batch['mask'].tolist() == [1, 1, 1, 0]
