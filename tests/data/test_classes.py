@@ -19,7 +19,7 @@ def numbers(data, model=MODEL, **words):
 
 
 def test_equal_names_need_nothing():
-  assert numbers(MODEL) is None and numbers(None) is None and numbers(MODEL, None) is None
+  assert numbers(MODEL) is None and numbers(None) is None
   assert numbers(['crane', 'crane'], ['crane', 'crane']) is None
 
 
@@ -53,6 +53,7 @@ def test_a_thousand_classes_are_two_lines():
 
 def test_by_position_on_demand_and_where_nobody_knows_the_names(caplog):
   assert numbers(['dog', 'emu', 'fox'], by='position') is None and not caplog.records
+  assert numbers(['dog'], ()) is None and caplog.records
   for unknown in (['LABEL_0', 'LABEL_1', 'LABEL_2'], ['class 0', 'class 1', 'class 2']):
     caplog.clear()
     assert numbers(['dog', 'emu', 'fox'], unknown) is None

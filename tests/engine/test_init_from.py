@@ -188,8 +188,9 @@ def test_a_player_that_does_not_exist_and_weights_that_do_not_fit(weights, tmp_p
 
 @pytest.fixture(scope='module')
 def translator(tmp_path_factory):
-  """A Marian of eleven words, of which our <s> makes twelve."""
-  return str(marian.save(tmp_path_factory.mktemp('marian'), marian.make()))
+  """A Marian of eleven words, the digits that `reverse` says; our <s> makes them twelve."""
+  words = ('</s>', '<unk>', *'01234567', '<pad>')
+  return str(marian.save(tmp_path_factory.mktemp('marian'), marian.make(), words))
 
 
 def sentences(path, symbols=8, **model):
@@ -214,7 +215,7 @@ def test_a_translation_starts_from_marian_and_again_from_its_own_run(translator,
   equal(params, pretrained.read(translator).load({'params': params})['params'])
   train(sentences(translator, dropout_rate=0.0), str(tmp_path / 'run'), devices=ONE)
   record = workdir.read_json(tmp_path / 'run' / init_from.RECORD)['sources']['model']
-  assert record['vocabulary'][:5] == ['<pad>', '<s>', '</s>', '<unk>', 'a']
+  assert record['vocabulary'][:5] == ['<pad>', '<s>', '</s>', '<unk>', '0']
   learned = trained.load(str(tmp_path / 'run')).variables['model']['params']
   learned = jax.tree.map(np.asarray, learned)
   assert np.any(learned['source']['embedding'] != params['source']['embedding'])

@@ -90,9 +90,10 @@ def test_what_is_no_classifier_is_refused(folder, tmp_path):
 
 
 def test_a_translator_of_others_is_evaluated_and_goes_out_again(tmp_path):
-  source = marian.save(tmp_path / 'marian', marian.make())
+  words = ('</s>', '<unk>', *'01234567', '<pad>')
+  source = marian.save(tmp_path / 'marian', marian.make(), words)
   model = trained.load(str(source))
-  vocabulary = ['<pad>', '<s>', '</s>', '<unk>', *'abcdefgh']
+  vocabulary = ['<pad>', '<s>', '</s>', '<unk>', *'01234567']
   assert model.facts == dict(vocab_size=12, vocabulary=vocabulary)
   tokens = jnp.array([[4, 7, 5, 9, 2], [8, 2, 0, 0, 0]])
   targets = jnp.array([[9, 5, 7, 2], [8, 3, 2, 0]])
@@ -110,5 +111,8 @@ def test_a_translator_of_others_is_evaluated_and_goes_out_again(tmp_path):
   )
   metrics = trained.evaluate(target, init_from.resolve(config)[0])
   assert metrics['test/loss'] > 1
+  other = str(marian.save(tmp_path / 'letters', marian.make()))
+  with pytest.raises(UserError, match=r'(?s)vocabulary .* is not the one that .*letters'):
+    trained.evaluate(other, init_from.resolve(config.copy_and_resolve_references())[0])
   with pytest.raises(UserError, match='holds no classifier of images'):
     predict.export(model, str(tmp_path / 'model.stablehlo'))

@@ -53,7 +53,7 @@ def numbers(
 
   Args:
     data: The names of the classes of the data set, in the order of their labels.
-    model: The names of the classes of the model, in the order of its logits.
+    model: The names of the classes of the model, in the order of its logits; none if nobody said.
     where: Where the model is from, for messages.
     by: 'name', or 'position': the labels are the numbers of the model.
     instead: What else the user may do, for messages.
@@ -67,13 +67,13 @@ def numbers(
   """
   if by not in WAYS:
     raise unknown('config.match_classes', by, WAYS)
-  if not data or not model or list(data) == list(model):
+  if not data or list(data) == list(model or ()):
     return None
-  named = are_names(data) and are_names(model)
+  named = are_names(data) and are_names(model or ())
   if by == 'position' or not named:
     if not named:
       _log.warning('%s: classes without names are known by their position alone', where)
-    if len(data) != len(model):
+    if model and len(data) != len(model):
       raise UserError(
         f'{where} has {len(model)} classes, the data have {len(data)}: {listed(data)}'
       )
@@ -86,8 +86,8 @@ def numbers(
   if wrong:
     raise UserError(
       f'{where} knows the classes {listed(model)}; the data have {listed(data)}; {what}: '
-      f'{listed(wrong)}\ngive the same classes the same names{instead}, or, if they stand in the '
-      'same order under other names: --config.match_classes=position'
+      f'{listed(wrong)}\ngive the same classes the same names, or, if only their names differ and '
+      'not their order: --config.match_classes=position' + (instead and f'\n{instead}')
     )
   return np.array([place[name] for name in data], np.int32)
 

@@ -173,18 +173,27 @@ def of(facts: Mapping[str, Any]) -> Tokenizer | Words | None:
   return Words(facts['vocabulary']) if facts.get('vocabulary') else None
 
 
-def check_same(facts: Mapping[str, Any], others: Mapping[str, Any] | None, where: str) -> None:
-  """Raises UserError if two data sets both have vocabularies, and they differ.
+def check_same(
+  facts: Mapping[str, Any], others: Mapping[str, Any] | None, where: str, instead: str = ''
+) -> None:
+  """Raises UserError if a data set and a model both have vocabularies, and they differ.
 
   Args:
     facts: Of the data set at hand.
-    others: Of the one that a model was trained on; None: there is none.
+    others: Of the data set that the model was trained on; None: there is none.
     where: The folder of that model.
+    instead: What can be done about it; by default to give the text the vocabulary of that folder.
   """
-  ours, theirs = facts.get('tokenizer'), (others or {}).get('tokenizer')
-  if ours and theirs and ours != theirs:
+  for key in ('tokenizer', 'vocabulary'):  # not every model has the first, which says more
+    ours, theirs = facts.get(key), (others or {}).get(key)
+    if not ours or not theirs:
+      continue
+    if list(ours) == list(theirs):
+      return
+    instead = instead or (
+      f'give it the text it was trained on, or this text its vocabulary: data.tokenizer={where}'
+    )
     raise UserError(
       f'the vocabulary of this text is not the one that {where} was trained with: the same tokens '
-      f'would mean other words\ngive it the text it was trained on, or this text its vocabulary: '
-      f'data.tokenizer={where}'
+      f'would mean other words\n{instead}'
     )

@@ -128,14 +128,14 @@ def build(
   task = _jit_init(make_task(config, dataset.facts), mesh)
   abstract_batch = _abstract_batch(train_source, config.batch_size, mesh)
   variables = jax.eval_shape(lambda: task.init(jax.random.key(0), _zeros(abstract_batch)))
+  params = {player: variables[player]['params'] for player in task.losses}
+  sizes = dict(batch_size=config.batch_size, num_examples=len(train_source))
   optimizers, schedules = optim.for_players(
-    config.optim.to_dict(),
-    {player: variables[player]['params'] for player in task.losses},
-    total_steps=total_steps,
-    batch_size=config.batch_size,
-    num_examples=len(train_source),
+    config.optim.to_dict(), params, total_steps=total_steps, **sizes
   )
-  state, init, train_step = _compiled(config, mesh, task, optimizers, abstract_batch, sources)
+  state, init, train_step = _compiled(
+    config, mesh, task, optimizers, abstract_batch, sources, dataset.facts
+  )
   experiment = Experiment(
     config=config,
     dataset=dataset,
@@ -196,6 +196,7 @@ def _compiled(
   optimizers: step.Optimizers,
   abstract_batch: AbstractBatch,
   sources: Mapping[str, Any] | None,
+  facts: Mapping[str, Any],
 ) -> tuple[step.State, initial.Start, Callable]:
   """Abstract state with shardings, its start, jitted step; both traced, neither compiled."""
 
@@ -209,13 +210,8 @@ def _compiled(
   abstract = jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
   )
-  train_step = step.make_train_step(
-    task,
-    optimizers,
-    seed=config.seed,
-    microbatches=config.microbatches,
-    ema_decay=config.ema_decay,
-  )
+  options = dict(seed=config.seed, microbatches=config.microbatches, ema_decay=config.ema_decay)
+  train_step = step.make_train_step(task, optimizers, **options)
   jitted_step = jax.jit(
     on_mesh(mesh, train_step),
     donate_argnums=0,
@@ -225,7 +221,8 @@ def _compiled(
   jax.eval_shape(jitted_step, abstract, abstract_batch)  # fails now, not in the middle of a start
   frozen = abstract.variables.keys() - optimizers.keys()
   init = initial.jit_once(init_state, mesh, out_shardings=shardings)
-  start = initial.Start(init, abstract.variables, config.init_from, sources, frozen)
+  data = dict(facts=facts, match_classes=config.match_classes)
+  start = initial.Start(init, abstract.variables, config.init_from, sources, frozen, data)
   return abstract, start, jitted_step
 
 

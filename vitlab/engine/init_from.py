@@ -10,7 +10,8 @@ a regex of paths of ours that start anew; `rename`, {regex: replacement} for ten
 
 What the config leaves open, the source decides: words of the model (GELU, epsilon, pooling, sizes),
 what is done to pictures, their mean and std. A word of the model that says otherwise is an error,
-unless parts of it start anew.
+unless parts of it start anew. A classifier that is kept is brought into the order of the classes of
+the data, by their names; other names are an error, unless `config.match_classes` is 'position'.
 All this happens once, before the first step: the workdir then holds it, and a run that continues
 reads nothing but its checkpoint.
 """
@@ -18,13 +19,16 @@ reads nothing but its checkpoint.
 import inspect
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vitlab import registry
+from vitlab.data import _classes, _tokenizer
 from vitlab.engine import config_file, published, workdir
 from vitlab.engine.published import Published
 from vitlab.errors import UserError, unknown
@@ -33,6 +37,7 @@ MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
 COUNTS = ('num_classes', 'vocab_size')  # words of a model that stay with the data
+HEADS = ('head', 'head_dist')  # modules whose last axis are the classes
 
 
 class Source(NamedTuple):
@@ -48,11 +53,42 @@ class Source(NamedTuple):
   head: str = 'keep'
   fresh: str = ''
 
-  def load(self, like: PyTree) -> PyTree:
-    """As `Published.load`; what starts anew is missing."""
+  def load(
+    self, like: PyTree, facts: Mapping[str, Any] | None = None, match_classes: str = 'name'
+  ) -> PyTree:
+    """As `Published.load`; what starts anew is missing, and what is kept means what the data say.
+
+    Args:
+      like: Shapes of the player's collections.
+      facts: Of the data set: the classifiers get the order of its classes.
+      match_classes: See `vitlab.data._classes.numbers`.
+
+    Raises:
+      UserError: as `Published.load`; the weights know other classes or words than the data.
+    """
     if self.head == 'keep' and not self.fresh:
       self._check_counts(like['params'])
-    return self.weights.load(like, head=self.head, fresh=self.fresh)
+    loaded = self.weights.load(like, head=self.head, fresh=self.fresh)
+    params = dict(loaded['params'])
+    heads = [name for name in HEADS if params.get(name)]
+    if facts and heads and 'class_names' in facts:
+      order = self._order(facts['class_names'], match_classes)
+      if order is not None:
+        take = lambda x: np.asarray(x)[..., order]  # noqa: E731
+        params |= {name: jax.tree.map(take, params[name]) for name in heads}
+    if facts and params.get('source'):
+      known, path = dict(vocabulary=self.weights.about.vocabulary), self.weights.path
+      instead = f'give it that one: data.tokenizer={path}, or {self._anew("with new words")}'
+      _tokenizer.check_same(facts, known, path, instead)
+    return {**loaded, 'params': params}
+
+  def _order(self, classes: Sequence[str], by: str) -> np.ndarray | None:
+    """The outputs of a classifier in the order of the classes of the data; None: as they are."""
+    about, path = self.weights.about, self.weights.path
+    return _classes.numbers(classes, about.class_names, path, by, self._anew('a new classifier'))
+
+  def _anew(self, what: str) -> str:
+    return f"to start {what}: config.init_from = dict(path={self.weights.path!r}, head='new')"
 
   def _check_counts(self, params: PyTree) -> None:
     """Raises UserError if the weights know other classes or words than the model."""
@@ -67,7 +103,7 @@ class Source(NamedTuple):
       raise UserError(
         f'the weights in {path} have {spec.get(count) or "no"} {what}, '
         f'the model {found.shape[axis]}'
-        f"\nto start {anew}: config.init_from = dict(path={path!r}, head='new')"
+        f'\n{self._anew(anew)}'
       )
 
 

@@ -1,5 +1,6 @@
 """The state before the first step: random, or with loaded weights in their places."""
 
+import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ class Start:
     init_from: Of the config.
     sources: Player -> `vitlab.engine.init_from.Source`; None: init_from is read when it is needed.
     frozen: Players that do not learn: they need sources.
+    data: What sources are told of the data set: its facts, and how classes are matched.
   """
 
   def __init__(
@@ -49,8 +51,9 @@ class Start:
     init_from: Any = None,
     sources: Mapping[str, Any] | None = None,
     frozen: Collection[str] = (),
+    data: Mapping[str, Any] = types.MappingProxyType({}),
   ):
-    self._init, self._abstract, self._frozen = init, abstract, frozen
+    self._init, self._abstract, self._frozen, self._data = init, abstract, frozen, data
     self._init_from, self._sources = init_from, sources
     self._loaded: dict[str, PyTree] | None = None
 
@@ -82,7 +85,9 @@ class Start:
   def _load(self, sources: Mapping[str, Any]) -> dict[str, PyTree]:
     for player in sources.keys() - self._abstract.keys():
       raise unknown('player in config.init_from', player, self._abstract)
-    return {name: source.load(self._abstract[name]) for name, source in sources.items()}
+    return {
+      name: source.load(self._abstract[name], **self._data) for name, source in sources.items()
+    }
 
 
 def _place(loaded: PyTree, abstract: PyTree) -> PyTree:
