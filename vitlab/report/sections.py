@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from vitlab import metrics
+from vitlab.data import _identity
 from vitlab.engine import workdir
 from vitlab.report import drawers, figures
 from vitlab.report.markup import (
@@ -142,10 +143,11 @@ def _provenance(run: Run) -> Section:
 
 
 def facts(run: Run) -> dict[str, Any]:
-  """Seed, commit, versions, device, fingerprint, time: everything but the metrics."""
+  """Seed, data, commit, versions, device, fingerprint, time: everything but the metrics."""
   rest = {key: value for key, value in run.result.items() if key != 'metrics'}
   seed = {'seed': run.config['seed']} if 'seed' in run.config else {}
-  leaves = workdir.flatten(rest)
+  data = {key: run.facts[key] for key in (_identity.SPLITS,) if key in run.facts}
+  leaves = workdir.flatten(data | rest)
   return seed | {k: number(v) if isinstance(v, float) else v for k, v in leaves.items()}
 
 

@@ -1,6 +1,7 @@
 """Mistakes and attention, as the model itself computes them."""
 
 import functools
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -137,3 +138,15 @@ def test_a_run_that_was_not_evaluated_has_no_pictures(folder, tmp_path):
       pictures.collect([folder])
   finally:
     (tmp_path / 'test.npz').rename(folder / 'details' / 'test.npz')
+
+
+def test_mistakes_of_other_pictures_are_not_shown(folder, tmp_path, caplog):
+  shutil.copytree(folder, tmp_path / 'run')
+  facts = workdir.read_json(tmp_path / 'run' / 'facts.json')
+  facts['splits']['test']['digest'] = '0' * 16
+  workdir.write_json(tmp_path / 'run' / 'facts.json', facts)
+  with pytest.raises(UserError, match='data have changed: test: its 360 examples are others'):
+    pictures.collect([tmp_path / 'run'])
+  text = page.report([tmp_path / 'run']).read_text()
+  assert 'id="mistakes"' not in text and 'splits.test.digest' in text
+  assert 'the report goes without pictures' in caplog.text

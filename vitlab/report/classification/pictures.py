@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vitlab import registry
-from vitlab.data import Source, _splits
+from vitlab.data import Source, _identity, _splits
 from vitlab.engine import trained as trained_lib
 from vitlab.engine import workdir
 from vitlab.engine.trained import Trained
@@ -135,11 +135,11 @@ def _tested(folder: pathlib.Path) -> tuple[Trained, Source, list[Mistake]]:
   """A model, the split that it was evaluated on, its mistakes there."""
   trained = trained_lib.load(str(folder))
   mistakes, split = _stored_mistakes(folder, trained)
-  return (
-    trained,
-    _splits.select(registry.make('data', trained.config.data.to_dict()), split),
-    mistakes,
-  )
+  dataset = registry.make('data', trained.config.data.to_dict())
+  changes = _identity.changes(_identity.of_facts(trained.facts), _identity.of(dataset))
+  if changes:  # numbers of examples and of classes would mean others
+    raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
+  return trained, _splits.select(dataset, split), mistakes
 
 
 def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mistake], str]:
@@ -157,7 +157,11 @@ def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mista
 def _check_the_same(models: Sequence[Trained], sources: Sequence[Source]) -> None:
   """Each run may prepare the images in its own way, but they must be the same ones."""
   kinds = {
-    (len(source), tuple(trained.facts.get('class_names') or ()), trained.config.data['name'])
+    (
+      len(source),
+      tuple(trained.facts.get('class_names') or ()),
+      _identity.digest_of(source) or trained.config.data['name'],
+    )
     for trained, source in zip(models, sources)
   }
   if len(kinds) > 1:
