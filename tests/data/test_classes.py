@@ -89,6 +89,7 @@ def test_pictures_that_are_decoded_on_demand_stay_so():
   found = _classes.Renumbered(source, np.array([2, 0, 1], np.int32))
   assert not hasattr(found, 'arrays') and len(pickle.loads(pickle.dumps(found))) == 3
   assert [int(found[i]['label']) for i in range(3)] == [2, 0, 1]
+  assert found.describe(1) == 'noise-1' and not hasattr(found, 'buckets')
   loaded = _classes.Renumbered(_pipeline.Loaded(source), np.array([2, 0, 1], np.int32))
   (batch,) = _pipeline.eval_batches(loaded, batch_size=4)
   assert batch['label'].tolist() == [2, 0, 1, 0] and batch['mask'].tolist() == [1, 1, 1, 0]

@@ -4,13 +4,13 @@ import collections
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, Source
 from vitlab.data._identity import digest, digest_of
-from vitlab.data._sources import describe
 from vitlab.errors import UserError, listed, unknown
 
 WAYS = ('name', 'position')
@@ -120,8 +120,10 @@ class Renumbered:
     arrays = self._source.arrays  # AttributeError, as everywhere, where they are not in memory
     return {**arrays, 'label': self._table[arrays['label']]}
 
-  def describe(self, index: int) -> str:
-    return describe(self._source, index)
+  def __getattr__(self, name: str) -> Any:  # lengths, order, ...: whatever else the split has
+    if name.startswith('_'):  # not of a half unpickled one
+      raise AttributeError(name)
+    return getattr(self._source, name)
 
   def digest(self) -> str | None:
     found = digest_of(self._source)

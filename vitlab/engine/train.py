@@ -5,7 +5,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -60,24 +60,37 @@ def train(
   if result is not None:
     progress.closing(result, folder, before=True)
     return result
-  path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
   with preemption.StopSignal() as stop:
-    built = experiment.build(config, devices, sources=sources)
-    facts = _identity.check(workdir.read_json(path / workdir.FACTS), built.dataset, folder)
-    built.init.prepare()
-    workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
-    with workdir.claim(folder, config) if first else contextlib.nullcontext():
-      if first:
-        workdir.write_json(path / workdir.FACTS, facts)
-        init_from.write_record(path, config, sources)
-      with Session(built, path, stop, started) as session:
-        session.run()
-        result = _result(session)
-      if first:
-        workdir.write_json(path / workdir.RESULT, result)
-  if first:
-    _report(report, path)
+    result = _run(config, folder, sources, devices, stop, started)
+  if jax.process_index() == 0:
+    _report(report, pathlib.Path(folder))
     progress.closing(result, folder)
+  return result
+
+
+def _run(
+  config: ConfigDict,
+  folder: str,
+  sources: Mapping[str, init_from.Source] | None,
+  devices: Sequence[jax.Device] | None,
+  stop: preemption.StopSignal,
+  started: float,
+) -> dict[str, Any]:
+  """Builds the run, claims its folder and trains to the end; returns the result."""
+  path, first = pathlib.Path(folder), jax.process_index() == 0  # the process that writes
+  built = experiment.build(config, devices, sources=sources)
+  facts = _identity.check(workdir.read_json(path / workdir.FACTS), built.dataset, folder)
+  built.init.prepare()
+  workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
+  with workdir.claim(folder, config) if first else contextlib.nullcontext():
+    if first:
+      workdir.write_json(path / workdir.FACTS, facts)
+      init_from.write_record(path, config, sources)
+    with Session(built, path, stop, started) as session:
+      session.run()
+      result = _result(session)
+    if first:
+      workdir.write_json(path / workdir.RESULT, result)
   return result
 
 
