@@ -117,6 +117,19 @@ def test_another_vocabulary_is_refused(vocabulary):
     _tokenizer.check_same(ours, theirs, 'runs/a')
 
 
+def test_other_words_are_refused_and_unknown_ones_named(caplog):
+  ours = dict(vocabulary=['a', 'b'], tokenizer='ours')
+  _tokenizer.check_same(ours, dict(vocabulary=('a', 'b')), 'weights')
+  _tokenizer.check_same(ours, None, 'weights')
+  assert not caplog.records
+  with pytest.raises(UserError, match='weights was trained with: .*\n.*start anew'):
+    _tokenizer.check_same(ours, dict(vocabulary=['b', 'a']), 'weights', 'start anew')
+  _tokenizer.check_same(ours, dict(vocabulary=[]), 'weights')
+  assert [r.message for r in caplog.records] == [
+    'weights: words without names are known by their position alone'
+  ]
+
+
 def test_words_of_data_that_are_generated():
   words = _tokenizer.Words(['<pad>', '<s>', '</s>', '<unk>', '0', '1'])
   (row,) = words.encode(['1 0  x'])

@@ -74,6 +74,8 @@ def test_a_vocabulary_from_another_run_is_refused(whole, tmp_path):
   run, other = str(folder / 'run'), text.write(tmp_path / 'other', val=20, train=200)
   with pytest.raises(UserError, match=r'(?s)vocabulary .* is not the one that .*data\.tokenizer='):
     trained.evaluate(run, config(other))
+  with pytest.raises(UserError, match=r"(?s)vocabulary .* is not the one that .*head='new'"):
+    train(config(other, init_from=run), str(tmp_path / 'started'))
   fitting = config(other, data=text.spec(other, lengths=(24, 64), tokenizer=run))
   assert 'test/bleu' in trained.evaluate(run, fitting)
 

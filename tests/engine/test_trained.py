@@ -53,3 +53,16 @@ def test_another_model_is_not_evaluated(model):
   config = runs.config(model__width=16)
   with pytest.raises(UserError, match='not the one in workdir'):
     trained.evaluate(model.workdir, config)
+
+
+def test_data_that_have_changed_are_evaluated_with_a_word(model, tmp_path, caplog):
+  trained.evaluate(model.workdir, model.config)
+  assert not caplog.records
+  shutil.copytree(model.workdir, tmp_path / 'run')
+  facts = json.loads((tmp_path / 'run' / 'facts.json').read_text())
+  facts['splits']['test'] = dict(examples=358, digest='0' * 16)
+  (tmp_path / 'run' / 'facts.json').write_text(json.dumps(facts))
+  trained.evaluate(str(tmp_path / 'run'), model.config)
+  assert [r.message for r in caplog.records] == [
+    f'{tmp_path}/run: its data have changed: test: 360 examples were 358'
+  ]

@@ -9,6 +9,7 @@ one.
 
 import base64
 import io
+import logging
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 
 KINDS = ('bpe', 'unigram', 'char')
 SAMPLE = 1_000_000  # lines that a vocabulary is learned from, at most
+_log = logging.getLogger(__name__)
 _CHUNK = 100_000  # lines that are encoded at a time: sentencepiece returns lists of Python numbers
 
 
@@ -197,3 +199,5 @@ def check_same(
       f'the vocabulary of this text is not the one that {where} was trained with: the same tokens '
       f'would mean other words\n{instead}'
     )
+  if facts.get('vocabulary') and others is not None:
+    _log.warning('%s: words without names are known by their position alone', where)
