@@ -78,8 +78,10 @@ def test_changes_of_a_folder_are_named(tmp_path):
   assert changes(before, make(tmp_path / 'copy'))[0] == 'test: 3 examples were 4'
   for split in ('train', 'test'):
     (tmp_path / 'photos' / split / 'cat').rename(tmp_path / 'photos' / split / 'zebra')
-  renamed = changes(before, make(tmp_path / 'photos'))
-  assert renamed[:2] == ["classes gone: 'cat'", "classes new: 'zebra'"]
+  assert changes(before, make(tmp_path / 'photos')) == [
+    "classes gone: 'cat'",
+    "classes new: 'zebra'",
+  ]
 
 
 @pytest.mark.parametrize('key', ['image', 'label'])
@@ -148,7 +150,7 @@ def test_a_run_goes_on_with_its_own_data_only(tmp_path):
     _identity.check(kept, make(tmp_path / 'other'), 'runs/a')
   assert str(error.value).splitlines() == [
     "workdir 'runs/a' was started on other data: classes gone: 'dog'; classes new: 'emu'; "
-    'test: its 4 examples are others, or in another order; train: 6 examples were 7',
+    'train: 6 examples were 7',
     'to continue that run put the data back; to start a new one choose another --workdir,',
     'or to go on with the data as they are now: rm runs/a/facts.json',
   ]

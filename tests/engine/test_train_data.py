@@ -67,7 +67,7 @@ def swap():
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    (rename, "classes gone: 'cat'; classes new: 'zebra'; "),
+    (rename, "classes gone: 'cat'; classes new: 'zebra'"),
     (add, 'train: 18 examples were 16'),
     (swap, 'train: its 16 examples are others, or in another order'),
   ],

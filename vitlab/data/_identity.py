@@ -30,7 +30,9 @@ def of(dataset: Dataset) -> dict[str, Any]:
 
 def of_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
   """The identity that facts.json has kept; without `splits` where an older version wrote it."""
-  found = {key: facts[key] for key in ('class_names', SPLITS) if facts.get(key)}
+  found = {key: facts[key] for key in (SPLITS,) if facts.get(key)}
+  if facts.get('class_names'):
+    found['class_names'] = list(facts['class_names'])
   if words := facts.get('tokenizer') or facts.get('vocabulary'):
     found['vocabulary'] = digest(json.dumps(words))
   return found
@@ -55,11 +57,12 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found += _class_changes(before['class_names'], now['class_names'])
   if _differ(before.get('vocabulary'), now.get('vocabulary')):
     found.append('the vocabulary is another one')
+  others = not found  # else no digest can be what it was
   for name, old in before.get(SPLITS, {}).items():
     new = now.get(SPLITS, {}).get(name, old)
     if new['examples'] != old['examples']:
       found.append(f'{name}: {new["examples"]:,} examples were {old["examples"]:,}')
-    elif _differ(old['digest'], new['digest']):
+    elif others and _differ(old['digest'], new['digest']):
       found.append(f'{name}: its {new["examples"]:,} examples are others, or in another order')
   return found
 
