@@ -1,8 +1,12 @@
 """Files out of folders and archives: the same bytes by random access; damage is never silent."""
 
 import concurrent.futures
+import io
+import os
 import pathlib
 import pickle
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -34,6 +38,73 @@ def test_holds_the_files(tmp_path, kind):
 def test_empty_folders_are_listed(tmp_path, kind):
   tree = _archive.open_tree(write(tmp_path, FILES | {'empty/': b''}, kind))
   assert list(tree.names) == sorted([*FILES, 'empty/'])
+
+
+CLUTTER = ['__MACOSX/a/._00.bin', 'a/._00.bin', 'a/.DS_Store', 'a/Thumbs.db', 'b/c/desktop.ini']
+CLUTTER += ['.ipynb_checkpoints/a.txt', 'a/.ipynb_checkpoints/b', '.git/c/d', '.hidden/']
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_clutter_belongs_to_no_tree(tmp_path, kind):
+  files = FILES | dict.fromkeys(CLUTTER, b'') | {'empty/.gitkeep': b'', 'x/y/Thumbs.db': b''}
+  tree = _archive.open_tree(write(tmp_path, files, kind))
+  assert list(tree.names) == sorted([*FILES, 'empty/', 'x/y/'])
+  assert {name: tree(i) for i, name in enumerate(tree.names) if name in FILES} == FILES
+
+
+def test_folders_that_hold_something_are_not_listed(tmp_path):
+  files = {'a/': b'', 'a/b/': b'', 'a/b/c': b'1', 'd/': b''}
+  for kind in ('zip', 'tar'):
+    assert list(_archive.open_tree(write(tmp_path, files, kind)).names) == ['a/b/c', 'd/']
+
+
+def test_backslashes_in_a_zip(tmp_path):
+  path = tmp_path / 'windows.zip'
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('a\\', b'')
+    archive.writestr('a\\b\\c.png', b'1')
+  tree = _archive.open_tree(path)
+  assert contents(tree) == {'a/b/c.png': b'1'}
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+  for name in ('a', 'b', 'c/d'):
+    (tmp_path / 'root' / name).mkdir(parents=True)
+  for name in ('a/1', 'c/d/2'):
+    (tmp_path / 'root' / name).write_text(name)
+  links = {'c/d/up': '..', 'a/root': '../../root', 'a/out': '../..', 'a/b': '../b', 'b/a': '../a'}
+  for name, to in links.items():
+    (tmp_path / 'root' / name).symlink_to(to, target_is_directory=True)
+  (tmp_path / 'root' / 'e').symlink_to('c/d')
+  (tmp_path / 'root' / 'f').symlink_to('a/1')
+  tree = _archive.open_tree(tmp_path / 'root')
+  files = {name for name in tree.names if not name.endswith('/')}
+  assert files == {'a/1', 'b/a/1', 'c/d/2', 'e/2', 'f'}
+
+
+@pytest.mark.parametrize('kind', ['tar', 'tar.gz'])
+def test_links_in_a_tar_are_the_files_that_they_name(tmp_path, kind):
+  path = tmp_path / f'links.{kind}'
+  with tarfile.open(path, f'w:{kind[4:]}') as archive:
+    for name, link, to in [
+      ('./a/1', tarfile.REGTYPE, ''),
+      ('./a/2', tarfile.LNKTYPE, './a/1'),
+      ('./b/3', tarfile.SYMTYPE, '../a/1'),
+      ('./b/4', tarfile.SYMTYPE, '../gone'),
+    ]:
+      member = tarfile.TarInfo(name)
+      member.type, member.linkname, member.size = link, to, 0 if to else 2
+      archive.addfile(member, io.BytesIO(b'12'))
+  assert contents(_archive.open_tree(path)) == {'a/1': b'12', 'a/2': b'12', 'b/3': b'12'}
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+  def denied(path):
+    raise PermissionError(13, 'Permission denied', path)
+
+  monkeypatch.setattr(os, 'scandir', denied)
+  with pytest.raises(UserError, match='cannot be read: Permission denied'):
+    _archive.open_tree(tmp_path)
 
 
 @pytest.mark.parametrize('kind', KINDS)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from _helpers.pictures import encoded, noise
 from _helpers.trees import KINDS, write
+from PIL import Image
 
-from vitlab.data import _pipeline, folder
+from vitlab.data import _pipeline, _splits, folder
 from vitlab.data._images import ImageError
 from vitlab.errors import UserError
 
@@ -25,6 +26,12 @@ SPLIT = {
   for i in range(count)
 }
 image = dict(image_size=(6, 5))
+
+
+def renamed(files, **tops):
+  """The files with their top folders called otherwise."""
+  parts = {name: name.split('/', 1) for name in files}
+  return {f'{tops.get(parts[n][0], parts[n][0])}/{parts[n][1]}': files[n] for n in files}
 
 
 def contents(dataset):
@@ -60,8 +67,13 @@ def test_every_kind_of_tree_gives_the_same_data(tmp_path):
 def test_an_outer_folder_and_clutter_are_looked_through(tmp_path, kind):
   clutter = {
     'LICENSE': b'free',
-    '__MACOSX/cat/._cat0.png': b'rubbish',
+    '__MACOSX/pets/v1/cat/._cat0.png': b'rubbish',
     'cat/.DS_Store': b'rubbish',
+    'cat/._cat0.png': b'rubbish',
+    'cat/.ipynb_checkpoints/cat0-checkpoint.png': b'rubbish',
+    '.ipynb_checkpoints/x/y.png': b'rubbish',
+    'dog/Thumbs.db': b'rubbish',
+    '@eaDir/cat0.png/SYNOFILE_THUMB_M.jpg': b'rubbish',
     'cat/readme.txt': b'cats',
     '.git/x.png': b'rubbish',
   }
@@ -69,6 +81,74 @@ def test_an_outer_folder_and_clutter_are_looked_through(tmp_path, kind):
   plain = folder.make(write(tmp_path / 'plain', PLAIN), **image)
   dataset = folder.make(write(tmp_path / 'outer', outer, kind), **image)
   assert dataset.facts == plain.facts and contents(dataset) == contents(plain)
+
+
+USUAL = [
+  dict(train='Train', test='Test'),
+  dict(train='Training', test='Testing'),
+  dict(train='TRAIN', test='testing'),
+  dict(train='training_set/training_set', test='test_set/test_set'),
+]
+
+
+@pytest.mark.parametrize('names', USUAL, ids=lambda names: names['train'])
+@pytest.mark.parametrize('kind', ['folder', 'zip'])
+def test_splits_by_their_usual_names(tmp_path, names, kind):
+  plain = folder.make(write(tmp_path / 'plain', SPLIT), **image)
+  dataset = folder.make(write(tmp_path / 'usual', renamed(SPLIT, **names), kind), **image)
+  assert dataset.facts == plain.facts and contents(dataset) == contents(plain)
+
+
+@pytest.mark.parametrize('name', ['val', 'valid', 'Validation', 'dev'])
+def test_a_split_answers_to_all_its_names(tmp_path, name):
+  dataset = folder.make(write(tmp_path, renamed(SPLIT, test=name)), **image)
+  assert list(dataset.splits) == ['train', 'val']
+  for asked in ('val', 'valid', 'validation', 'dev'):
+    assert len(_splits.select(dataset, f'{asked}[:75%]')) == 3
+  with pytest.raises(UserError, match="unknown split 'test'"):
+    _splits.select(dataset, 'test')
+
+
+LEFT_OUT = {
+  'beside the splits': {'extra/ant/0.png': b'x', 'extra/1.png': b'x', 'look.png': b'x'},
+  'an inner copy': {f'set/{name}': content for name, content in SPLIT.items()},
+  'without a label': {'test/0.png': b'x', 'test/1.png': b'x', 'val/unknown/2.png': b'x'},
+  'no pictures': {'train/ant/a.mp4': b'', 'train/bee/b.MP4': b'', 'test/list.csv': b''},
+}
+
+
+@pytest.mark.parametrize('files', LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_is_left_out_is_counted_in_one_line(tmp_path, files, caplog):
+  plain = folder.make(write(tmp_path / 'plain', SPLIT), **image)
+  assert not caplog.records
+  dataset = folder.make(write(tmp_path / 'more', SPLIT | files), **image)
+  assert dataset.facts == plain.facts and contents(dataset) == contents(plain)
+  (record,) = caplog.records
+  assert f'{len(files)} files left out: ' in record.getMessage()
+
+
+def test_unlabelled_test_pictures_leave_the_test_split_to_be_held_out(tmp_path, caplog):
+  files = {f'train/{name}': content for name, content in PLAIN.items()}
+  plain = folder.make(write(tmp_path / 'plain', files), **image)
+  more = files | {f'test/{number}.png': b'x' for number in range(7)}
+  dataset = folder.make(write(tmp_path / 'more', more), **image)
+  assert contents(dataset) == contents(plain)
+  assert "7 files left out: 7 pictures of 'test' in no class" in caplog.text
+
+
+def test_whatever_pillow_reads_is_a_picture(tmp_path, caplog):
+  kinds = ['jfif', 'JPE', 'avif', 'webp', 'tif', 'bmp', 'gif', 'png', 'ppm', 'tga', 'jp2', 'qoi']
+  kinds = [kind for kind in kinds if f'.{kind.lower()}' in Image.registered_extensions()]
+  for name in ('a', 'b'):
+    (tmp_path / name).mkdir()
+    for kind in kinds:
+      Image.new('RGB', (8, 8), 'red').save(tmp_path / name / f'x.{kind}')
+  dataset = folder.make(str(tmp_path), test_fraction=0.5, image_size=8)
+  assert [len(source) for source in dataset.splits.values()] == [len(kinds)] * 2
+  for source in dataset.splits.values():
+    for number in range(len(source)):
+      assert source[number]['image'][4, 4].tolist() == pytest.approx([255, 0, 0], abs=3)
+  assert not caplog.records
 
 
 def test_held_out_part_is_stratified_and_seeded(tmp_path):
@@ -165,12 +245,24 @@ def test_a_file_that_is_gone_is_an_image_error(tmp_path):
     ({'a/readme.txt': b''}, 'holds no pictures'),
     ({'a.png': b'x', 'b.png': b'x'}, 'picture a.png lies in no class'),
     ({'train/a.png': b'x', 'test/a.png': b'x'}, 'picture a.png lies in no class'),
+    ({'Training/a.png': b'x', 'dev/a.png': b'x'}, 'picture a.png lies in no class'),
+    ({'train/0.png': b'x', 'test/1.png': b'x', 'extra/2.png': b'x'}, '0.png lies in no class'),
+    (SPLIT | {'Train/ant/9.png': b'x'}, "Train/ and train/ are both 'train'"),
+    (SPLIT | {'valid/ant/9.png': b'x', 'dev/': b''}, "dev/ and valid/ are both 'val'"),
     (PLAIN | {'fox/': b''}, "class 'fox' has no training pictures"),
     (PLAIN | {'fox/readme.txt': b''}, "class 'fox' has no training pictures"),
+    (PLAIN | {'fox/.gitkeep': b''}, "class 'fox' has no training pictures"),
+    (PLAIN | {'fox/._0.png': b'rubbish'}, "class 'fox' has no training pictures"),
+    (SPLIT | {'train/cow/.gitkeep': b''}, "class 'cow' has no training pictures"),
     (SPLIT | {'train/cow/': b''}, "class 'cow' has no training pictures"),
     (SPLIT | {'test/bees/0.png': b'x'}, "'bees': did you mean bee"),
     ({'test/a/0.png': b'x', 'val/b/1.png': b'x'}, 'has test, val but no pictures in train/'),
     (SPLIT | {'val/': b''}, "split 'val' is empty"),
+    (SPLIT | {'val/.gitkeep': b''}, "split 'val' is empty"),
+    (renamed(SPLIT, train='fold1', test='fold2'), 'fold1/ and fold2/ hold the same folders, ant'),
+    ({f'{n}/{s}/0.png': b'x' for n in 'ab' for s in ('train', 'test')}, 'the same folders, test'),
+    (renamed(SPLIT, test='extra'), 'train/ holds folders as a split does, but extra beside it'),
+    ({'a/0.mp4': b'', 'b/1.heic': b'', 'b/2.heic': b''}, '3 files left out: 2 .heic, 1 .mp4'),
     ({'cat/0.png': b'x', 'cat/1.png': b'x'}, "only one class, 'cat'"),
     ({'a/0.png': b'x', 'b/0.png': b'x'}, "split 'test' is empty"),
   ],

@@ -37,6 +37,12 @@ def test_round_trip(tmp_path, compress, names):
   assert_holds(idx.make(write_idx(tmp_path, compress=compress, **names)))
 
 
+def test_files_of_macos_beside_them(tmp_path):
+  path = write_idx(tmp_path)
+  (tmp_path / '._train-images-idx3-ubyte').write_bytes(b'rubbish')
+  assert_holds(idx.make(path))
+
+
 GOOD = idx_bytes(IMAGES['train'])
 
 

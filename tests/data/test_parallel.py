@@ -44,7 +44,8 @@ def test_in_a_zip(tmp_path):
   text.write(tmp_path / 'corpus', train=100)
   with zipfile.ZipFile(tmp_path / 'corpus.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
     for file in sorted((tmp_path / 'corpus').iterdir()):
-      archive.write(file, f'data/{file.name}')
+      archive.write(file, f'data\\{file.name}')  # some programs of Windows
+      archive.writestr(f'__MACOSX/data/._{file.name}', b'rubbish')
   assert texts(made(tmp_path / 'corpus.zip'), 'train') == pairs(100)
 
 

@@ -77,6 +77,20 @@ def test_an_exported_model_labels_like_the_task(model, tmp_path):
   assert loaded.facts['image']['image_size'] == [8, 8]
 
 
+def test_images_are_found_as_in_data_sets(tmp_path, caplog):
+  """Any picture that Pillow reads; clutter is none; what is no picture is counted; no circles."""
+  names = ['a.jfif', 'b/c.PNG', 'd.webp']
+  others = ['._a.png', 'b/.ipynb_checkpoints/c.png', '__MACOSX/a.png', 'Thumbs.db']
+  for name in [*names, *others, 'e.txt', 'b/f.txt', 'README']:
+    (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+    (tmp_path / name).write_bytes(b'')
+  (tmp_path / 'b' / 'up').symlink_to('..')
+  assert predict.find_images([str(tmp_path)]) == [str(tmp_path / name) for name in names]
+  assert '3 files left out: 2 .txt, 1 without an ending' in caplog.text
+  hidden = str(tmp_path / '._a.png')
+  assert predict.find_images([hidden]) == [hidden]  # asked for by name
+
+
 @pytest.mark.parametrize('name, says', [('none.png', 'no file or folder'), ('.', 'no images in')])
 def test_paths_without_images_are_refused(name, says, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)

@@ -45,6 +45,12 @@ def test_a_file_with_a_name_of_its_own_has_nothing_beside_it(folder, tmp_path):
   assert read_files(str(tmp_path / 'best.safetensors')).config == {}
 
 
+def test_files_of_macos_are_no_weights(folder, tmp_path):
+  shutil.copy(folder / 'model.safetensors', tmp_path / 'best.safetensors')
+  (tmp_path / '._best.safetensors').write_bytes(b'rubbish')
+  assert set(read_files(str(tmp_path)).tensors) == set(read_files(str(folder)).tensors)
+
+
 def cut_short(path):
   path.write_bytes(path.read_bytes()[:1000])
 

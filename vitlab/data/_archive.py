@@ -2,17 +2,21 @@
 
 Archives are indexed once; a file is then one positioned read, safe in threads and, because a tree
 pickles as its index, cheap to send to worker processes.
+
+What operating systems and notebooks leave behind (`is_clutter`) belongs to no tree.
 """
 
 import functools
 import io
 import os
 import pathlib
+import posixpath
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +25,10 @@ from vitlab.errors import UserError
 
 _ZIP_LOCAL_HEADER = 30  # bytes before the name; APPNOTE.TXT 4.3.7
 _ARCHIVES = '.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz'
+_CLUTTER = {  # lower case: of macOS, Windows, Synology, ext4
+  *('__macosx', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', '$recycle.bin'),
+  *('system volume information', '@eadir', 'lost+found'),
+}
 
 
 @runtime_checkable
@@ -55,15 +63,50 @@ def open_tree(path: str | os.PathLike) -> Tree:
   raise UserError(f'{path} is no archive: expected a folder or one of {_ARCHIVES}')
 
 
+def list_folder(root: str | os.PathLike) -> Sequence[str]:
+  """The files in and below a folder, sorted; also its empty folders, with '/' at the end."""
+  return _Folder(pathlib.Path(root)).names
+
+
+def counted(left_out: Counter[str]) -> str:
+  """In words how many files of each kind are left out, the most frequent kinds by name."""
+  kinds = left_out.most_common(6)
+  others = left_out.total() - sum(count for _, count in kinds)
+  words = [f'{count:,} {kind}' for kind, count in kinds] + [f'{others:,} others'] * bool(others)
+  return f'{left_out.total():,} files left out: {", ".join(words)}'
+
+
+def is_clutter(name: str) -> bool:
+  """Whether a file or folder of this name holds no data: hidden, or made by the system."""
+  return name.startswith('.') or name.lower() in _CLUTTER
+
+
+def _arrange(members: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
+  """Sorted names and members: the files that are no clutter, and the folders without any.
+
+  Args:
+    members: (path with '/', member) pairs; the paths of folders end with '/'.
+  """
+  found: dict[str, Any] = {}
+  folders: set[str] = set()
+  for path, member in members:
+    *parents, name = [part for part in path.split('/') if part not in ('', '.')] or ['']
+    if path.endswith('/'):
+      parents, name = [*parents, name], ''
+    if not any(map(is_clutter, parents)):
+      folders.update('/'.join(parents[:depth]) for depth in range(1, len(parents) + 1))
+      if name and not is_clutter(name):
+        found['/'.join([*parents, name])] = member
+  filled = {path[:end] for path in [*found, *folders] for end in [path.rfind('/')] if end > 0}
+  found |= {f'{folder}/': None for folder in folders - filled if folder}
+  names = sorted(found)
+  return names, [found[name] for name in names]
+
+
 class _Folder:
   def __init__(self, root: pathlib.Path):
     self._root = str(root)
-    start = len(os.path.join(root, ''))
-    self.names = sorted(
-      os.path.join(folder, name)[start:].replace(os.sep, '/')
-      for folder, folders, names in os.walk(root, followlinks=True)
-      for name in names + [''] * (not names and not folders)
-    )
+    self.names, _ = _arrange((name, None) for name in _walk(root))
 
   def __call__(self, number: int) -> bytes:
     try:
@@ -71,6 +114,25 @@ class _Folder:
         return file.read()
     except OSError as error:
       raise ImageError(f'cannot be read: {error.strerror}') from None
+
+
+def _walk(root: pathlib.Path) -> Iterator[str]:
+  """Paths below a folder; of links those that do not lead back to where they are found."""
+
+  def refuse(error: OSError) -> None:
+    raise UserError(f'{error.filename} cannot be read: {error.strerror}')
+
+  start = len(os.path.join(root, ''))
+  real = os.path.realpath(root)
+  around = {str(root): {real, *map(str, pathlib.Path(real).parents)}}  # real folders, of each
+  for folder, folders, names in os.walk(root, followlinks=True, onerror=refuse):
+    inside = {path: os.path.realpath(path) for path in (os.path.join(folder, f) for f in folders)}
+    loops = [path for path, real in inside.items() if real in around[folder]]
+    folders[:] = [f for f in folders if os.path.join(folder, f) not in loops and not is_clutter(f)]
+    around |= {path: around[folder] | {real} for path, real in inside.items()}
+    del around[folder]
+    for name in [*names, '']:
+      yield os.path.join(folder, name)[start:].replace(os.sep, '/')
 
 
 class _Positioned:
@@ -130,16 +192,20 @@ class _Zip(_Positioned):
   def __init__(self, path: pathlib.Path):
     super().__init__(path)
     with zipfile.ZipFile(path) as archive:
-      infos = sorted(archive.infolist(), key=lambda info: info.filename)
-    for info in infos:
+      # The standard wants '/'; some programs of Windows write its own separator.
+      members = [(info.filename.replace('\\', '/'), info) for info in archive.infolist()]
+    self.names, infos = _arrange(members)
+    for info in filter(None, infos):
       if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(
           f'{path}: {info.filename} is encrypted or of a compression other than deflate\n'
           'pack it again with ordinary zip'
         )
-    self.names = [info.filename for info in infos]
     self._spans = np.array(
-      [(i.header_offset, i.compress_size, i.compress_type, i.CRC) for i in infos], np.int64
+      [
+        (i.header_offset, i.compress_size, i.compress_type, i.CRC) if i else (0,) * 4 for i in infos
+      ],
+      np.int64,
     )
 
   def __call__(self, number: int) -> bytes:
@@ -163,12 +229,18 @@ def _index(archive: tarfile.TarFile) -> tuple[list[str], np.ndarray]:
   archive.fileobj.seek(archive.offset)
   if len(archive.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
     raise tarfile.ReadError('cut short, the end mark is missing')
-  members = sorted(
-    (m.name.removeprefix('./') + '/' * m.isdir(), m.offset_data, m.size)
-    for m in members
-    if m.isreg() or m.isdir()
-  )
-  return [name for name, _, _ in members], np.array([span for _, *span in members], np.int64)
+  files = {posixpath.normpath(m.name): m for m in members if m.isreg()}
+
+  def content(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """The file itself, or the one that a link names; None for a folder or another kind."""
+    folder = posixpath.dirname(member.name) if member.issym() else ''
+    link = posixpath.normpath(posixpath.join(folder, member.linkname))
+    return member if member.isreg() else files.get(link) if member.linkname else None
+
+  found = [(m.name + '/' * m.isdir(), content(m)) for m in members]
+  names, contents = _arrange((name, m) for name, m in found if m or name.endswith('/'))
+  spans = [(m.offset_data, m.size) if m else (0, 0) for m in contents]
+  return names, np.array(spans, np.int64)
 
 
 def _is_compressed(path: pathlib.Path) -> bool:

@@ -3,6 +3,7 @@
 Pillow decodes and resizes; it releases the GIL in both, so threads scale.
 """
 
+import functools
 import io
 import os
 import pathlib
@@ -22,7 +23,10 @@ FILTERS = {
   name: Image.Resampling[name.upper()]
   for name in ('bicubic', 'bilinear', 'lanczos', 'box', 'hamming', 'nearest')
 }
-SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+# Formats whose names Pillow knows, but that it cannot decode by itself, or that hold no picture.
+_NO_PICTURES = {
+  *('BUFR', 'EPS', 'FLI', 'FPX', 'GRIB', 'HDF5', 'IPTC', 'MIC', 'MPEG', 'PALM', 'PDF', 'WMF'),
+}
 
 _TURNS = {  # EXIF 2.3, tag Orientation
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,6 +41,23 @@ _TURNS = {  # EXIF 2.3, tag Orientation
 
 class ImageError(UserError):
   """This one picture cannot be used; others may be."""
+
+
+@functools.cache
+def _endings() -> frozenset[str]:
+  """The endings of files that Pillow, with its plugins, reads as pictures: '.jpg', ..."""
+  known = Image.registered_extensions().items()
+  return frozenset(suffix for suffix, kind in known if kind not in _NO_PICTURES)
+
+
+def ending(name: str) -> str:
+  """The last part of a file's name in lower case, '.jpg', or that there is none."""
+  return os.path.splitext(name)[1].lower() or 'without an ending'
+
+
+def is_picture(name: str) -> bool:
+  """Whether a file of this name is a picture."""
+  return ending(name) in _endings()
 
 
 def preprocess(

@@ -8,6 +8,11 @@ from vitlab.data import Dataset, Source
 from vitlab.data._sources import Arrays, RaggedSelection, Selection
 from vitlab.errors import UserError, unknown
 
+_CALLED = dict(  # a split -> what it is called, too
+  train=('train', 'training'),
+  val=('val', 'valid', 'validation', 'dev'),
+  test=('test', 'testing'),
+)
 _SLICE = re.compile(r'(?P<split>[^\[\]+:]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?')
 
 
@@ -38,6 +43,12 @@ def select(dataset: Dataset, expression: str) -> Source:
   return Selection(pieces)
 
 
+def canonical(name: str) -> str | None:
+  """'train', 'val' or 'test' of a usual name: 'Training', 'dev', 'test_set'; None of others."""
+  word = re.sub(r'[\W_]*(set|data|images)$', '', name.lower())
+  return next((split for split, words in _CALLED.items() if word in words), None)
+
+
 def _piece(dataset: Dataset, term: str, expression: str) -> tuple[Source, int, int]:
   match = _SLICE.fullmatch(term)
   if not match:
@@ -47,7 +58,10 @@ def _piece(dataset: Dataset, term: str, expression: str) -> tuple[Source, int, i
     )
   split = match['split']
   if split not in dataset.splits:
-    raise unknown('split', split, dataset.splits)
+    same = [name for name in dataset.splits if canonical(name) == canonical(split) is not None]
+    if len(same) != 1:
+      raise unknown('split', split, dataset.splits)
+    (split,) = same
   source = dataset.splits[split]
   length = len(source)
   start = _bound(match['start'], length, default=0)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vitlab.data import Dataset
+from vitlab.data._archive import is_clutter
 from vitlab.data._sources import labelled_arrays
 from vitlab.errors import UserError
 
@@ -47,7 +48,8 @@ def _find(folder: pathlib.Path, words: Sequence[str], kind: str) -> pathlib.Path
   found = sorted(
     file
     for file in folder.iterdir()
-    if any(word in file.name for word in words)
+    if not is_clutter(file.name)
+    and any(word in file.name for word in words)
     and kind in file.name
     and file.name.removesuffix('.gz').endswith('ubyte')
   )

@@ -2,9 +2,11 @@
 
 import concurrent.futures
 import json
+import logging
 import os
 import pathlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,11 +14,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vitlab.data import _images
+from vitlab.data import _archive, _images
 from vitlab.engine import export as exporter
 from vitlab.engine import workdir
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
 TOP = 5
@@ -45,14 +49,21 @@ def find_images(paths: Sequence[str]) -> list[str]:
   if not paths:
     raise UserError('--mode=predict needs images: put files or folders behind the flags')
   found: list[str] = []
+  left_out: Counter[str] = Counter()
   for path in map(pathlib.Path, paths):
     if not path.exists():
       raise UserError(f'no file or folder {str(path)!r} to predict')
-    inside = sorted(p for p in path.rglob('*') if p.suffix.lower() in _images.SUFFIXES)
-    found += map(str, inside if path.is_dir() else [path])
+    if not path.is_dir():
+      found.append(str(path))
+      continue
+    files = [name for name in _archive.list_folder(path) if not name.endswith('/')]
+    found += [str(path / name) for name in files if _images.is_picture(name)]
+    left_out.update(_images.ending(name) for name in files if not _images.is_picture(name))
   if not found:
-    known = ' '.join(sorted(_images.SUFFIXES))
-    raise UserError(f'no images in {", ".join(paths)}: looked for files that end in {known}')
+    there = _archive.counted(left_out) if left_out else 'they are empty'
+    raise UserError(f'no images in {", ".join(paths)}: {there}')
+  if left_out:
+    _log.warning('%s', _archive.counted(left_out))
   return found
 
 

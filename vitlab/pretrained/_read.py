@@ -15,6 +15,7 @@ import safetensors
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from vitlab.data._archive import is_clutter
 from vitlab.errors import UserError
 
 CONFIG, PROCESSOR = 'config.json', 'preprocessor_config.json'
@@ -103,7 +104,7 @@ def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
     return [folder / shard for shard in shards]
   if (folder / SAFETENSORS).exists():
     return [folder / SAFETENSORS]
-  found = sorted(folder.glob('*.safetensors'))
+  found = sorted(f for f in folder.glob('*.safetensors') if not is_clutter(f.name))
   if len(found) == 1:
     return found
   if found:
