@@ -88,17 +88,18 @@ def _arrange(members: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
     members: (path with '/', member) pairs; the paths of folders end with '/'.
   """
   found: dict[str, Any] = {}
-  folders: set[str] = set()
+  homes: dict[str, str | None] = {}  # folder as written -> in names; None: clutter
   for path, member in members:
-    *parents, name = [part for part in path.split('/') if part not in ('', '.')] or ['']
-    if path.endswith('/'):
-      parents, name = [*parents, name], ''
-    if not any(map(is_clutter, parents)):
-      folders.update('/'.join(parents[:depth]) for depth in range(1, len(parents) + 1))
-      if name and not is_clutter(name):
-        found['/'.join([*parents, name])] = member
-  filled = {path[:end] for path in [*found, *folders] for end in [path.rfind('/')] if end > 0}
-  found |= {f'{folder}/': None for folder in folders - filled if folder}
+    folder, _, name = path.rpartition('/')
+    if folder not in homes:
+      parts = [part for part in folder.split('/') if part not in ('', '.')]
+      homes[folder] = None if any(map(is_clutter, parts)) else ''.join(f'{p}/' for p in parts)
+    home = homes[folder]
+    if name and home is not None and not is_clutter(name):
+      found[home + name] = member
+  folders = {home for home in homes.values() if home}
+  filled = {path[: path.rstrip('/').rfind('/') + 1] for path in [*found, *folders]}
+  found |= dict.fromkeys(folders - filled)
   names = sorted(found)
   return names, [found[name] for name in names]
 
