@@ -13,6 +13,12 @@ import jax
 
 from vitlab.errors import UserError
 
+# Parameters in front of the blocks: embeddings, positions, tokens, the first layer.
+EMBEDDING = re.compile(
+  r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
+  r'|^(stem|patch_norm|pixel_position|projection)/'
+)
+
 
 def join(path: tuple[Any, ...]) -> str:
   """The name of a leaf from its key path."""

@@ -24,7 +24,7 @@ import numpy as np
 import optax
 from optax import contrib
 
-from vitlab.engine import duration, names, schedules
+from vitlab.engine import duration, muon, names, schedules
 from vitlab.errors import UserError, unknown
 
 # These take a learning rate, but cannot follow a schedule (first row), or need more than parameters
@@ -34,22 +34,15 @@ _NOT_OFFERED = {
   *('dpsgd', 'sophia', 'noisy_sgd', 'schedule_free', 'schedule_free_adamw', 'schedule_free_sgd'),
 }
 
-# Keywords of optax functions that the fields of Spec stand for; the decay of the parameters that
-# Muon leaves to Adam is the same, and so is their learning rate.
+# Keywords of optax functions that the fields of Spec, or roles of parameters, stand for.
 _OURS = {
   'mask',
   'weight_decay_mask',
   'weight_decay_rate',
   'adam_weight_decay',
-  'adam_learning_rate',
   'muon_weight_dimension_numbers',
 }
 
-# Parameters in front of the blocks, which layer-wise decay counts as layer 0.
-_EMBEDDING = (
-  r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
-  r'|^(stem|patch_norm|pixel_position|projection)/'
-)
 # A block, stacked or not, of a model that has one stack of them or a stack in every stage.
 _BLOCK = re.compile(r'((^|.*/)stage_(?P<stage>\d+)/|^|.*?/)(blocks|block_(?P<block>\d+))/')
 
@@ -58,8 +51,10 @@ class Spec(NamedTuple):
   """What a spec may say beside the schedule and the keywords of the optax function.
 
   Attributes:
-    name: An optimiser of optax or optax.contrib. `muon` orthogonalises the kernels of the blocks
-      and leaves the rest to Adam, at one learning rate (consistent_rms=0.2, arXiv:2502.16982).
+    name: An optimiser of optax or optax.contrib. `muon` orthogonalises the kernels, those of
+      convolutions flattened, and leaves embeddings, the first layer, heads, biases and norms to
+      AdamW: adam_learning_rate (by default learning_rate, which suits both with consistent_rms=0.2,
+      arXiv:2502.16982; its schedule is the same), adam_b1=0.9, adam_b2=0.999.
     weight_decay: Decoupled, times the learning rate, where the optimiser has a decay of its own;
       an L2 penalty where it has none (sgd, adam, rmsprop), as in torch.
     decay_mask: The parameters that decay; by default kernels, and no biases, norms, embeddings.
@@ -116,8 +111,15 @@ def make(
   parts = []
   if schedules.non_negative('clip_norm', own.clip_norm):
     parts.append(optax.clip_by_global_norm(own.clip_norm))
-  parts += _alias(own, keywords, _per_update(rate, own.every), shapes)
   factors = _factors(own, shapes)
+  if 'adam_learning_rate' in keywords:  # of muon
+    adam = schedules.non_negative('adam_learning_rate', keywords.pop('adam_learning_rate'))
+    if not schedule.learning_rate:
+      raise UserError(f'optim.adam_learning_rate={adam}: the learning_rate beside it must not be 0')
+    for name, leaf in shapes.items():
+      if muon.matrix(name, leaf.ndim) is None:
+        factors[name] = factors[name] * adam / schedule.learning_rate
+  parts += _alias(own, keywords, _per_update(rate, own.every), shapes)
   if any(np.any(factor != 1) for factor in factors.values()):
     parts.append(_scale_by_name(factors))
   if own.every > 1:
@@ -193,9 +195,7 @@ def _alias(
   weight_decay = schedules.non_negative('weight_decay', own.weight_decay)
   decaying = names.matching(own.decay_mask, shapes, 'optim.decay_mask') if weight_decay else set()
   mask = names.mapper({name: name in decaying for name in shapes})
-  if own.name == 'muon':
-    keywords = {'consistent_rms': 0.2, 'muon_weight_dimension_numbers': _matrices, **keywords}
-  function = aliases()[own.name]
+  function = muon.muon if own.name == 'muon' else aliases()[own.name]
   optimizer = functools.partial(function, learning_rate=rate, **keywords)
   known = inspect.signature(function).parameters
   if not weight_decay:
@@ -213,27 +213,6 @@ def _alias(
       f"optim {own.name} decays all weights or none: set decay_mask='.' or weight_decay=0"
     )
   return [optimizer(weight_decay=weight_decay)]
-
-
-def _matrices(params: Any) -> Any:
-  """Which parameters are matrices to Muon, and which of their axes are in and out.
-
-  Kernels of blocks, each block's on its own when stacked; query, key and value are separate
-  matrices. Embeddings and heads are left to Adam, as in the original.
-  """
-
-  def dimensions(path, array):
-    name = names.join(path)
-    if not re.search(r'(^|/)(blocks|block_\d+)/.*kernel$', name):
-      return None
-    axes = tuple(range(int(names.is_stacked(name)), array.ndim))
-    if len(axes) < 2:
-      return None
-    if re.search(r'/(q|k|v|kv|qkv)/kernel$', name):
-      return contrib.MuonDimensionNumbers(axes[:1], axes[-2:])
-    return contrib.MuonDimensionNumbers(axes[:-1], axes[-1:])
-
-  return jax.tree_util.tree_map_with_path(dimensions, params)
 
 
 def _per_update(rate: optax.Schedule, every: Any) -> optax.Schedule:
@@ -285,7 +264,7 @@ def _layers(shapes: Mapping[str, Any]) -> tuple[dict[str, int | np.ndarray], int
   for name in shapes.keys() - layers.keys():
     merging = re.match(r'(.*/)?merging_(\d+)/', name)
     layer = before[int(merging[2])] + 1 if merging else depth + 1
-    layers[name] = 0 if re.search(_EMBEDDING, name) else layer
+    layers[name] = 0 if names.EMBEDDING.search(name) else layer
   return layers, depth
 
 
