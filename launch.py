@@ -16,7 +16,10 @@ python launch.py --mode=sweep --config=configs/vit_digits.py --slots=2    again:
 python launch.py --mode=sweep --config=... --sweep=points.py --backend=slurm,slurm_partition=gpu
 """
 
+import os
 import pathlib
+import select
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -54,10 +57,10 @@ def evaluate(command: Command) -> None:
   from vitlab.engine import init_from, trained
 
   if trained.is_published(folder):  # they decide what the config leaves open
-    config.init_from = folder
+    with config.ignore_type():
+      config.init_from = folder
   config, _ = init_from.resolve(config, folder)
-  values = command.flags
-  trained.evaluate(folder, config, values.output, values.search, values.average)
+  trained.evaluate(folder, config, command.flags.output, command.flags.average)
 
 
 def predict(command: Command) -> None:
@@ -67,7 +70,9 @@ def predict(command: Command) -> None:
   from vitlab.engine import predict as labels
   from vitlab.engine import trained, translate
 
-  model = trained.load(folder, values.search, values.average)
+  model = trained.load(folder, command.overrides, values.average)
+  if values.nbest > 1 and 'vocabulary' not in model.facts:
+    raise UserError(f'--nbest={values.nbest}: {folder!r} holds no model of sentences')
   if 'vocabulary' in model.facts:
     lines = translate.read(command.paths)
     if values.attention:
@@ -112,7 +117,7 @@ def export(command: Command) -> None:
   prepare(values)
   from vitlab.engine import predict, published, trained
 
-  model = trained.load(folder, average=values.average)
+  model = trained.load(folder, command.overrides, values.average)
   if values.format:
     print(published.export(model, values.format, values.output))
   else:
@@ -152,13 +157,15 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, or 2 for something that the user gave and that cannot be used. A preempted
     training or sweep raises SystemExit with 75: the same command continues it; a sweep of which
     trials have failed, with 1; a training with --restarts, with the code of its last process. All
-    else is raised.
+    else is raised, BrokenPipeError where nobody reads what is printed.
   """
   if {'--help', '-help', '-h'} & set(arguments):
     print(command_line.usage(__doc__, {name: mode.__doc__ for name, mode in MODES.items()}))
     return 0
   if not arguments:
     print(command_line.configs())
+    print('usage: python launch.py --config=FILE.py[:argument]; --help tells more', file=sys.stderr)
+    return 2
   try:
     command = command_line.parse(arguments, list(MODES))
     MODES[command.flags.mode](command)
@@ -170,5 +177,21 @@ def main(arguments: Sequence[str]) -> int:
   return 0
 
 
+def run() -> int:
+  """Runs the command line of this process; quietly ends where its reader does: `| head`."""
+  try:
+    try:
+      return main(sys.argv[1:])
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError:
+    reader = select.poll()
+    reader.register(sys.stdout, 0)
+    if not reader.poll(0):
+      raise  # another pipe
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE  # as of a process that dies of it
+
+
 if __name__ == '__main__':
-  sys.exit(main(sys.argv[1:]))
+  sys.exit(run())

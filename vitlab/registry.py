@@ -10,6 +10,7 @@ is to add a file. Where a component is made of others, the config nests them:
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -70,6 +71,11 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
       inner, given = (given, {}) if part == folder else ({}, given)
       keywords[key] = make(part, keywords[key], **inner)
   return function(**keywords, **given)
+
+
+def describe(folder: str, spec: Mapping[str, Any]) -> str:
+  """All that a component computes, as text; where functions lie in memory is no part of it."""
+  return re.sub(r' at 0x[0-9a-f]+', '', repr(make(folder, spec)))
 
 
 def _check_keywords(

@@ -14,11 +14,12 @@ def parse(*arguments):
 
 
 def test_flags_changes_and_paths_are_told_apart():
-  command = parse('--mode=predict', DIGITS, '--config.seed=3', '--workdir=runs/a', 'one.png', 'two')
+  command = parse('--mode=predict', '--config.seed=3', '--workdir=runs/a', 'one.png', 'two')
   assert command.flags.mode == 'predict'
   assert command.workdir() == 'runs/a'
   assert command.paths == ['one.png', 'two']
-  assert command.config().seed == 3
+  assert command.overrides == ['--config.seed=3']
+  assert parse('--mode=eval', DIGITS, '--config.seed=3', '--workdir=runs/a').config().seed == 3
 
 
 def test_a_workdir_is_named_after_its_config():

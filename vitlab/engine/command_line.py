@@ -14,8 +14,13 @@ from vitlab.engine import config_file, host
 from vitlab.errors import UserError
 
 TAKE_PATHS = ('predict', 'report')  # modes
-# Flags that mean nothing elsewhere.
+STORED = ('predict', 'export', 'report')  # modes that use the config in the workdir
+# Flags that mean nothing elsewhere; all others are of every mode.
 BELONG = dict(
+  output=('eval', 'predict', 'inspect', 'report', 'export'),
+  topology=('inspect',),
+  cluster=('train', 'eval', 'predict', 'inspect', 'report', 'export'),
+  heartbeat=('train', 'eval', 'predict', 'inspect', 'report', 'export'),
   restarts=('train',),
   attention=('predict',),
   format=('export',),
@@ -27,6 +32,7 @@ BELONG = dict(
   slots=('sweep',),
   retries=('sweep',),
 )
+_PLACES = ('config', 'workdir', 'output', 'sweep')  # flags with a path, where ~ is the home
 
 
 class Command(NamedTuple):
@@ -34,7 +40,7 @@ class Command(NamedTuple):
 
   Attributes:
     flags: See `define_flags`.
-    overrides: Changes to the config: '--config.a.b=value'.
+    overrides: Changes to the config: '--config.a.b=value'; --search is one of them.
     paths: What stands behind the flags.
   """
 
@@ -117,7 +123,7 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
 
   Raises:
     UserError: an unknown flag, a value it cannot have, a change before its config, a path or a flag
-      where none is expected.
+      where none is expected, or two that say the same.
   """
   others, overrides = config_file.split_arguments(arguments)
   values = define_flags(modes)
@@ -125,12 +131,34 @@ def parse(arguments: Sequence[str], modes: Sequence[str]) -> Command:
     paths = values(['launch.py', *others])[1:]
   except flags.Error as error:
     raise UserError(f'{error} (--help lists all flags)') from error
-  if paths and values.mode not in TAKE_PATHS:
+  _check(values, overrides, paths)
+  for name in _PLACES:
+    values[name].value = values[name].value and os.path.expanduser(values[name].value)
+  if values.search:
+    overrides.append(f'--config.task.search={values.search}')
+  return Command(values, overrides, [os.path.expanduser(path) for path in paths])
+
+
+def _check(values: flags.FlagValues, overrides: Sequence[str], paths: Sequence[str]) -> None:
+  """Raises UserError for what the mode would not use."""
+  mode = values.mode
+  if paths and mode not in TAKE_PATHS:
     raise UserError(f'unexpected argument {paths[0]!r}: a flag is written --name=value')
   for flag, allowed in BELONG.items():
-    if values[flag].value != values[flag].default and values.mode not in allowed:
-      raise UserError(f'--{flag} goes with --mode={" or ".join(allowed)}, not --mode={values.mode}')
-  return Command(values, overrides, paths)
+    if values[flag].present and mode not in allowed:
+      raise UserError(f'--{flag} goes with --mode={" or ".join(allowed)}, not --mode={mode}')
+  both = values.config is not None and values.workdir is not None
+  if both and mode in STORED:
+    raise UserError(f'--mode={mode} uses the config in the --workdir: leave --config out')
+  if both and mode == 'inspect':
+    raise UserError(
+      '--mode=inspect looks at a --config or at that of a --workdir: give one of them'
+    )
+  if mode == 'report' and overrides:
+    raise UserError(f'--mode=report shows what runs have done: leave {overrides[0]} out')
+  if mode == 'report' and paths and (values.config is not None or values.workdir is not None):
+    given = 'workdir' if values.config is None else 'config'
+    raise UserError(f'--mode=report takes --{given} or folders behind the flags: give one of them')
 
 
 def prepare(values: flags.FlagValues, devices: int = 0) -> None:

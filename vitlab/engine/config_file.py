@@ -29,6 +29,8 @@ FUNCTIONS = {
   'sweep': '(add): see configs/vit_digits.py for one, or name another file: --sweep=FILE.py',
 }
 
+PARTS = ('task.search',)  # keys that hold a spec, which a config may leave out
+
 
 def load(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
   """The config of `path.py` or `path.py:arg`, with overrides such as '--config.optim.name=lion'.
@@ -69,7 +71,8 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
 
   Args:
     config: Changed in place; gains no key.
-    overrides: '--config.a.b=value', or '--config.a.b' and '--noconfig.a.b' for booleans.
+    overrides: '--config.a.b=value', or '--config.a.b' and '--noconfig.a.b' for booleans. A part
+      of `PARTS` is given as a whole, by name: '--config.task.search=beam,beams=8'.
 
   Raises:
     UserError: as `load`.
@@ -79,6 +82,10 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
     negated = flag.startswith('--no')
     key = flag.partition('config.')[2]
     *parents, name = key.split('.')
+    if key in PARTS and value and not negated:
+      with config.unlocked():
+        config[parents[0]][name] = _part(value)
+      continue
     node: Any = config
     for parent in parents:
       node = node.get(parent) if isinstance(node, ConfigDict) else None
@@ -148,7 +155,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def describe_all(folder: str = 'configs') -> dict[str, str]:
   """The configs in a folder, each with the first line of its docstring (read, not run)."""
   described = {}
-  for path in sorted(pathlib.Path(folder).glob('*.py')):
+  for path in sorted(pathlib.Path(folder).glob('[!.]*.py')):
     try:
       text = ast.get_docstring(ast.parse(path.read_text())) or ''
     except (SyntaxError, UnicodeDecodeError):
@@ -240,6 +247,20 @@ def _leaves(config: ConfigDict, prefix: str = '') -> Iterator[str]:
       yield prefix + key
 
 
+def _part(text: str) -> dict[str, Any]:
+  """The spec 'name,option=value,switch' as a dict."""
+  name, *options = text.split(',')
+  pairs = [option.partition('=')[::2] for option in options]
+  return dict(name=name) | {key: _literal(value) if value else True for key, value in pairs}
+
+
+def _literal(text: str) -> Any:
+  try:
+    return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
+  except (ValueError, SyntaxError):
+    return text
+
+
 def _convert(key: str, text: str, default: Any) -> Any:
   """Reads `text` as the type of the value that it replaces."""
   flag = f'--config.{key}={text}'
@@ -248,10 +269,7 @@ def _convert(key: str, text: str, default: Any) -> Any:
     raise UserError(f'{flag}: {key!r} is a group, set its keys one by one: {keys or "none yet"}')
   if isinstance(default, str):
     return text
-  try:
-    value = ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    value = text
+  value = text if text in ('true', 'false') else _literal(text)
   if default is None:
     return value
   if isinstance(default, bool):

@@ -246,10 +246,10 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
 
 
 def _shape(spec: Mapping[str, Any]) -> str:
-  """All that a model computes, as text; where functions lie in memory is no part of it."""
+  """All that a model computes, as text."""
   parameters = inspect.signature(registry.find('models', spec['name'])).parameters
   one = {key: 1 for key in COUNTS if key in parameters}
-  return re.sub(r' at 0x[0-9a-f]+', '', repr(registry.make('models', {**spec, **one})))
+  return registry.describe('models', {**spec, **one})
 
 
 def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:

@@ -36,6 +36,13 @@ def line(metrics: Mapping[str, float | None]) -> str:
   return '  '.join(f'{name} {number}' for name, number in _ordered(metrics))
 
 
+class Terminal(Console):
+  """Standard output; that nobody reads it is for the launcher to answer."""
+
+  def on_broken_pipe(self) -> None:
+    raise  # called where a BrokenPipeError is handled; rich's own exits with 1
+
+
 class Progress:
   """The display of one run; a context manager.
 
@@ -62,7 +69,7 @@ class Progress:
   ):
     self._title, self._total, self._step, self._header = title, total_steps, step, header
     self._unit = unit
-    self._console = console or Console(quiet=quiet, highlight=False, soft_wrap=False)
+    self._console = console or Terminal(quiet=quiet, highlight=False, soft_wrap=False)
     self._live: Live | None = None
     self._status: str | None = None
     self._lines: dict[str, tuple[Mapping, str]] = {}  # label -> newest metrics, what else to say
@@ -186,7 +193,7 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
     text.append(f', goodput {100 * result["goodput"]:.0f} %')
   text.append('  ->  ')
   text.append(str(folder), style='bold cyan')
-  console = Console(highlight=False)
+  console = Terminal(highlight=False)
   console.print(text, soft_wrap=not console.is_terminal)
 
 

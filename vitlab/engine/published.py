@@ -1,5 +1,6 @@
 """Weights with all that travels with them, wherever they are: other people's, or a run of ours."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,12 +8,9 @@ from jaxtyping import PyTree
 
 from vitlab import pretrained
 from vitlab.engine import trained as trained_lib
-from vitlab.engine.trained import Trained
+from vitlab.engine.trained import TRAINING, Trained
 from vitlab.errors import UserError
 from vitlab.pretrained import About, Preprocessing
-
-# Words of a model that say how it is trained and run, not what it is.
-TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
 
 
 class Published(NamedTuple):
@@ -53,6 +51,7 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
   Raises:
     UserError: there are none, or none that vitlab knows.
   """
+  path = os.path.expanduser(path)
   if trained_lib.is_run(path):
     return _of_run(trained_lib.load(path), player)
   weights = pretrained.read(path, rename)

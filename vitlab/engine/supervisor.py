@@ -23,8 +23,10 @@ from vitlab.engine import workdir
 _log = logging.getLogger(__name__)
 
 _PREEMPTED = 75
-# Done; something to correct first; preempted: somebody wants the machine, who starts it again.
-_FINAL = (0, 2, _PREEMPTED)
+_UNREAD = 128 + signal.SIGPIPE
+# Done; something to correct first; preempted: somebody wants the machine, who starts it again;
+# nobody reads what is printed.
+_FINAL = (0, 2, _PREEMPTED, _UNREAD)
 _LONGEST_PAUSE = 30.0  # seconds
 
 

@@ -18,10 +18,14 @@ from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
 from vitlab.engine.checkpoint import Checkpoints
 from vitlab.errors import UserError
-from vitlab.ops.search import SEARCHES
 from vitlab.tasks import Task, Variables
 
 _log = logging.getLogger(__name__)
+
+# Words of a model that say how it is trained and run, not what it is.
+TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
+# What of its config a trained model still asks, beside its task.
+FREE_KEYS = ('model.dtype', 'checkpoint.best', 'checkpoint.best_mode')
 
 
 class Trained(NamedTuple):
@@ -56,24 +60,28 @@ def is_published(path: str) -> bool:
   return not is_run(path) and pretrained.holds_weights(path)
 
 
-def load(folder: str, search: str = '', average: int = 0) -> Trained:
+def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
 
   Or published weights: a file or folder that `vitlab.pretrained.read` knows.
 
   Args:
     folder: Of the run or the weights.
-    search: How sentences are found, if not as the config says: 'beam,beams=8'; see
-      `vitlab.ops.search`.
+    overrides: Changes to the config of the run: '--config.task.search=beam,beams=8'.
     average: The mean of the last so many checkpoints instead, as in arXiv:1706.03762, section 6.1.
 
   Raises:
-    UserError: there is none, or not as many; it does not fit the stored config; no such search.
+    UserError: there is none, or not as many; it does not fit the stored config; a change that
+      would have no effect, or give another model.
   """
   if is_published(folder):
-    return _published(folder, search)
+    if average:
+      raise UserError(
+        f'--average={average}: {folder!r} holds weights, not the checkpoints of a run'
+      )
+    return _published(folder, overrides)
   config = config_file.stored(folder)
-  _set_search(config, search)
+  _override(config, overrides)
   facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)
   checkpoints = Checkpoints(
     pathlib.Path(folder) / workdir.CHECKPOINTS,
@@ -109,18 +117,19 @@ def _mean(trees: Sequence[Variables]) -> Variables:
   return jax.tree.map(mean, *trees)
 
 
-def _set_search(config: ConfigDict, text: str) -> None:
-  """Changes how sentences are found: 'beam,beams=8'."""
-  if not text:
-    return
-  name, _, options = text.partition(',')
-  defaults = {key: default for key, (default, *_) in SEARCHES.get(name, {}).items()}
-  spec = dict(name=name, **config_lib.parse_arg(options, **defaults))
-  with config.unlocked():
-    config.task.search = spec
+def _override(config: ConfigDict, overrides: Sequence[str]) -> None:
+  """Changes the config of a model that is trained, where that has an effect."""
+  config_file.override(config, overrides)
+  for text in overrides:
+    key = text.partition('=')[0].partition('config.')[2]
+    if not key.startswith('task.') and key not in FREE_KEYS:
+      why = 'would be another model' if key.startswith('model.') else 'has no effect'
+      raise UserError(
+        f'{text} {why}: this one is trained\npossible are task.KEY, {", ".join(FREE_KEYS)}'
+      )
 
 
-def _published(path: str, search: str) -> Trained:
+def _published(path: str, overrides: Sequence[str]) -> Trained:
   """A model with nothing but what travels with its weights."""
   weights = pretrained.read(path)
   config = config_lib.base()
@@ -129,7 +138,7 @@ def _published(path: str, search: str) -> Trained:
     raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
   known = _translator if weights.about.preprocessing is None else _classifier
   config.task, facts, batch = known(weights.about)
-  _set_search(config, search)
+  _override(config, overrides)
   task = experiment_lib.make_task(config, facts)
   like = jax.eval_shape(task.init, jax.random.key(0), batch)
   variables = {'model': jax.tree.map(jnp.asarray, weights.load(like['model']))}
@@ -157,7 +166,7 @@ def _translator(about: pretrained.About) -> tuple[Any, Any, Any]:
 
 
 def evaluate(
-  folder: str, config: ConfigDict, output: str = '', search: str = '', average: int = 0
+  folder: str, config: ConfigDict, output: str = '', average: int = 0
 ) -> dict[str, float]:
   """Runs the evaluators of a config on a trained model and prints what they find.
 
@@ -165,7 +174,6 @@ def evaluate(
     folder: The workdir.
     config: That of the run, or one with other data, evaluators, batch size or mesh.
     output: A JSON file for the metrics; '' for none.
-    search: See `load`.
     average: See `load`.
 
   Returns:
@@ -177,11 +185,11 @@ def evaluate(
   """
   if not config.evaluators:
     raise UserError('the config has no evaluators: add one to config.evaluators')
-  trained = load(folder, search, average)
-  _set_search(config, search)
+  trained = load(folder, average=average)
   experiment = experiment_lib.build(config, dataset=_dataset(config, trained))
   wanted = experiment.abstract_state.variables
-  if _shapes(wanted) != _shapes(trained.variables):
+  said = [_model(c, trained.facts) for c in (config, trained.config)]
+  if _shapes(wanted) != _shapes(trained.variables) or said[0] != said[1]:
     raise UserError(f'the model of this config is not the one in workdir {folder!r}')
   variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
@@ -208,6 +216,13 @@ def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
   _tokenizer.check_same(dataset.facts, trained.facts, trained.workdir)
   names = trained.facts.get('class_names')
   return _classes.align(dataset, names, trained.workdir, config.match_classes)
+
+
+def _model(config: ConfigDict, facts: Mapping[str, Any]) -> str:
+  """What the model of a config computes when it is used."""
+  spec = {key: value for key, value in config.model.to_dict().items() if key not in TRAINING}
+  filled = {key: facts.get(key) if value is None else value for key, value in spec.items()}
+  return registry.describe('models', filled)
 
 
 def _shapes(tree: Any) -> Any:

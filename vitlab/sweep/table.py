@@ -29,7 +29,7 @@ class Table:
 
   def __init__(self, definition: Definition, path: pathlib.Path, console: Console | None = None):
     self._definition, self._path = definition, path
-    self._console = console or Console(highlight=False)
+    self._console = console or progress.Terminal(highlight=False)
     self._live: Live | None = None
     self._trials: Sequence[Trial] = ()
     self._stopping = False
