@@ -18,7 +18,6 @@ reads nothing but its checkpoint.
 
 import inspect
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -112,13 +112,8 @@ def make(
   if schedules.non_negative('clip_norm', own.clip_norm):
     parts.append(optax.clip_by_global_norm(own.clip_norm))
   factors = _factors(own, shapes)
-  if 'adam_learning_rate' in keywords:  # of muon
-    adam = schedules.non_negative('adam_learning_rate', keywords.pop('adam_learning_rate'))
-    if not schedule.learning_rate:
-      raise UserError(f'optim.adam_learning_rate={adam}: the learning_rate beside it must not be 0')
-    for name, leaf in shapes.items():
-      if muon.matrix(name, leaf.ndim) is None:
-        factors[name] = factors[name] * adam / schedule.learning_rate
+  if 'adam_learning_rate' in keywords:
+    _scale_rest(factors, shapes, keywords.pop('adam_learning_rate'), schedule.learning_rate)
   parts += _alias(own, keywords, _per_update(rate, own.every), shapes)
   if any(np.any(factor != 1) for factor in factors.values()):
     parts.append(_scale_by_name(factors))
@@ -233,6 +228,18 @@ def _factors(own: Spec, shapes: Mapping[str, Any]) -> dict[str, float | np.ndarr
     return factors
   layers, depth = _layers(shapes)
   return {name: factors[name] * own.layer_decay ** (depth + 1 - layers[name]) for name in shapes}
+
+
+def _scale_rest(
+  factors: dict[str, Any], shapes: Mapping[str, Any], rate: float, peak: float
+) -> None:
+  """Gives what Muon leaves to AdamW a learning rate of its own, with the same schedule."""
+  schedules.non_negative('adam_learning_rate', rate)
+  if not peak:
+    raise UserError(f'optim.adam_learning_rate={rate}: the learning_rate beside it must not be 0')
+  for name, leaf in shapes.items():
+    if muon.matrix(name, leaf.ndim) is None:
+      factors[name] = factors[name] * rate / peak
 
 
 def _layers(shapes: Mapping[str, Any]) -> tuple[dict[str, int | np.ndarray], int]:
