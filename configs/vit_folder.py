@@ -6,7 +6,8 @@
   reached   depends on your pictures
 
 Pictures lie as CLASS/*.jpg, of which a tenth of every class is held out for testing, or as
-train/CLASS/*.jpg and test/CLASS/*.jpg. Then label new ones:
+train/CLASS/*.jpg and test/CLASS/*.jpg; Training, Testing, valid and the like will do, too. Then
+label new ones:
 
   python launch.py --mode=predict --config=configs/vit_folder.py:path=photos new.jpg
 

@@ -122,6 +122,7 @@ def test_what_is_left_out_is_counted_in_one_line(tmp_path, files, caplog):
   plain = folder.make(write(tmp_path / 'plain', SPLIT), **image)
   assert not caplog.records
   dataset = folder.make(write(tmp_path / 'more', SPLIT | files), **image)
+  folder.make(str(tmp_path / 'more'), **image)  # nothing is said twice
   assert dataset.facts == plain.facts and contents(dataset) == contents(plain)
   (record,) = caplog.records
   assert f'{len(files)} files left out: ' in record.getMessage()

@@ -149,7 +149,7 @@ def load(path: str) -> Tokenizer:
   """
   import json
 
-  place = pathlib.Path(path)
+  place = pathlib.Path(path).expanduser()
   try:
     if place.is_dir():
       return from_text(json.loads((place / 'facts.json').read_text())['tokenizer'])

@@ -9,6 +9,7 @@ test_set, ...). Pictures without a label in 'val' or 'test', folders beside the 
 that are no pictures are left out; one line of the log counts them.
 """
 
+import functools
 import itertools
 import logging
 from collections import Counter
@@ -89,7 +90,7 @@ def _divide(path: str, names: Sequence[str], test_fraction: float, seed: int) ->
     else:  # nothing but pictures without a label
       del parts[split]
   if left_out:
-    _log.warning('%s: %s', path, counted(left_out))
+    _say(f'{path}: {counted(left_out)}')
   rows = {split: _rows(path, part, classes, seed) for split, part in sorted(parts.items())}
   if len(rows) == 1:
     files, labels = rows['train']
@@ -97,6 +98,11 @@ def _divide(path: str, names: Sequence[str], test_fraction: float, seed: int) ->
     rows = dict(train=(files[:train], labels[:train]), test=(files[train:], labels[train:]))
   _check(path, rows, classes)
   return classes, rows
+
+
+@functools.cache  # the report of a run reads its data once more
+def _say(message: str) -> None:
+  _log.warning('%s', message)
 
 
 class _Entry(NamedTuple):
