@@ -20,7 +20,8 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> UserError:
   return UserError(f'unknown {what} {given!r}: {hint}possible are {", ".join(possible)}')
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
-  """The first names of a list in quotes, and how many more there are."""
+def listed(names: Sequence[object], most: int = 6) -> str:
+  """The first of a list as Python writes them, and how many more there are."""
   more = f' and {len(names) - most:,} more' if len(names) > most else ''
-  return ', '.join(repr(str(name)) for name in names[:most]) + more
+  shown = [repr(str(name) if isinstance(name, str) else name) for name in names[:most]]  # np.str_
+  return ', '.join(shown) + more

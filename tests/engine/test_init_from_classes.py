@@ -14,6 +14,7 @@ import pytest
 from _helpers import photos, runs
 from safetensors.numpy import load_file, save_file
 
+from vitlab import pretrained
 from vitlab.engine import experiment, init_from, published, trained
 from vitlab.engine.train import train
 from vitlab.errors import UserError
@@ -162,3 +163,18 @@ def test_weights_without_names_are_taken_by_position_with_one_word(root, tmp_pat
     ]
   finally:
     (path / 'config.json').write_text(before)
+
+
+def test_both_heads_of_a_deit_are_put_in_order_and_nothing_else():
+  head = dict(kernel=np.array([[1.0, 2.0]]), bias=np.array([3.0, 4.0]))
+  params = dict(head=head, head_dist=head, norm=dict(bias=np.array([5.0, 6.0])))
+  about = pretrained.About(dict(num_classes=2), None, ('dog', 'cat'))
+  load = lambda like, **_: dict(params=params, batch_stats=dict(mean=np.ones(2)))  # noqa: E731
+  weights = published.Published('weights', about, load, frozenset(), {})
+  found = init_from.Source(weights).load(dict(params=params), dict(class_names=['cat', 'dog']))
+  for name in ('head', 'head_dist'):
+    np.testing.assert_array_equal(found['params'][name]['kernel'], [[2, 1]])
+    np.testing.assert_array_equal(found['params'][name]['bias'], [4, 3])
+  np.testing.assert_array_equal(found['params']['norm']['bias'], [5, 6])
+  np.testing.assert_array_equal(params['head']['bias'], [3, 4])
+  np.testing.assert_array_equal(found['batch_stats']['mean'], [1, 1])

@@ -1,6 +1,7 @@
 """What a person sees of a sweep, on a terminal and elsewhere."""
 
 import io
+import json
 
 import pytest
 from _helpers import sweeps
@@ -91,3 +92,19 @@ def test_a_smaller_metric_can_be_the_better_one(world):
   definition, trials, path = world
   table = Table(definition._replace(goal='min'), path)
   assert table._best(trials).number == 0
+
+
+def test_trials_on_other_data_are_named(world, capsys):
+  definition, trials, path = world
+  for number, count in {0: 40, 1: 40, 2: 38, 5: 38}.items():
+    folder = trials[number].folder
+    folder.mkdir(parents=True)
+    splits = dict(train=dict(examples=count, digest=None))
+    (folder / 'facts.json').write_text(json.dumps(dict(class_names=['a'], splits=splits)))
+  Table(definition, path, Console(file=io.StringIO())).close(trials, None, stopped=False)
+  said = 'other data than in trial 0 were used in 2, 5: train: 38 examples were 40'
+  assert said in capsys.readouterr().err
+  (trials[2].folder / 'facts.json').write_text('damaged')
+  (trials[5].folder / 'facts.json').unlink()
+  Table(definition, path, Console(file=io.StringIO())).close(trials, None, stopped=False)
+  assert 'other data' not in capsys.readouterr().err

@@ -11,7 +11,9 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from vitlab.engine import progress
+from vitlab.data import _identity
+from vitlab.engine import progress, workdir
+from vitlab.errors import listed
 from vitlab.sweep.definition import Definition
 from vitlab.sweep.trial import ENDED, FAILED, FINISHED, PRUNED, RUNNING, WAITING, Trial
 
@@ -72,6 +74,8 @@ class Table:
     for each in trials:
       if each.state == FAILED:
         self._print(Text(f'trial {each.number} failed: {each.error} ({each.log})'), sys.stderr)
+    if said := _other_data(trials, self._definition.keys):
+      self._print(Text(said), sys.stderr)
     best, metric = self._best(trials), self._definition.metric
     text = Text()
     if stopped:
@@ -161,6 +165,20 @@ class Table:
   def _print(self, text: Text, file: object = None) -> None:
     console = Console(file=file, highlight=False) if file else self._console
     console.print(text, soft_wrap=True)
+
+
+def _other_data(trials: Sequence[Trial], keys: Sequence[str]) -> str:
+  """Which trials cannot be compared, since the data changed while the sweep ran; '' if none."""
+  facts = [(each.number, workdir.read_json(each.folder / workdir.FACTS)) for each in trials]
+  known = [(n, _identity.of_facts(found)) for n, found in facts if isinstance(found, dict)]
+  if not known or any(key.partition('.')[0] == 'data' for key in keys):
+    return ''
+  first, data = known[0]
+  others = [(n, found) for n, one in known if (found := _identity.changes(data, one))]
+  if not others:
+    return ''
+  numbers = listed([n for n, _ in others])
+  return f'other data than in trial {first} were used in {numbers}: {"; ".join(others[0][1])}'
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
