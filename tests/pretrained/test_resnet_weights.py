@@ -249,16 +249,6 @@ def test_timm_s_relatives_are_refused(name, message):
     find_format('resnet', 'timm').spec({}, shapes(theirs))
 
 
-def test_options_that_no_shape_shows_are_refused():
-  table = find_format('resnet', 'timm')
-  theirs = shapes(prepared('torchvision'))
-  with pytest.raises(UserError, match='act_layer, output_stride is not known'):
-    table.spec(dict(model_args=dict(output_stride=8, act_layer='silu', drop_rate=0.1)), theirs)
-  table, theirs = find_format('resnet', 'huggingface'), shapes(prepared('huggingface'))
-  with pytest.raises(UserError, match='downsample_in_bottleneck, hidden_act is no ResNet v1.5'):
-    table.spec(dict(downsample_in_bottleneck=True, hidden_act='gelu'), theirs)
-
-
 @pytest.mark.parametrize(
   ('format', 'words', 'message'),
   [

@@ -96,8 +96,6 @@ def test_what_nobody_says_is_asked_for():
   assert spec(dict(model_args=dict(window_size=16)), shapes)['window_size'] == 16
   with pytest.raises(UserError, match=r'windows of \[7, 7, 14, 7\] is none that vitlab'):
     spec({}, mixed)
-  with pytest.raises(UserError, match='Swin with relu is none'):
-    spec(dict(hidden_act='relu', window_size=8), shapes)
   with pytest.raises(UserError, match='no tensor of these weights is the position bias'):
     spec({}, {'norm.weight': (3,)})
 

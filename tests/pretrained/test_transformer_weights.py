@@ -142,7 +142,7 @@ def test_new_words_leave_the_rest(folder):
 
 
 REFUSED = {
-  'scale': (dict(scale_embedding=False), 'Marian with scale_embedding=False is none'),
+  'scale': (dict(scale_embedding=False), 'scale_embedding=False'),
   'depths': (dict(decoder_layers=1), 'with encoder_layers=2, decoder_layers=1'),
   'heads': (dict(encoder_attention_heads=4), 'encoder_attention_heads=4, decoder_attention_heads'),
   'widths': (dict(decoder_ffn_dim=64), 'encoder_ffn_dim=32, decoder_ffn_dim=64'),

@@ -21,6 +21,7 @@ from jaxtyping import PyTree
 from vitlab.errors import UserError
 from vitlab.layers.stack import unstack_blocks
 from vitlab.ops.positions import Grid
+from vitlab.pretrained._keys import Keys
 from vitlab.pretrained._layouts import Layout, Shape
 from vitlab.pretrained._preprocessing import Preprocessing
 from vitlab.pretrained._read import Files
@@ -93,6 +94,7 @@ class Format(NamedTuple):
       of a model that sees no pictures.
     resampled: Words of the spec in which a model may differ from the weights: what they decide is
       resampled, or only says how training starts.
+    keys: What their config.json may say; None: it is not looked at.
     prepare: What lies in their files -> the same with our numbers of tokens. None: it has none.
   """
 
@@ -107,6 +109,7 @@ class Format(NamedTuple):
     Preprocessing()
   )
   resampled: tuple[str, ...] = ()
+  keys: Keys | None = None
   prepare: Callable[[Files], Files] | None = None
 
 

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import _preprocessing
+from vitlab.pretrained import _keys, _preprocessing
 from vitlab.pretrained._assemble import Format, Shapes, shorten
 from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
 from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
@@ -93,14 +93,17 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
 
   Raises:
     UserError: nothing readable there; a pickle; weights of no family that vitlab has; a model that
-      vitlab does not compute.
+      vitlab does not compute; a key of config.json that is not known, or its value.
   """
   files = read_files(path)
+  files = files._replace(config=_keys.settle(files.config))
   if rename:
     files = files._replace(tensors=_renamed(files.tensors, rename))
   family, name = _recognise(path, files)
   table = find_format(family, name)
   try:
+    if table.keys is not None:
+      _keys.check(files.config, table.keys)
     files = table.prepare(files) if table.prepare else files
     shapes = {tensor: tuple(array.shape) for tensor, array in files.tensors.items()}
     spec = table.spec(files.config, shapes)
@@ -179,7 +182,13 @@ def _pictures(files: Files, shapes: Shapes, table: Format) -> Preprocessing | No
 def _class_names(config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str, ...]:
   """timm's label_names or Hugging Face's id2label, where there is one for every logit."""
   cfg = config.get('pretrained_cfg') or {}
-  names = config.get('label_names') or cfg.get('label_names') or config.get('id2label') or ()
+  names = (
+    config.get('label_names')
+    or config.get('labels')
+    or cfg.get('label_names')
+    or config.get('id2label')
+    or ()
+  )
   if isinstance(names, Mapping):
     names = [names[key] for key in sorted(names, key=int)]
   return tuple(map(str, names)) if len(names) == (spec.get('num_classes') or 0) else ()

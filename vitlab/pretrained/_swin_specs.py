@@ -8,16 +8,42 @@ from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.swin import VARIANTS, Size
 from vitlab.ops.positions import Grid
+from vitlab.pretrained import _keys
 from vitlab.pretrained._assemble import Shapes
 from vitlab.pretrained._layouts import Shape
 from vitlab.pretrained._specs import all_words, refuse
+
+TIMM_KEYS = _keys.timm(
+  'embed_dim depths num_heads window_size mlp_ratio pretrained_window_sizes',
+  only=dict(
+    global_pool=('avg',),
+    qkv_bias=(True,),
+    head_dim=(None,),
+    always_partition=(False,),
+    act_layer=('gelu',),
+  ),
+  training='strict_img_size dynamic_img_size',
+)
+HUGGINGFACE_KEYS = _keys.huggingface(
+  'image_size patch_size num_channels embed_dim depths num_heads window_size mlp_ratio'
+  ' layer_norm_eps pretrained_window_sizes',
+  only=dict(hidden_act=('gelu',), qkv_bias=(True,), use_absolute_embeddings=(False,)),
+  why={
+    'acts in training alone': (
+      'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
+      ' encoder_stride'
+    ),
+    'follows from depths or embed_dim': 'num_layers hidden_size path_norm',
+    'says what a backbone gives': 'out_features out_indices stage_names',
+  },
+)
 
 
 def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """Our model of theirs: sizes by the tensors, and by the config what no tensor says.
 
   Raises:
-    UserError: windows of unequal sides, another activation, or of version 2 nothing says the sides.
+    UserError: windows of unequal sides, or of version 2 nothing says the sides.
   """
   tables = _stages(shapes, r'.*relative_position_bias_table')
   heads = [table[1] for table in tables] or [s[0] for s in _stages(shapes, r'.*logit_scale')]
@@ -31,10 +57,6 @@ def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     s for n, s in shapes.items() if re.search(r'(proj|projection)\.weight$', n) and s[2:]
   )
   head = [s[0] for n, s in shapes.items() if re.match(r'(head\.fc|head|classifier)\.weight$', n)]
-  if config.get('hidden_act', 'gelu') != 'gelu':
-    raise UserError(
-      f'Swin with {config["hidden_act"]} is none that vitlab computes: choose another'
-    )
   window, pretrained = _windows(config, tables)
   wanted = Size(width, depths, tuple(heads), window, 1 if tables else 2)
   spec = dict(name='swin', num_classes=head[0] if head else None, **_sizes(wanted))

@@ -18,6 +18,7 @@ from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.resnet import BLOCKS, VARIANTS, Size
 from vitlab.ops.positions import Grid
+from vitlab.pretrained import _keys
 from vitlab.pretrained._assemble import Format, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained._layouts import conv, flat, linear
 from vitlab.pretrained._preprocessing import Preprocessing
@@ -46,6 +47,34 @@ for ours, (timm, huggingface) in BLOCK.items():
     f'resnet.encoder.stages.{{}}.layers.{{}}.{huggingface}'
   )
 
+TIMM_KEYS = _keys.timm(
+  'layers',
+  only=dict(
+    global_pool=('avg',),
+    block_args=({},),
+    output_stride=(32,),
+    cardinality=(1,),
+    base_width=(64,),
+    stem_type=('',),
+    replace_stem_pool=(False,),
+    block_reduce_first=(1,),
+    down_kernel_size=(1,),
+    avg_down=(False,),
+    channels=((64, 128, 256, 512),),
+    act_layer=('relu',),
+    norm_layer=('batchnorm', 'batchnorm2d', 'groupnorm'),
+  ),
+  training='drop_block_rate zero_init_last stem_width',
+)
+HUGGINGFACE_KEYS = _keys.huggingface(
+  'num_channels embedding_size hidden_sizes depths layer_type',
+  only=dict(
+    hidden_act=('relu',),
+    downsample_in_first_stage=(False,),
+    downsample_in_bottleneck=(False,),
+  ),
+  why={'says what a backbone gives': 'out_features out_indices stage_names'},
+)
 IGNORED = r'.*\.num_batches_tracked$'
 
 
@@ -77,10 +106,7 @@ def _part(names: tuple[str, ...], shape: tuple[int, ...]) -> Part | None:
 
 def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of torchvision's ResNet, or of timm's with torchvision's layers."""
-  args = config.get('model_args') or {}
-  other = sorted(set(args) - {'layers', 'in_chans', 'num_classes', 'global_pool', 'drop_rate'})
-  if other or config.get('global_pool', 'avg') != 'avg':
-    raise UserError(f'timm: a ResNet with {", ".join(other) or "another pool"} is not known')
+  del config
   if 'conv1.weight' not in shapes:
     raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
   depths = tuple(count(shapes, f'layer{i}') for i in range(1, 5))
@@ -96,12 +122,7 @@ def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of Hugging Face's ResNet, for classification or bare."""
-  refused = ('downsample_in_first_stage', 'downsample_in_bottleneck')
-  wrong = [name for name in refused if config.get(name)]
-  if config.get('hidden_act', 'relu') != 'relu':
-    wrong.append('hidden_act')
-  if wrong:
-    raise UserError(f'Hugging Face: a ResNet with {", ".join(wrong)} is no ResNet v1.5 with ReLU')
+  del config
   shapes = {name.removeprefix('resnet.'): shape for name, shape in shapes.items()}
   stages = count(shapes, 'encoder.stages')
   depths = tuple(count(shapes, f'encoder.stages.{i}.layers') for i in range(stages))
@@ -218,6 +239,7 @@ FORMATS = {
     _from_timm,
     _to_timm,
     ignored=IGNORED,
+    keys=TIMM_KEYS,
     architectures=r'(tv_)?resnet(18|26|34|50|101|152|200)(_gn)?$',
     sign=r'layer1\.0\.conv1\.weight$',
     preprocessing=Preprocessing(interpolation='bilinear'),
@@ -227,6 +249,7 @@ FORMATS = {
     _from_huggingface,
     _to_huggingface,
     ignored=IGNORED,
+    keys=HUGGINGFACE_KEYS,
     sign=r'(resnet\.)?encoder\.stages\.0\.layers\.0\.layer\.0\.convolution\.weight$',
   ),
 }

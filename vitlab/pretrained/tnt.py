@@ -16,6 +16,7 @@ from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.tnt import VARIANTS, Size
 from vitlab.ops.positions import Grid
+from vitlab.pretrained import _keys
 from vitlab.pretrained._assemble import Format, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained._layouts import (
   Layout,
@@ -85,6 +86,10 @@ AUTHORS = {
   'norm_mlp': 'outer_norm2',
   'mlp': 'outer_mlp',
 }
+KEYS = _keys.timm(
+  'embed_dim inner_dim depth num_heads_inner num_heads_outer mlp_ratio qkv_bias first_stride',
+  only=dict(legacy=(False,)),
+)
 POOLS = {'token': 'cls', 'avg': 'gap'}
 
 _pixel_map = Layout(  # [y, x, c] <-> [1, c, y, x]
@@ -241,6 +246,7 @@ FORMATS = {
     _spec,
     _config,
     ignored=r'outer_tokens$',  # the authors': constant zeros
+    keys=KEYS,
     sign=r'blocks\.0\.(attn_in|inner_attn)\.',
     preprocessing=Preprocessing(crop_fraction=0.9, **INCEPTION),
   ),

@@ -26,6 +26,7 @@ from vitlab.errors import UserError
 from vitlab.models.transformer import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
+from vitlab.pretrained import _keys
 from vitlab.pretrained._assemble import Format, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained._layouts import batched, flat, linear, same
 from vitlab.pretrained._read import Files
@@ -60,15 +61,28 @@ for stack, table in BLOCKS.items():
     HUGGINGFACE[f'{stack}/block_{{}}/{ours}'] = names
 
 ACTIVATIONS = HF_ACTIVATIONS | dict(swish='swish', silu='swish')
-# What their config.json may say, and the one answer that is the paper's model.
-PAPER = dict(
-  scale_embedding=True,
-  share_encoder_decoder_embeddings=True,
-  tie_word_embeddings=True,
-  static_position_embeddings=True,
-  normalize_before=False,
-  normalize_embedding=False,
-  add_final_layer_norm=False,
+# The paper's model is one answer to each question of theirs.
+KEYS = _keys.huggingface(
+  'vocab_size decoder_vocab_size d_model activation_function unk_token_id encoder_layers'
+  ' encoder_attention_heads encoder_ffn_dim decoder_layers decoder_attention_heads decoder_ffn_dim',
+  only=dict(
+    is_encoder_decoder=(True,),
+    scale_embedding=(True,),
+    share_encoder_decoder_embeddings=(True,),
+    static_position_embeddings=(True,),
+    normalize_before=(False,),
+    normalize_embedding=(False,),
+    add_final_layer_norm=(False,),
+    add_bias_logits=(False,),
+  ),
+  why={
+    'acts in training alone': (
+      'dropout attention_dropout activation_dropout init_std encoder_layerdrop decoder_layerdrop'
+      ' classifier_dropout classif_dropout'
+    ),
+    'is the length of a table that is computed': 'max_position_embeddings extra_pos_embeddings',
+    'says again what encoder_layers says': 'num_hidden_layers',
+  },
 )
 NORM_EPSILON = 1e-5  # theirs is torch's, said nowhere
 
@@ -126,8 +140,7 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
   Raises:
     UserError: it is not the Transformer of the paper, or its activation is none of ours.
   """
-  given = dict(scale_embedding=False) | config  # Hugging Face's default
-  wrong = {key: given[key] for key, value in PAPER.items() if given.get(key, value) != value}
+  wrong = {} if config.get('scale_embedding') else {'scale_embedding': False}  # their default
   for key in ('layers', 'attention_heads', 'ffn_dim'):
     if config[f'decoder_{key}'] != config[f'encoder_{key}']:
       wrong |= {f'{side}_{key}': config[f'{side}_{key}'] for side in ('encoder', 'decoder')}
@@ -202,6 +215,7 @@ FORMATS = {
     # Copies of the one matrix; sines and cosines.
     ignored=r'model\.(encoder|decoder)\.embed_(tokens|positions)\.weight$|lm_head\.weight$',
     head=rf'({EMBEDDING}|{BIAS})$',
+    keys=KEYS,
     architectures=r'marian$',
     sign=r'model\.decoder\.layers\.0\.encoder_attn\.q_proj\.weight$',
     preprocessing=None,

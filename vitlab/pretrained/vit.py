@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import _vit_specs
+from vitlab.pretrained import _vit_keys, _vit_specs
 from vitlab.pretrained._assemble import HEAD, Format, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained._layouts import (
   Layout,
@@ -243,6 +243,7 @@ FORMATS = {
     _vit_specs.to_timm,
     architectures=r'(vit|deit3?)_|flexivit_|test_vit|eva_large_patch14_(196|336)$',
     sign=r'blocks\.0\.attn\.qkv\.weight$',
+    keys=_vit_keys.TIMM,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
   ),
@@ -253,6 +254,7 @@ FORMATS = {
     ignored=r'(vit\.|deit\.)?pooler\.',
     architectures=r'(vit|deit)$',
     sign=r'(vit|deit)\.(embeddings|encoder|layers)\.',
+    keys=_vit_keys.HUGGINGFACE,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
   ),
