@@ -66,11 +66,16 @@ def read_files(path: str) -> Files:
   folder = place if place.is_dir() else place.parent
   files = _in_folder(place) if place.is_dir() else [place]
   tensors: dict[str, np.ndarray] = {}
-  sha256 = {}
+  sha256, aliases = {}, {}
   for file in files:
     data = _bytes(file)
     tensors |= _arrays(file, data)
+    aliases |= _metadata(data) if file.suffix == '.safetensors' else {}
     sha256[file.name] = hashlib.sha256(data).hexdigest()
+  # What `safetensors.torch.save_model` writes of a tensor with several names: {dropped: kept}.
+  for name, kept in aliases.items():
+    if kept in tensors:
+      tensors.setdefault(name, tensors[kept])
   alone = not place.is_dir() and place.name != SAFETENSORS
   beside = [{} if alone else _json(folder / name) for name in (CONFIG, PROCESSOR, VOCABULARY)]
   config, processor, vocabulary = beside
@@ -142,6 +147,12 @@ def _arrays(file: pathlib.Path, data: bytes) -> dict[str, np.ndarray]:
     raise UserError(f'{str(file)!r} holds numbers of type {error}, vitlab reads floats') from error
   except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError) as error:
     raise _damaged(file, error) from error
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+  """What the header of a .safetensors file, known to be whole, says beside its tensors."""
+  start = 8 + int.from_bytes(data[:8], 'little')
+  return json.loads(data[8:start]).get('__metadata__') or {}
 
 
 def _json(file: pathlib.Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from vitlab.pretrained._assemble import Format, Shapes, shorten
 from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
 from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained._read import Files, read_files
+from vitlab.pretrained._rename import renamed, suggestion, unwrapped
 
 
 class About(NamedTuple):
@@ -89,18 +90,22 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
       Face's; in parts too; with vocab.json where it speaks), or an .npz file of
       google-research/vision_transformer (AugReg).
     rename: For files whose names differ: regex -> replacement (`re.sub`), tried in order on every
-      name; a tensor renamed to '' is dropped. For example {r'^model\\.': '', r'^ema_.*': ''}.
+      name; a tensor renamed to '' is dropped. For example {r'^net\\.': '', r'^ema_.*': ''}. What
+      all names begin with ('module.', '_orig_mod.', 'model.') is left out without it.
 
   Raises:
     UserError: nothing readable there; a pickle; weights of no family that vitlab has; a model that
       vitlab does not compute; a key of config.json that is not known, or its value.
   """
   files = read_files(path)
-  files = files._replace(config=_keys.settle(files.config))
-  if rename:
-    files = files._replace(tensors=_renamed(files.tensors, rename))
-  family, name = _recognise(path, files)
+  known = [(family, name, f) for family in _families() for name, f in formats(family).items()]
+  tensors = renamed(files.tensors, rename) if rename else files.tensors
+  tensors = unwrapped(tensors, [table.sign for _, _, table in known])
+  files = files._replace(tensors=tensors, config=_keys.settle(files.config))
+  family, name = _recognise(path, files, known)
   table = find_format(family, name)
+  if advice := suggestion(path, tensors, [table.sign]):
+    raise UserError(f'{path}: its tensors are not named as those of a {family} of {name}{advice}')
   try:
     if table.keys is not None:
       _keys.check(files.config, table.keys)
@@ -122,23 +127,11 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
   return Weights(path, family, name, files.tensors, about, files.sha256, size)
 
 
-def _renamed(tensors: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:
-  renamed: dict[str, Any] = {}
-  for old, tensor in tensors.items():
-    new = old
-    for pattern, replacement in rename.items():
-      new = re.sub(pattern, replacement, new)
-    if new in renamed:
-      raise UserError(f'rename gives two tensors the name {new!r}: one of them was {old!r}')
-    if new:
-      renamed[new] = tensor
-  return renamed
-
-
-def _recognise(path: str, files: Files) -> tuple[str, str]:
+def _recognise(
+  path: str, files: Files, known: Sequence[tuple[str, str, Format]]
+) -> tuple[str, str]:
   """(family, format) by the name in config.json, else by the names of the tensors."""
   config = files.config
-  known = [(family, name, f) for family in _families() for name, f in formats(family).items()]
   model, kind = config.get('architecture'), 'timm'
   if model is None:
     model, kind = config.get('model_type'), 'huggingface'
@@ -154,9 +147,11 @@ def _recognise(path: str, files: Files) -> tuple[str, str]:
   for family, name, table in known:
     if table.sign and any(re.match(table.sign, tensor) for tensor in files.tensors):
       return family, name
+  advice = suggestion(path, files.tensors, [table.sign for _, _, table in known])
   raise UserError(
     f'{path}: neither a config.json nor the names of the tensors say what they are: '
-    f'{shorten(sorted(files.tensors), 3)}\nput the config.json of timm or Hugging Face beside them'
+    f'{shorten(sorted(files.tensors), 3)}'
+    + (advice or '\nput the config.json of timm or Hugging Face beside them')
   )
 
 
