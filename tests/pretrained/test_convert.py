@@ -62,3 +62,12 @@ def test_a_name_tells_one_format_from_all_others(family):
       if any(re.match(format.sign, tensor) for tensor in tensors)
     }
     assert table.sign and recognised == {(family, name)}
+
+
+@pytest.mark.parametrize('family', SPECS | SENTENCES)
+def test_exported_arrays_lie_in_order_in_memory(family):
+  spec = (SPECS | SENTENCES)[family]
+  tree = tree_of(spec, (32, 32), lambda shape: np.random.default_rng(0).normal(size=shape))
+  for format in formats(family):
+    tensors = export_tensors(tree, family, format, spec)
+    assert not [name for name, x in tensors.items() if not x.flags.c_contiguous]

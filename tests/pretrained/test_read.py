@@ -39,6 +39,19 @@ def test_number_types_stay_what_they_are(tmp_path):
   np.testing.assert_array_equal(found['double'], arrays['double'])
 
 
+@pytest.mark.parametrize('kind', ['safetensors', 'npz'])
+def test_arrays_that_do_not_lie_in_order_keep_their_numbers(kind, tmp_path):
+  grid = np.arange(24.0).reshape(2, 3, 4)
+  views = dict(t=grid[0].T, moved=grid.transpose(2, 0, 1), step=grid[:, ::-2], scalar=np.float32(2))
+  views['fortran'] = np.asfortranarray(grid)
+  path = tmp_path / f'x.{kind}'
+  write_safetensors(path, views) if kind == 'safetensors' else np.savez(path, **views)
+  found = read_files(str(path)).tensors
+  assert found.keys() == views.keys()
+  for name, view in views.items():
+    np.testing.assert_array_equal(found[name], view, strict=True)
+
+
 def test_a_file_with_a_name_of_its_own_has_nothing_beside_it(folder, tmp_path):
   shutil.copy(folder / 'model.safetensors', tmp_path / 'best.safetensors')
   shutil.copy(folder / 'config.json', tmp_path)

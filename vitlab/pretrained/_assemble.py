@@ -188,7 +188,7 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
     raise UserError(f'the format has no place for these parameters: {shorten(homeless)}')
   for (name, axis), parts in shares.items():
     tensors[name] = np.concatenate([parts[place] for place in sorted(parts)], axis)
-  return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+  return {name: np.asarray(array, order='C') for name, array in tensors.items()}
 
 
 def lookup(

@@ -94,7 +94,10 @@ def holds_weights(path: str) -> bool:
 
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
   """Writes arrays as torch's libraries expect them: marked as theirs, or they refuse the file."""
-  save_file(dict(tensors), path, metadata={'format': 'pt'})
+  # safetensors 0.8.0 writes memory as it lies: a transposed view would come back with its numbers
+  # in another order.
+  ordered = {name: np.asarray(array, order='C') for name, array in tensors.items()}
+  save_file(ordered, path, metadata={'format': 'pt'})
 
 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
