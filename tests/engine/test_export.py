@@ -1,5 +1,6 @@
 """What is exported gives the same numbers in a process that has none of our model code."""
 
+import json
 import subprocess
 import sys
 
@@ -58,6 +59,38 @@ def test_a_wrong_input_says_what_is_expected(saved, image):
     export.load(saved[0])(image)
 
 
+def test_no_rows_are_refused(saved):
+  with pytest.raises(UserError, match='given 0 rows'):
+    export.load(saved[0])(np.zeros((0, 4, 4, 1), np.uint8))
+
+
+def with_facts(saved, folder, program=None, **words):
+  """A copy of the exported model that says other things of itself."""
+  facts = json.loads(export.sidecar(saved[0]).read_text()) | words
+  path = folder / 'model.stablehlo'
+  export.sidecar(path).write_text(json.dumps(facts))
+  path.write_bytes(saved[0].read_bytes() if program is None else program)
+  return path
+
+
+@pytest.mark.parametrize('damage', ['program', 'envelope'])
+def test_what_only_a_newer_jax_reads_is_refused_at_loading(damage, saved, tmp_path):
+  whole = saved[0].read_bytes()
+  assert b'exponential_v' in whole  # an operation: one that JAX does not know fails at the call
+  unknown = whole.replace(b'exponential_v', b'exponentially')
+  newer = dict(program=unknown, envelope=whole[:100])
+  path = with_facts(saved, tmp_path, newer[damage], jax='99.0.1')
+  with pytest.raises(UserError, match=r'exported by jax 99\.0\.1, .*\ninstall jax>=99\.0\.1'):
+    export.load(path)
+
+
+@pytest.mark.parametrize('version', ['99.0.0', '0.1', 'unknown', None])
+def test_a_program_that_can_be_read_is_whoever_wrote_it(version, saved, tmp_path):
+  image = np.ones((2, 4, 4, 1), np.uint8)
+  loaded = export.load(with_facts(saved, tmp_path, jax=version))
+  np.testing.assert_array_equal(loaded(image), export.load(saved[0])(image))
+
+
 def test_missing_and_damaged_files_are_refused(saved, tmp_path):
   with pytest.raises(UserError, match='no exported model'):
     export.load(tmp_path / 'none')
@@ -66,3 +99,8 @@ def test_missing_and_damaged_files_are_refused(saved, tmp_path):
   path.write_bytes(saved[0].read_bytes()[:100])
   with pytest.raises(UserError, match='damaged'):
     export.load(path)
+  path.write_bytes(saved[0].read_bytes())
+  for facts in ('{}', '[]', '{"input": 3}'):
+    export.sidecar(path).write_text(facts)
+    with pytest.raises(UserError, match='damaged'):
+      export.load(path)

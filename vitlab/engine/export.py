@@ -14,6 +14,7 @@ weeks by older ones; export again after that.
 
 import json
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -44,6 +45,10 @@ class Exported(NamedTuple):
       given = f'{array.dtype}{list(array.shape)}'
       shape = ', '.join(map(str, wanted['shape']))
       raise UserError(f'given {given}, but the exported function takes {wanted["dtype"]}[{shape}]')
+    if not len(array):
+      raise UserError(
+        'given 0 rows, but the exported function takes one or more: leave out the call'
+      )
     return self.call(array)
 
 
@@ -85,17 +90,33 @@ def load(path: str | pathlib.Path) -> Exported:
   """Reads what `save` wrote; needs JAX and nothing of the model.
 
   Raises:
-    UserError: a file is missing or is not what `save` writes.
+    UserError: a file is missing or is not what `save` writes, or a newer JAX wrote it in a form
+      that this one does not read.
   """
   path = pathlib.Path(path)
+  facts = {}
   try:
     facts = json.loads(sidecar(path).read_text())
-    exported = jax_export.deserialize(bytearray(path.read_bytes()))
+    wanted = jax.ShapeDtypeStruct((1, *facts['input']['shape'][1:]), facts['input']['dtype'])
+    call = jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
+    if _is_newer(facts):  # what it cannot read JAX would say at the first call
+      call.lower(wanted)
   except OSError as error:
     raise UserError(f'no exported model {str(path)!r}: {error.strerror}; --mode=export') from error
   except Exception as error:  # flatbuffers raises anything on damaged data
+    if _is_newer(facts):
+      raise UserError(
+        f'{str(path)!r} was exported by jax {facts["jax"]}, and jax {jax.__version__} cannot read it'
+        f'\ninstall jax>={facts["jax"]}, or export again with {jax.__version__}'
+      ) from error
     raise UserError(f'{str(path)!r} is damaged or not an exported model: export again') from error
-  return Exported(jax.jit(exported.call), facts)
+  return Exported(call, facts)
+
+
+def _is_newer(facts: Any) -> bool:
+  """Whether a newer JAX than this one wrote the file."""
+  number = lambda version: [int(n) for n in re.findall(r'\d+', str(version))[:3]]  # noqa: E731
+  return isinstance(facts, dict) and number(facts.get('jax')) > number(jax.__version__)
 
 
 def sidecar(path: pathlib.Path) -> pathlib.Path:
