@@ -42,6 +42,10 @@ CASES = {
     dict(pool='map', class_token=True, num_registers=1),
   ),
   'swiglu': (dict(mlp_layer=timm.layers.SwiGLU, act_layer='silu'), dict(mlp='swiglu')),
+  'swiglu_packed': (
+    dict(mlp_layer=timm.layers.SwiGLUPacked, act_layer='silu', mlp_ratio=8),
+    dict(mlp='swiglu'),
+  ),
   'rmsnorm': (dict(norm_layer='rmsnorm'), dict(norm='rmsnorm')),
   'tanh': (dict(act_layer='gelu_tanh'), dict(mlp='gelu_tanh')),
   'distilled': ({}, dict(distillation_token=True)),

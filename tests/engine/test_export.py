@@ -80,7 +80,7 @@ def test_what_only_a_newer_jax_reads_is_refused_at_loading(damage, saved, tmp_pa
   unknown = whole.replace(b'exponential_v', b'exponentially')
   newer = dict(program=unknown, envelope=whole[:100])
   path = with_facts(saved, tmp_path, newer[damage], jax='99.0.1')
-  with pytest.raises(UserError, match=r'exported by jax 99\.0\.1, .*\ninstall jax>=99\.0\.1'):
+  with pytest.raises(UserError, match=r'exported by jax 99\.0\.1: .*\ninstall jax>=99\.0\.1'):
     export.load(path)
 
 

@@ -26,6 +26,7 @@ def attention_pool():
   [
     (lambda: pooling.class_token, [1, 0, 0, 0, 0]),
     (lambda: pooling.mean, [0, 0, 1, 1, 1]),
+    (lambda: pooling.class_token_and_mean, [1, 0, 1, 1, 1]),
     (attention_pool, [0, 0, 1, 1, 1]),
   ],
 )
@@ -51,6 +52,7 @@ def test_attention_pool_does_not_mind_the_order():
 def test_pools_by_name():
   parts = CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
   names = dict(cls=pooling.class_token, gap=pooling.mean, gap_norm=pooling.mean)
+  names['cls_gap'] = pooling.class_token_and_mean
   assert {name: pooling.make_pool(name, *parts) for name in names} == names
   assert pooling.make_pool('map', *parts) == pooling.AttentionPool(*parts)
   with pytest.raises(UserError, match="unknown pool 'max'.*map"):

@@ -7,8 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from vitlab.ops.positions import resample, rope_2d, rotate, sincos_1d, sincos_2d
+from vitlab.ops.positions import (
+  resample,
+  resample_bicubic,
+  rope_2d,
+  rotate,
+  sincos_1d,
+  sincos_2d,
+)
 
 
 def test_sincos_2d_is_its_formula():
@@ -92,6 +100,20 @@ def test_resampling_keeps_constants_ramps_and_what_fits():
   ramp = np.broadcast_to(np.arange(8.0)[:, None, None], (8, 2, 1))
   got = resample(ramp, (16, 2), 'linear')[:, 0, 0]
   np.testing.assert_allclose(got[1:-1], (np.arange(16) + 0.5)[1:-1] / 2 - 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize('offset', [0.0, 0.1])
+@pytest.mark.parametrize('grid', [(16, 16), (5, 37), (40, 60)])
+def test_bicubic_without_antialiasing_is_torch_s(grid, offset):
+  table = np.random.default_rng(0).normal(size=(37, 37, 3))
+  size = dict(size=grid)
+  if offset:
+    size = dict(scale_factor=tuple((n + offset) / 37 for n in grid))
+  channels_first = torch.tensor(table.transpose(2, 0, 1)[None], dtype=torch.float32)
+  expected = torch.nn.functional.interpolate(channels_first, mode='bicubic', **size)[0]
+  got = resample_bicubic(table, grid, offset)
+  np.testing.assert_allclose(got, expected.permute(1, 2, 0), atol=5e-6)
+  assert abs(got - resample(table, grid)).max() > 0.1  # another filter
 
 
 def test_a_sentence_has_sines_and_cosines_of_falling_frequency(x64):

@@ -85,7 +85,7 @@ def test_export_then_import_is_bit_identical(format, case):
   like = parity.abstract(vit.make(**OURS | CASES[case][1]), parity.image())
   params = {'params': from_timm(state_dict, like)}
   tensors = export_tensors(params, 'vit', format, spec)
-  if format == 'timm':
+  if format == 'timm' and case != 'swiglu':  # which is written as swiglu_packed
     assert set(tensors) == set(state_dict)
   again = import_tensors(tensors, params, 'vit', format, spec=spec)
   assert parity.error(again, params) == 0

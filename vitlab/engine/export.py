@@ -106,7 +106,7 @@ def load(path: str | pathlib.Path) -> Exported:
   except Exception as error:  # flatbuffers raises anything on damaged data
     if _is_newer(facts):
       raise UserError(
-        f'{str(path)!r} was exported by jax {facts["jax"]}, and jax {jax.__version__} cannot read it'
+        f'{str(path)!r} was exported by jax {facts["jax"]}: jax {jax.__version__} cannot read it'
         f'\ninstall jax>={facts["jax"]}, or export again with {jax.__version__}'
       ) from error
     raise UserError(f'{str(path)!r} is damaged or not an exported model: export again') from error

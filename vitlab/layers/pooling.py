@@ -22,6 +22,11 @@ def mean(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
   return patches.mean(1, dtype=jnp.promote_types(patches.dtype, jnp.float32)).astype(tokens.dtype)
 
 
+def class_token_and_mean(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b two_d']:
+  """The first token and the mean over the patches, one after the other (DINOv2's classifiers)."""
+  return jnp.concatenate([class_token(tokens, num_prefix), mean(tokens, num_prefix)], axis=-1)
+
+
 class AttentionPool(nn.Module):
   """MAP head: a learned probe attends to the patches (Scaling ViTs, arXiv:2106.04560, section 3.2).
 
@@ -50,7 +55,8 @@ def make_pool(
   """A pool by name: (tokens, number of tokens before the patches) -> one vector.
 
   Args:
-    name: 'cls', 'gap', 'gap_norm' (a mean too; whoever pools norms its result) or 'map'.
+    name: 'cls', 'gap', 'cls_gap' (both), 'gap_norm' (a mean too; whoever pools norms its result) or
+      'map'.
     attention: Of 'map', as what follows.
     mlp: See `AttentionPool`.
     norm: See `AttentionPool`.
@@ -61,6 +67,7 @@ def make_pool(
   pools = {
     'cls': class_token,
     'gap': mean,
+    'cls_gap': class_token_and_mean,
     'gap_norm': mean,
     'map': AttentionPool(attention, mlp, norm),
   }

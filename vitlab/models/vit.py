@@ -13,7 +13,8 @@ variant: A size of `VARIANTS` and a patch size, 'S/16'; patch_size (pixels, one 
   by a third, so that the number of parameters stays.
 num_classes: Logits; None: the model returns its features.
 pool: 'cls' takes the class token after the norm; 'gap' the mean of the patches after the norm
-  (Google's); 'gap_norm' the norm of that mean (timm's 'avg'); 'map' lets a probe attend.
+  (Google's); 'cls_gap' both, side by side (DINOv2's classifiers); 'gap_norm' the norm of that mean
+  (timm's 'avg'); 'map' lets a probe attend.
 class_token: Whether there is one; None: where the pool reads it.
 distillation_token: Whether a second token follows it, with a head of its own that learns from a
   teacher (DeiT, arXiv:2012.12877; `vitlab.tasks.distillation`).
@@ -271,8 +272,9 @@ def _patch(variant: str, patch_size: int | Sequence[int] | None) -> tuple[int, i
 
 def _has_class_token(pool: str, class_token: bool | None, distillation_token: bool) -> bool:
   """Whether there is one: where the pool reads it, unless said otherwise."""
-  if pool == 'cls' and class_token is False:
-    raise UserError("pool='cls' reads the class token, but class_token=False")
+  reads_it = pool in ('cls', 'cls_gap')
+  if reads_it and class_token is False:
+    raise UserError(f'pool={pool!r} reads the class token, but class_token=False')
   if distillation_token and pool != 'cls':
     raise UserError(f"a distillation token goes with a class token: pool='cls', not {pool!r}")
-  return pool == 'cls' if class_token is None else class_token
+  return reads_it if class_token is None else class_token

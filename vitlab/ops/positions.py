@@ -74,6 +74,40 @@ def resample(
   return jax.image.resize(jnp.asarray(table), (*grid, table.shape[-1]), method, antialias=True)
 
 
+def resample_bicubic(
+  table: Float[np.ndarray, 'h w d'], grid: Grid, offset: float = 0.0
+) -> Float[np.ndarray, 'h2 w2 d']:
+  """Resamples a learned position table as torch's `interpolate(mode='bicubic')` does by itself.
+
+  Without anti-aliasing, with a = -0.75 where `resample` has -0.5, and beyond the border the nearest
+  vector: what DINOv2 (arXiv:2304.07193) does at every size of images but its own.
+
+  Args:
+    table: The vectors of a grid of patches.
+    grid: The patches wanted.
+    offset: What DINOv2's own code adds to the number of patches, 0.1, before it divides it by the
+      number learned: its samples lie a little closer than those of the grid. 0: none.
+  """
+  for axis, wanted in enumerate(grid):
+    weights = _bicubic(table.shape[axis], wanted, table.shape[axis] / (wanted + offset))
+    table = np.moveaxis(np.tensordot(weights, table, (1, axis)), 0, axis)
+  return table
+
+
+def _bicubic(learned: int, wanted: int, step: float) -> Float[np.ndarray, 'wanted learned']:
+  """What every wanted sample takes of those learned, which lie so many steps apart."""
+  # torch's places are float32 too, rounded once: it shows in the fifth digit of what is resampled.
+  place = (np.float64(np.float32(step)) * (np.arange(wanted) + 0.5) - 0.5).astype(np.float32)
+  first, weights, a = np.floor(place).astype(int), np.zeros((wanted, learned)), -0.75
+  for near in range(-1, 3):
+    x = abs(place - (first + near))
+    inner = ((a + 2) * x - (a + 3)) * x * x + 1
+    outer = a * (((x - 5) * x + 8) * x - 4)
+    index = np.clip(first + near, 0, learned - 1)
+    np.add.at(weights, (np.arange(wanted), index), np.where(x <= 1, inner, outer))
+  return weights
+
+
 def sincos_1d(
   position: Int[Array, ' t'],
   width: int,

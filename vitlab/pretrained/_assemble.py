@@ -95,7 +95,10 @@ class Format(NamedTuple):
     resampled: Words of the spec in which a model may differ from the weights: what they decide is
       resampled, or only says how training starts.
     keys: What their config.json may say; None: it is not looked at.
-    prepare: What lies in their files -> the same with our numbers of tokens. None: it has none.
+    prepare: What lies in their files -> the same as our models need it: our numbers of tokens, no
+      position of a class token apart from it. None: it is as it should be.
+    rewrite: (one player's collections, our spec, image size) -> another of our models that computes
+      the same and that they can say, where there is one. None: of this format there is none.
   """
 
   part_of: Callable[[Sides], PartOf]
@@ -111,6 +114,7 @@ class Format(NamedTuple):
   resampled: tuple[str, ...] = ()
   keys: Keys | None = None
   prepare: Callable[[Files], Files] | None = None
+  rewrite: Callable[[PyTree, Mapping[str, Any], Grid], tuple[PyTree, dict[str, Any]]] | None = None
 
 
 def assemble(

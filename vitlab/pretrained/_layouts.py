@@ -54,6 +54,23 @@ conv = Layout(  # [y, x, i, o] <-> [o, i, y, x]
 )
 
 
+def half(layout: Layout, which: int) -> Layout:
+  """The first (0) or second (1) half, along the first axis, of a tensor in this layout."""
+  double = lambda shape: (2 * shape[0], *shape[1:])  # noqa: E731
+  return Layout(
+    theirs=lambda shape: double(layout.theirs(shape)),
+    to_ours=lambda array, shape: layout.to_ours(np.split(array, 2)[which], shape),
+    to_theirs=layout.to_theirs,
+  )
+
+
+def after_zeros(layout: Layout) -> Layout:
+  """A table in this layout below a row for the class token, which is zero."""
+  return layout._replace(
+    to_theirs=lambda array: np.pad(layout.to_theirs(array), ((0, 0), (1, 0), (0, 0)))
+  )
+
+
 def first_positions() -> Layout:
   """The positions of the tokens before the patches, [p, d], in a table [1, p + patches, d]."""
   return Layout(
@@ -63,10 +80,15 @@ def first_positions() -> Layout:
   )
 
 
-def grid_positions(num_prefix: int = 0, grid: Grid | None = None) -> Layout:
+def grid_positions(
+  num_prefix: int = 0,
+  grid: Grid | None = None,
+  method: Callable[[np.ndarray, Grid], np.ndarray] = resample,
+) -> Layout:
   """The positions of the patches, [h, w, d], in a table [1, num_prefix + patches, d].
 
-  They are resampled to our grid. `grid` is the one they were learned on; None: a square, or ours.
+  They are resampled to our grid, as timm does or by another `method`. `grid` is the one they were
+  learned on; None: a square, or ours.
   """
 
   def to_ours(array, shape):
@@ -77,7 +99,7 @@ def grid_positions(num_prefix: int = 0, grid: Grid | None = None) -> Layout:
     patches = patches.reshape(*learned, -1)
     if tuple(learned) == tuple(shape[:2]):
       return patches  # untouched: JAX would round float64
-    return np.asarray(resample(patches, shape[:2]))
+    return np.asarray(method(patches, tuple(shape[:2])))
 
   return Layout(
     theirs=lambda shape: (1, None, shape[-1]),

@@ -30,3 +30,13 @@ HUGGINGFACE = _keys.huggingface(
     'is of the pooler; features are the class token': 'pooler_act pooler_output_size',
   },
 )
+DINOV2 = _keys.huggingface(
+  'mlp_ratio layerscale_value use_swiglu_ffn num_register_tokens',
+  only={},
+  why={
+    'acts in training alone': 'drop_path_rate use_mask_token',
+    'says what a backbone gives': (
+      'out_features out_indices stage_names apply_layernorm reshape_hidden_states'
+    ),
+  },
+)

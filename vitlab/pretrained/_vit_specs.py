@@ -43,24 +43,29 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   name, args = config.get('architecture', ''), config.get('model_args') or {}
   if re.match(STRANGE, name) or args.get('pool_include_prefix'):
     raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
-  gated = 'blocks.0.mlp.fc1_g.weight' in shapes
   width = shapes['patch_embed.proj.weight'][0]
+  hidden = shapes['blocks.0.mlp.fc2.weight'][1]
+  # SwiGLU as two tensors, or as both in one (SwiGLUPacked).
+  gated = shapes.get('blocks.0.mlp.fc1.weight', (0,))[0] != hidden
   if 'blocks.0.attn.q_norm.weight' in shapes:
     heads = width // shapes['blocks.0.attn.q_norm.weight'][0]
   else:
     other = [n for pattern, n in OTHER_HEADS.items() if re.match(pattern, name)]
     heads = args.get('num_heads') or (other[0] if other else _heads(width))
+  if gated and args.get('act_layer', 'silu') not in ('silu', 'swish'):
+    raise UserError(f'a gated mlp with {args["act_layer"]!r} is none that vitlab computes: silu is')
   act = args.get('act_layer') or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
   prefix = {token: shapes.get(f'{token}_token', (1, 0))[1] for token in ('cls', 'dist', 'reg')}
   spec = dict(
     name='vit',
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    **_sizes(
+    **sizes(
       width,
       count(shapes, 'blocks'),
       heads,
-      shapes[f'blocks.0.mlp.fc1{"_x" if gated else ""}.weight'][0],
+      hidden,
       shapes['patch_embed.proj.weight'][2:],
+      gated,
     ),
     pool=_timm_pool(config, shapes),
     class_token=bool(prefix['cls']),
@@ -93,7 +98,7 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   spec = dict(
     name='vit',
     num_classes=shapes[heads[0]][0] if heads else None,
-    **_sizes(
+    **sizes(
       config['hidden_size'],
       config['num_hidden_layers'],
       config['num_attention_heads'],
@@ -126,7 +131,7 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   return dict(
     name='vit',
     num_classes=shapes['head/kernel'][1] if 'head/kernel' in shapes else None,
-    **_sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
+    **sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
     pool='cls' if 'cls' in shapes else 'gap',
     class_token='cls' in shapes,
     num_registers=0,
@@ -146,11 +151,13 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     UserError: timm has no such ViT.
   """
   words = all_words(spec)
-  size, patch = _resolve(words)
+  size, patch = resolve(words)
+  gated = words['mlp'] == 'swiglu'
   refuse(
     'timm',
     positions=words['position_embedding'] in ('sincos_2d', 'rope_2d'),
-    mlp=words['mlp'] not in TIMM_ACTIVATIONS,
+    pool=words['pool'] == 'cls_gap',
+    mlp=words['mlp'] not in TIMM_ACTIVATIONS and (not gated or words['pool'] == 'map'),
     norm_epsilon=words['norm_epsilon'] != 1e-6,
     backbone=words['backbone'],
   )
@@ -164,11 +171,11 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     embed_dim=size.width,
     depth=size.depth,
     num_heads=size.num_heads,
-    mlp_ratio=size.mlp_dim / size.width,
+    mlp_ratio=ratio(size.mlp_dim * (2 if gated else 1), size.width),
     qkv_bias=words['qkv_bias'],
     qk_norm=words['qk_norm'],
     init_values=words['layer_scale'] or None,
-    act_layer=words['mlp'],
+    act_layer=words['mlp'] if not gated else None,
     norm_layer=words['norm'],
     no_embed_class=words['position_embedding'] == 'learned_patches',
     pos_embed='none' if words['position_embedding'] == 'none' else 'learn',
@@ -181,12 +188,17 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
       class_token=pool == 'cls' if token is None else token,
       fc_norm=pool == 'gap_norm',
     )
+  args = {key: value for key, value in args.items() if value is not None}
+  architecture = f'{family}_{kind}{distilled}_patch16_224'
+  if gated:  # the one that has such an mlp, and layer scale unless told otherwise
+    architecture = 'vit_giant_patch14_dinov2'
+    args.setdefault('init_values', None)
   return dict(
-    architecture=f'{family}_{kind}{distilled}_patch16_224',
+    architecture=architecture,
     num_classes=words['num_classes'] or 0,
     num_features=size.width,
     global_pool=args.get('global_pool', 'token'),
-    model_args={key: value for key, value in args.items() if value is not None},
+    model_args=args,
   )
 
 
@@ -197,7 +209,7 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     UserError: Hugging Face's ViT cannot compute this; names the words.
   """
   words = all_words(spec)
-  size, patch = _resolve(words)
+  size, patch = resolve(words)
   activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
   refuse(
     'Hugging Face',
@@ -258,19 +270,31 @@ def _heads(width: int) -> int:
   return HEADS[width]
 
 
-def _sizes(
-  width: int, depth: int, num_heads: int, mlp_dim: int, patch: tuple[int, int]
+def sizes(
+  width: int,
+  depth: int,
+  num_heads: int,
+  mlp_dim: int,
+  patch: tuple[int, int],
+  gated: bool = False,
 ) -> dict[str, Any]:
-  """The words of a size: a variant, and what it does not say."""
+  """The words of a size: a variant, and what it does not say; of a gated mlp all of them."""
   wanted, (y, x) = Size(width, depth, num_heads, mlp_dim), patch
-  variant = next((name for name, size in VARIANTS.items() if size == wanted), None)
+  same = [name for name, size in VARIANTS.items() if size == wanted and not gated]
+  variant = same[0] if same else None
   if variant and y == x:
     return dict(variant=f'{variant}/{y}')
   own = {} if variant else wanted._asdict()
   return dict(variant=variant or 'mu', patch_size=y if y == x else (y, x), **own)
 
 
-def _resolve(words: Mapping[str, Any]) -> tuple[Size, tuple[int, int]]:
+def ratio(hidden: int, width: int) -> float:
+  """What others multiply a width by and round down to get this one."""
+  near = hidden / width
+  return near if int(width * near) == hidden else math.nextafter(near, math.inf)
+
+
+def resolve(words: Mapping[str, Any]) -> tuple[Size, tuple[int, int]]:
   """The size and the patch (height, width) of a spec; the model itself knows them best."""
   model = registry.make('models', words)
   size = Size(

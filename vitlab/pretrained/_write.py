@@ -36,8 +36,11 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
   if table.config is None:
     raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
   size = about.preprocessing.image_size if about.preprocessing else None
-  config = table.config(about.spec, size)
-  tensors = export_tensors(tree, about.spec['name'], format, about.spec)
+  spec = about.spec
+  if table.rewrite:
+    tree, spec = table.rewrite(tree, spec, size)
+  config = table.config(spec, size)
+  tensors = export_tensors(tree, spec['name'], format, spec)
   files = (_timm if format == 'timm' else _huggingface)(config, about)
   folder = pathlib.Path(folder)
   try:

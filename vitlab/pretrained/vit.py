@@ -1,7 +1,9 @@
 """Weights of other people's Vision Transformers.
 
   'timm'         VisionTransformer and VisionTransformerDistilled: ViT, DeiT, DeiT III, ...
-  'huggingface'  ViT and DeiT, in the names of files and in those that transformers 5 has in memory
+  'huggingface'  ViT and DeiT, in the names of files and in those that transformers 5 has in memory;
+                 DINOv2 with and without registers
+  'dinov2'       facebookresearch/dinov2's own names
   'augreg'       .npz files of google-research/vision_transformer
 
 The tables here say what a tensor is; what the model computes (GELU, epsilon, pooling, heads) stands
@@ -21,21 +23,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import _vit_keys, _vit_specs
-from vitlab.pretrained._assemble import HEAD, Format, Part, PartOf, Shapes, Sides, lookup
-from vitlab.pretrained._layouts import (
-  Layout,
-  Shape,
-  batched,
-  conv,
-  first_positions,
-  flat,
-  grid_positions,
-  linear,
-  reshaped,
-  same,
-)
+from vitlab.pretrained import _dinov2, _vit_keys, _vit_rewrite, _vit_specs
+from vitlab.pretrained._assemble import HEAD, Format, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained._layouts import Layout, reshaped, same
 from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing, image_size_of
+from vitlab.pretrained._vit_parts import make_part
 
 # Our module or parameter -> their name; {} is the number of the block.
 TIMM = {
@@ -138,13 +130,19 @@ def _timm(sides: Sides) -> PartOf:
   table = dict(TIMM)
   if 'fc_norm.weight' in sides.theirs or sides.spec.get('pool') == 'gap_norm':
     table['norm'] = 'fc_norm'
-  if any(path.endswith('mlp/gate/kernel') for path in sides.ours):
+  packed = any('/mlp/gate/' in path for path in sides.ours)
+  if packed and 'blocks.0.mlp.fc1_g.weight' in sides.theirs:
+    packed = False
     table = {k: v.replace('.fc1', '.fc1_x') if k.endswith('/up') else v for k, v in table.items()}
-  return lambda path, shape: _part(lookup(table, path), path, shape, sides)
+  elif packed:
+    table = {k: v.replace('.fc1_g', '.fc1') for k, v in table.items()}
+  return lambda path, shape: make_part(lookup(table, path), path, shape, sides, packed)
 
 
 def _huggingface(sides: Sides) -> PartOf:
-  """Hugging Face's ViT and DeiT; of both the bare model, whose names lack a prefix."""
+  """Hugging Face's ViT, DeiT and DINOv2; of all the bare model, whose names lack a prefix."""
+  if _dinov2.is_it(sides.theirs, sides.spec):
+    return _dinov2.huggingface(sides)
   theirs, ours = list(sides.theirs), sides.ours
   table, prefix = HUGGINGFACE, 'vit.'
   if 'params/dist_token' in ours:
@@ -163,14 +161,14 @@ def _huggingface(sides: Sides) -> PartOf:
     return prefix + name
 
   def part_of(path, shape):
-    return _part(tuple(map(rename, lookup(table, path))), path, shape, sides)
+    return make_part(tuple(map(rename, lookup(table, path))), path, shape, sides)
 
   return part_of
 
 
 def _augreg(sides: Sides) -> PartOf:
   def part_of(path, shape):
-    part = _part(lookup(AUGREG, path, leaves='/{}'.format), path, shape, sides)
+    part = make_part(lookup(AUGREG, path, leaves='/{}'.format), path, shape, sides)
     if part is None or part.share or 'cls_token' in path:
       return part
     layout = same
@@ -181,31 +179,14 @@ def _augreg(sides: Sides) -> PartOf:
   return part_of
 
 
-def _part(names: tuple[str, ...], path: str, shape: Shape, sides: Sides) -> Part | None:
-  """The tensors and the layout of a parameter."""
-  path = path.removeprefix('params/')
-  prefix = sides.ours.get('params/position_embedding/prefix')
-  if not names:
-    return None
-  if path == 'position_embedding/prefix':
-    return Part(names, first_positions(), (1, 0))
-  if path == 'position_embedding/grid':
-    return Part(names, grid_positions(prefix[0] if prefix else 0, _grid(sides)), (1, 1))
-  if path == 'patch_embed/kernel':
-    return Part(names, conv)
-  if path.endswith('/kernel'):
-    return Part(names, linear(contracted=2 if path.endswith('attention/out/kernel') else 1))
-  if path in ('cls_token', 'dist_token', 'registers', 'pool/probe'):
-    return Part(names, batched)
-  return Part(names, flat)
+def _spec_of_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  of_dinov2 = str(config.get('model_type')).startswith('dinov2')
+  return (_dinov2 if of_dinov2 else _vit_specs).from_huggingface(config, shapes)
 
 
-def _grid(sides: Sides) -> Grid | None:
-  """The patches that the positions were learned on, if the image size is known."""
-  if sides.image_size is None:
-    return None
-  y, x = sides.ours['params/patch_embed/kernel'][:2]
-  return sides.image_size[0] // y, sides.image_size[1] // x
+def _config_of_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  of_dinov2 = _dinov2.is_it({}, spec)
+  return (_dinov2 if of_dinov2 else _vit_specs).to_huggingface(spec, image_size)
 
 
 def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
@@ -215,6 +196,8 @@ def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
     size = _square(shapes['pos_embed'][1], shapes['patch_embed.proj.weight'][2:])
   size = size or (224, 224)
   name = config.get('architecture') or config.get('model_type') or ''
+  if 'dinov2' in name:
+    return Preprocessing(size, 'crop', 1.0 if 'architecture' in config else 0.875)
   if name.startswith('deit'):
     return Preprocessing(size, 'crop', 0.9 if 'architecture' in config else 0.875)
   if 'model_type' in config:
@@ -237,6 +220,15 @@ def _square(num_positions: int, patch: Sequence[int]) -> Grid:
 
 
 FORMATS = {
+  'dinov2': Format(
+    _dinov2.facebook,
+    _dinov2.from_facebook,
+    ignored=r'mask_token$',
+    sign=r'(mask_token|register_tokens|blocks\.0\.mlp\.w12\.weight)$',
+    preprocessing=_dinov2.pictures,
+    resampled=('layer_scale',),
+    prepare=_dinov2.fold,
+  ),
   'timm': Format(
     _timm,
     _vit_specs.from_timm,
@@ -246,17 +238,20 @@ FORMATS = {
     keys=_vit_keys.TIMM,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
+    rewrite=_vit_rewrite.for_timm,
   ),
   'huggingface': Format(
     _huggingface,
-    _vit_specs.from_huggingface,
-    _vit_specs.to_huggingface,
-    ignored=r'(vit\.|deit\.)?pooler\.',
-    architectures=r'(vit|deit)$',
-    sign=r'(vit|deit)\.(embeddings|encoder|layers)\.',
-    keys=_vit_keys.HUGGINGFACE,
+    _spec_of_huggingface,
+    _config_of_huggingface,
+    ignored=r'(vit\.|deit\.)?pooler\.|(\w+\.)?embeddings\.mask_token$',
+    architectures=r'(vit|deit|dinov2(_with_registers)?)$',
+    sign=r'(vit|deit|dinov2(_with_registers)?)\.(embeddings|encoder|layers)\.',
+    keys=_vit_keys.HUGGINGFACE | _vit_keys.DINOV2,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
+    prepare=_dinov2.fold,
+    rewrite=_vit_rewrite.for_huggingface,
   ),
   'augreg': Format(
     _augreg,

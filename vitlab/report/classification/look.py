@@ -188,7 +188,7 @@ def _readers(trained: Trained, layout: Layout) -> Float[np.ndarray, ' places']:
 def _reads_class_token(trained: Trained) -> bool:
   """A class token may be there and yet not be read: `pool` says so."""
   spec = trained.config.model if trained.config is not None else {}
-  read = spec.get('pool', 'cls') == 'cls'
+  read = spec.get('pool', 'cls') in ('cls', 'cls_gap')
   return read and 'cls_token' in trained.variables['model']['params']
 
 
