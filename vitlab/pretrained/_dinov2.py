@@ -21,7 +21,7 @@ from vitlab.pretrained._assemble import HEAD, LEAVES, Part, PartOf, Shapes, Side
 from vitlab.pretrained._layouts import after_zeros, grid_positions
 from vitlab.pretrained._preprocessing import Preprocessing
 from vitlab.pretrained._read import Files
-from vitlab.pretrained._specs import all_words, count, named, refuse
+from vitlab.pretrained._specs import all_words, check_heads, check_patch, count, named, refuse
 from vitlab.pretrained._vit_parts import make_part
 from vitlab.pretrained._vit_specs import HF_ACTIVATIONS, ratio, resolve, sizes
 
@@ -164,8 +164,9 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   width, hidden = inner[
     'encoder.layer.0.mlp.weights_out.weight' if gated else 'encoder.layer.0.mlp.fc2.weight'
   ]
-  act = named(config.get('hidden_act', 'gelu'), HF_ACTIVATIONS, 'activation of Hugging Face')
+  act = named(config['hidden_act'], HF_ACTIVATIONS, 'activation of Hugging Face')
   patch = inner['embeddings.patch_embeddings.projection.weight'][2:]
+  check_patch(config['patch_size'], patch)
   registers = inner.get('embeddings.register_tokens', (1, 0))[1]
   # A classifier that has no classes gives what the other ones see.
   classifies = inner.keys() != shapes.keys()
@@ -173,7 +174,7 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     sizes(
       width,
       count(inner, 'encoder.layer'),
-      config.get('num_attention_heads', 12),
+      check_heads('num_attention_heads', config['num_attention_heads'], width),
       hidden,
       patch,
       gated,
@@ -183,7 +184,7 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     num_registers=registers,
     folded='with_registers' in config['model_type'],
     mlp='swiglu' if gated else act,
-    norm_epsilon=config.get('layer_norm_eps', 1e-6),
+    norm_epsilon=config['layer_norm_eps'],
     qkv_bias='encoder.layer.0.attention.attention.query.bias' in inner,
     layer_scale=config.get('layerscale_value') or 1.0,
   )

@@ -103,7 +103,9 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
   """The files that hold the weights of a folder."""
   if (folder / INDEX).exists():
-    shards = sorted(set(_json(folder / INDEX).get('weight_map', {}).values()))
+    parts = _json(folder / INDEX).get('weight_map')
+    names = list(parts.values()) if isinstance(parts, dict) else []
+    shards = sorted({name for name in names if isinstance(name, str) and name})
     if not shards:
       raise UserError(f'{str(folder / INDEX)!r} names no files of weights: save the model again')
     for shard in shards:

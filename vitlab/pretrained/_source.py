@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import _keys, _preprocessing
+from vitlab.pretrained import _keys, _kinds, _preprocessing
 from vitlab.pretrained._assemble import Format, Shapes, shorten
 from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
 from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
@@ -98,24 +98,30 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
       vitlab does not compute; a key of config.json that is not known, or its value.
   """
   files = read_files(path)
+  try:
+    return _understood(path, files, rename or {})
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+
+
+def _understood(path: str, files: Files, rename: Mapping[str, str]) -> Weights:
   known = [(family, name, f) for family in _families() for name, f in formats(family).items()]
-  tensors = renamed(files.tensors, rename) if rename else files.tensors
-  tensors = unwrapped(tensors, [table.sign for _, _, table in known])
-  files = files._replace(tensors=tensors, config=_keys.settle(files.config))
+  tensors = unwrapped(renamed(files.tensors, rename), [table.sign for _, _, table in known])
+  files = files._replace(tensors=tensors, config=_kinds.complete(files.config))
   family, name = _recognise(path, files, known)
   table = find_format(family, name)
   if advice := suggestion(path, tensors, [table.sign]):
-    raise UserError(f'{path}: its tensors are not named as those of a {family} of {name}{advice}')
+    raise UserError(f'its tensors are not named as those of a {family} of {name}{advice}')
+  files = files._replace(config=_keys.settle(_kinds.complete(files.config, family)))
+  if table.keys is not None:
+    _keys.check(files.config, table.keys)
   try:
-    if table.keys is not None:
-      _keys.check(files.config, table.keys)
     files = table.prepare(files) if table.prepare else files
     shapes = {tensor: tuple(array.shape) for tensor, array in files.tensors.items()}
     spec = table.spec(files.config, shapes)
+    registry.make('models', spec)  # what it refuses, these files say
   except KeyError as error:  # a table looked for what every such model has
-    raise UserError(f'{path}: {name} weights of a {family} without {error}') from error
-  except UserError as error:
-    raise UserError(f'{path}: {error}') from error
+    raise UserError(f'{name} weights of a {family} without {error}') from error
   words = tuple(files.words[i] for i in sorted(files.words))
   about = About(
     spec,
@@ -141,7 +147,7 @@ def _recognise(
         return family, name
     families = ', '.join(_families())
     raise UserError(
-      f'{path}: its config.json says {model!r}, which vitlab does not have'
+      f'its config.json says {model!r}, which vitlab does not have'
       f'\nit reads {families} of timm and Hugging Face'
     )
   for family, name, table in known:
@@ -149,7 +155,7 @@ def _recognise(
       return family, name
   advice = suggestion(path, files.tensors, [table.sign for _, _, table in known])
   raise UserError(
-    f'{path}: neither a config.json nor the names of the tensors say what they are: '
+    f'neither a config.json nor the names of the tensors say what they are: '
     f'{shorten(sorted(files.tensors), 3)}'
     + (advice or '\nput the config.json of timm or Hugging Face beside them')
   )
@@ -184,6 +190,5 @@ def _class_names(config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[st
     or config.get('id2label')
     or ()
   )
-  if isinstance(names, Mapping):
-    names = [names[key] for key in sorted(names, key=int)]
-  return tuple(map(str, names)) if len(names) == (spec.get('num_classes') or 0) else ()
+  names = _kinds.labels(names)
+  return tuple(names) if len(names) == (spec.get('num_classes') or 0) else ()

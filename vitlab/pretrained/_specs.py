@@ -34,6 +34,25 @@ def refuse(whose: str, **words: Any) -> None:
     )
 
 
+def check_heads(key: str, heads: int, width: int) -> int:
+  """The number of heads; UserError if the width does not divide into so many."""
+  if width % heads:
+    raise UserError(
+      f'config.json: {key}={heads}, into which the width {width} does not divide'
+      '\ncorrect it; where nothing is said, it is what the class of these weights takes'
+    )
+  return heads
+
+
+def check_patch(said: int | list[int], patch: tuple[int, ...]) -> None:
+  """UserError if config.json says another patch size than the tensors have."""
+  if tuple(said if isinstance(said, list) else (said, said)) != tuple(patch):
+    raise UserError(
+      f'config.json says patch_size={said}, its tensors embed patches of {patch[0]}×{patch[1]}'
+      '\ncorrect it, or put the config.json of these weights beside them'
+    )
+
+
 def count(shapes: Shapes, module: str) -> int:
   """How many numbered modules there are below one: 'blocks' -> 12 for 'blocks.11.norm1.bias'."""
   pattern = re.compile(re.escape(module) + r'\.(\d+)\.')

@@ -11,7 +11,7 @@ from vitlab.models.vit import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained._assemble import Shapes
 from vitlab.pretrained._preprocessing import image_size_of
-from vitlab.pretrained._specs import all_words, count, named, refuse
+from vitlab.pretrained._specs import all_words, check_heads, check_patch, count, named, refuse
 
 # timm's architectures differ in what no shape shows. Heads by width, where names do not say others.
 HEADS = {64: 2, 96: 3, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14}
@@ -52,6 +52,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   else:
     other = [n for pattern, n in OTHER_HEADS.items() if re.match(pattern, name)]
     heads = args.get('num_heads') or (other[0] if other else _heads(width))
+  heads = check_heads('num_heads', heads, width)
   if gated and args.get('act_layer', 'silu') not in ('silu', 'swish'):
     raise UserError(f'a gated mlp with {args["act_layer"]!r} is none that vitlab computes: silu is')
   act = args.get('act_layer') or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
@@ -92,7 +93,8 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   """
   if 'hidden_size' not in config:
     raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
-  size = config['patch_size']
+  patch = next(s[2:] for name, s in shapes.items() if name.endswith('projection.weight'))
+  check_patch(config['patch_size'], patch)
   heads = [n for n in shapes if re.fullmatch(r'(cls_)?classifier\.weight', n)]
   bare = {name.partition('.')[2] for name in shapes} | set(shapes)
   spec = dict(
@@ -101,9 +103,9 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     **sizes(
       config['hidden_size'],
       config['num_hidden_layers'],
-      config['num_attention_heads'],
+      check_heads('num_attention_heads', config['num_attention_heads'], config['hidden_size']),
       config['intermediate_size'],
-      (size, size) if isinstance(size, int) else tuple(size),
+      patch,
     ),
     pool='cls',
     class_token=True,

@@ -29,7 +29,7 @@ from vitlab.pretrained._layouts import (
   reshaped,
 )
 from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing
-from vitlab.pretrained._specs import all_words, count, named, refuse
+from vitlab.pretrained._specs import all_words, check_heads, count, named, refuse
 
 # Our module or parameter -> timm's name; {} is the number of the block.
 TIMM = {
@@ -188,6 +188,8 @@ def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[
       f'no shape says how many heads a TNT of widths {width} and {inner_width} has'
       "\nwrite it into its config.json: {'model_args': {'num_heads_outer': ...}}"
     )
+  check_heads('num_heads_outer', heads, width)
+  check_heads('num_heads_inner', inner_heads, inner_width)
   size = Size(width, depth, heads, mlp_dim, inner_width, inner_heads)
   base = given or VARIANTS['mu']
   other = {key: n for key, n, m in zip(Size._fields, size, base) if n != m}

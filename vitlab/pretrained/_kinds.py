@@ -1,0 +1,230 @@
+"""What kind of value a key of somebody's config.json holds, and what Hugging Face takes without it.
+
+Files are written by hand and by older versions: a null is a key left out, '768' and 768.0 are 768,
+a square may be one number, a list of two, or {'height': ..., 'width': ...}. What is none of this is
+refused by the name of the key, before anything reads it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vitlab.errors import UserError
+
+COUNT, WHOLE = 'a whole number above 0', 'a whole number'
+ABOVE, NUMBER = 'a number above 0', 'a number'
+FLAG, TEXT, OBJECT = 'true or false', 'text', 'an object'
+COUNTS, NUMBERS = 'a list of whole numbers above 0', 'a list of numbers'
+SIZE, SHAPE = 'a whole number above 0, or height and width', '[channels, height, width]'
+
+# Kind -> keys, of all models; of a family what differs, or is called so in it alone.
+KINDS = {
+  COUNT: (
+    'hidden_size num_hidden_layers num_attention_heads intermediate_size num_channels in_chans'
+    ' embed_dim depth num_heads embedding_size num_register_tokens inner_dim num_heads_inner'
+    ' num_heads_outer first_stride vocab_size decoder_vocab_size d_model encoder_layers'
+    ' decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim'
+    ' decoder_ffn_dim'
+  ),
+  WHOLE: (
+    'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
+    ' unk_token_id'
+  ),
+  ABOVE: 'mlp_ratio crop_pct layer_norm_eps',
+  NUMBER: 'init_values layerscale_value',
+  FLAG: (
+    'qkv_bias qk_norm class_token no_embed_class fc_norm use_swiglu_ffn scale_embedding legacy'
+    ' pool_include_prefix'
+  ),
+  TEXT: (
+    'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
+    ' pos_embed layer_type interpolation crop_mode'
+  ),
+  OBJECT: 'model_args pretrained_cfg',
+  COUNTS: 'depths hidden_sizes layers',
+  NUMBERS: 'mean std pretrained_window_sizes',
+  SIZE: 'image_size img_size patch_size window_size',
+  SHAPE: 'input_size',
+}
+OF_FAMILY = {'swin': {COUNTS: 'num_heads'}}
+
+# What the classes of transformers 4.57.6 say where config.json is silent.
+VIT = dict(
+  hidden_size=768,
+  num_hidden_layers=12,
+  num_attention_heads=12,
+  intermediate_size=3072,
+  hidden_act='gelu',
+  layer_norm_eps=1e-12,
+  image_size=224,
+  patch_size=16,
+  num_channels=3,
+  qkv_bias=True,
+)
+DINOV2 = {key: value for key, value in VIT.items() if key != 'intermediate_size'}
+DINOV2 |= dict(layer_norm_eps=1e-6, patch_size=14, mlp_ratio=4, layerscale_value=1.0)
+DINOV2 |= dict(use_swiglu_ffn=False)
+SWIN = dict(
+  image_size=224,
+  patch_size=4,
+  num_channels=3,
+  embed_dim=96,
+  depths=[2, 2, 6, 2],
+  num_heads=[3, 6, 12, 24],
+  window_size=7,
+  mlp_ratio=4.0,
+  qkv_bias=True,
+  hidden_act='gelu',
+  layer_norm_eps=1e-5,
+)
+DEFAULTS = {
+  'vit': VIT,
+  'deit': VIT,
+  'dinov2': DINOV2,
+  'dinov2_with_registers': DINOV2 | dict(patch_size=16, num_register_tokens=4),
+  'swin': SWIN,
+  'swinv2': SWIN | dict(pretrained_window_sizes=[0, 0, 0, 0]),
+  'marian': dict(
+    vocab_size=58101,
+    d_model=1024,
+    encoder_layers=12,
+    decoder_layers=12,
+    encoder_attention_heads=16,
+    decoder_attention_heads=16,
+    encoder_ffn_dim=4096,
+    decoder_ffn_dim=4096,
+    activation_function='gelu',
+    scale_embedding=False,
+    pad_token_id=58100,
+    eos_token_id=0,
+    decoder_start_token_id=58100,
+  ),
+}
+
+
+def complete(config: Mapping[str, Any], family: str = '') -> dict[str, Any]:
+  """A config.json without nulls, every value of the kind that is read, and the silent ones filled.
+
+  Args:
+    config: What stands in the file.
+    family: Of vitlab's models, '' where it is not yet known.
+
+  Raises:
+    UserError: a value of another kind; names its key.
+  """
+  if not family:
+    return _checked(config, _keys({TEXT: 'architecture model_type', OBJECT: KINDS[OBJECT]}), '')
+  config = _checked(config, _keys(KINDS) | _keys(OF_FAMILY.get(family, {})), '')
+  if 'architecture' in config:
+    return config
+  return {**DEFAULTS.get(config.get('model_type'), {}), **config}
+
+
+def labels(names: Any) -> list[str]:
+  """The names of classes in their order: from a list, number -> name, or name -> number.
+
+  Raises:
+    UserError: they are none of these, or do not count from 0.
+  """
+  if isinstance(names, Mapping):
+    numbers, texts = list(names), list(names.values())
+    if texts and all(type(text) is int for text in texts):  # the wrong way round
+      numbers, texts = texts, numbers
+    found = {str(number): text for number, text in zip(numbers, texts)}
+    names = [found.get(str(i)) for i in range(len(texts))]
+  if not isinstance(names, list | tuple) or not all(
+    isinstance(n, str | int | float) for n in names
+  ):
+    raise UserError(
+      'config.json names its classes otherwise than {"0": name, "1": name, ...} or [name, ...]'
+    )
+  return [str(name) for name in names]
+
+
+def _keys(kinds: Mapping[str, str]) -> dict[str, str]:
+  return {key: kind for kind, keys in kinds.items() for key in keys.split()}
+
+
+def _checked(config: Mapping[str, Any], kinds: Mapping[str, str], within: str) -> dict[str, Any]:
+  checked = {}
+  for key, value in config.items():
+    kind = kinds.get(key)
+    if value is None:
+      continue
+    if kind is not None:
+      try:
+        value = READ[kind](value)
+      except (TypeError, ValueError, OverflowError, KeyError) as error:
+        raise UserError(
+          f'config.json says {within}{key}={_short(value)}: it is to be {kind}'
+          '\ncorrect it, or take the key out where its usual value is right'
+        ) from error
+    checked[key] = _checked(value, kinds, f'{key}.') if kind == OBJECT else value
+  return checked
+
+
+def _short(value: Any) -> str:
+  text = repr(value)
+  return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def _number(value: Any) -> float:
+  if isinstance(value, bool) or not math.isfinite(number := float(value)):
+    raise ValueError(value)
+  return number
+
+
+def _above(value: Any) -> float:
+  if (number := _number(value)) <= 0:
+    raise ValueError(value)
+  return number
+
+
+def _whole(value: Any, lowest: int = 0) -> int:
+  number = _number(value)
+  if number != int(number) or number < lowest:
+    raise ValueError(value)
+  return int(number)
+
+
+def _count(value: Any) -> int:
+  return _whole(value, 1)
+
+
+def _each(read: Callable[[Any], Any], value: Any, length: int = 0) -> list[Any]:
+  if not isinstance(value, list | tuple) or length and len(value) != length:
+    raise ValueError(value)
+  return [read(x) for x in value]
+
+
+def _size(value: Any) -> int | list[int]:
+  if isinstance(value, Mapping):
+    value = [value['height'], value['width']]
+  if not isinstance(value, list | tuple):
+    return _count(value)
+  pair = _each(_count, [*value, *value] if len(value) == 1 else value, 2)
+  return pair[0] if pair[0] == pair[1] else pair
+
+
+def _of(*types: type) -> Callable[[Any], Any]:
+  def read(value):
+    if type(value) not in types:
+      raise ValueError(value)
+    return value
+
+  return read
+
+
+READ = {
+  COUNT: _count,
+  WHOLE: _whole,
+  ABOVE: _above,
+  NUMBER: _number,
+  FLAG: _of(bool),
+  TEXT: _of(str),
+  OBJECT: _of(dict),
+  COUNTS: lambda value: _each(_count, value),
+  NUMBERS: lambda value: _each(_number, value),
+  SIZE: _size,
+  SHAPE: lambda value: _each(_count, value, 3),
+}
