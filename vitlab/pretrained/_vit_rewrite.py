@@ -19,7 +19,7 @@ from vitlab.ops.positions import Grid, sincos_2d
 from vitlab.pretrained import _dinov2
 from vitlab.pretrained._assemble import flatten, numpy
 from vitlab.pretrained._specs import all_words
-from vitlab.pretrained._vit_specs import HF_ACTIVATIONS, resolve
+from vitlab.pretrained._vit_specs import HF_ACTIVATIONS
 
 TIMM_EPSILON = 1e-6
 PREFIX, TABLE = 'params/position_embedding/prefix', 'params/position_embedding/grid'
@@ -32,12 +32,15 @@ def for_timm(
   """The same model with a table of positions and timm's epsilon, where that can be."""
   words, flat = all_words(spec), _flat(tree)
   changed = {}
-  if words['position_embedding'] == 'sincos_2d':
-    changed |= _table(flat, words, image_size)
+  fixed, distils = words['position_embedding'] == 'sincos_2d', words['distillation_token']
+  if fixed or distils and words['position_embedding'] in ('learned_patches', 'none'):
+    changed |= _table(flat, words, image_size, everywhere=distils)
   epsilon = words['norm_epsilon']
   if epsilon > 0 and epsilon != TIMM_EPSILON and words['pool'] != 'map' and not words['backbone']:
     _scale(flat, math.sqrt(TIMM_EPSILON / epsilon), words['qk_norm'])
     changed['norm_epsilon'] = TIMM_EPSILON
+  if words['mlp'] == 'swiglu':  # theirs has such factors, and a null in its arguments is not heard
+    changed |= _factors(flat, words)
   return unflatten_dict(flat, sep='/'), {**spec, **changed}
 
 
@@ -47,28 +50,18 @@ def for_huggingface(
   """The same model as Hugging Face's ViT or DeiT, else its DINOv2, where that can be."""
   words, flat = all_words(spec), _flat(tree)
   changed = {}
-  if not (words['backbone'] or words['position_embedding'] in ('learned', 'rope_2d')):
-    changed |= _table(flat, words, image_size)
   plain = words['mlp'] in HF_ACTIVATIONS.values() and words['pool'] == 'cls'
-  if plain and not (words['num_registers'] or words['layer_scale']):
-    if changed:  # in a ViT every token has a position
-      count = 2 if words['distillation_token'] else 1
-      flat[PREFIX] = np.zeros((count, flat[TABLE].shape[-1]), flat[TABLE].dtype)
-      changed = dict(position_embedding='learned')
-  elif _dinov2.fits(words):
+  plain = plain and not (words['num_registers'] or words['layer_scale'])
+  if words['position_embedding'] not in ('learned', 'rope_2d'):
+    changed |= _table(flat, words, image_size, everywhere=plain)
+  if not plain and _dinov2.fits(words):
     changed |= _as_dinov2(flat, words | changed)
   return unflatten_dict(flat, sep='/'), {**spec, **changed}
 
 
 def _as_dinov2(flat: Flat, words: Mapping[str, Any]) -> dict[str, Any]:
   """Makes the parameters those of a DINOv2; returns the words that change."""
-  changed = dict(layer_scale=words['layer_scale'] or 1.0)
-  width = flat['params/cls_token'].shape[-1]
-  if not words['layer_scale']:
-    for path in [path for path in flat if path.endswith('/norm1/scale')]:
-      for number in (1, 2):
-        one = np.ones(width, flat[path].dtype)
-        flat[path.replace('norm1/scale', f'scale{number}/gamma')] = one
+  changed = _factors(flat, words)
   if words['num_registers'] and PREFIX in flat:
     before = flat.pop(PREFIX)
     flat['params/cls_token'] = flat['params/cls_token'] + before[:1]
@@ -82,15 +75,41 @@ def _as_dinov2(flat: Flat, words: Mapping[str, Any]) -> dict[str, Any]:
   return changed
 
 
-def _table(flat: Flat, words: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """Writes fixed positions, or zeros for none, into the parameters; returns the word for them."""
+def _factors(flat: Flat, words: Mapping[str, Any]) -> dict[str, Any]:
+  """Writes factors of 1 on all branches where there are none; returns the word for them."""
+  if words['layer_scale']:
+    return {}
+  for path in [path for path in flat if path.endswith('/norm1/scale')]:
+    for number in (1, 2):
+      flat[path.replace('norm1/scale', f'scale{number}/gamma')] = np.ones_like(flat[path])
+  return dict(layer_scale=1.0)
+
+
+def _table(
+  flat: Flat, words: Mapping[str, Any], image_size: Grid, everywhere: bool
+) -> dict[str, Any]:
+  """Writes fixed positions, or zeros for none, into the parameters; returns the word for them.
+
+  Args:
+    flat: Path -> parameter.
+    words: Of the model.
+    image_size: Pixels (height, width).
+    everywhere: Whether the tokens before the patches get positions too, zeros.
+  """
+  if words['backbone']:
+    return {}
+  kernel = flat['params/patch_embed/kernel']
   if TABLE not in flat:
-    size, patch = resolve(words)
-    grid = (image_size[0] // patch[0], image_size[1] // patch[1])
-    kind, dtype = words['position_embedding'], flat['params/patch_embed/kernel'].dtype
-    fixed = sincos_2d(grid, size.width) if kind == 'sincos_2d' else np.zeros((*grid, size.width))
-    flat[TABLE] = fixed.astype(dtype)
-  return dict(position_embedding='learned_patches')
+    grid = (image_size[0] // kernel.shape[0], image_size[1] // kernel.shape[1])
+    fixed = np.zeros((*grid, kernel.shape[-1]))
+    if words['position_embedding'] == 'sincos_2d':
+      fixed = sincos_2d(grid, kernel.shape[-1])
+    flat[TABLE] = fixed.astype(kernel.dtype)
+  if not everywhere:
+    return dict(position_embedding='learned_patches')
+  count = 2 if words['distillation_token'] else 1
+  flat[PREFIX] = np.zeros((count, kernel.shape[-1]), kernel.dtype)
+  return dict(position_embedding='learned')
 
 
 def _scale(flat: Flat, factor: float, qk_norm: bool) -> None:

@@ -154,17 +154,18 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """
   words = all_words(spec)
   size, patch = resolve(words)
-  gated = words['mlp'] == 'swiglu'
+  gated, distils = words['mlp'] == 'swiglu', words['distillation_token']
   refuse(
     'timm',
     positions=words['position_embedding'] in ('sincos_2d', 'rope_2d'),
     pool=words['pool'] == 'cls_gap',
-    mlp=words['mlp'] not in TIMM_ACTIVATIONS and (not gated or words['pool'] == 'map'),
+    mlp=words['mlp'] not in TIMM_ACTIVATIONS and (not gated or words['pool'] == 'map' or distils),
     norm_epsilon=words['norm_epsilon'] != 1e-6,
+    num_registers=distils and words['num_registers'],
     backbone=words['backbone'],
   )
   names = {192: 'tiny', 384: 'small', 1024: 'large'}
-  distilled = '_distilled' if words['distillation_token'] else ''
+  distilled = '_distilled' if distils else ''
   family = 'deit' if distilled else 'vit'
   kind = 'base' if distilled and size.width == 1024 else names.get(size.width, 'base')
   args = dict(
@@ -191,12 +192,10 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
       fc_norm=pool == 'gap_norm',
     )
   args = {key: value for key, value in args.items() if value is not None}
-  architecture = f'{family}_{kind}{distilled}_patch16_224'
-  if gated:  # the one that has such an mlp, and layer scale unless told otherwise
-    architecture = 'vit_giant_patch14_dinov2'
-    args.setdefault('init_values', None)
+  # The one that has such an mlp.
+  like = 'vit_giant_patch14_dinov2' if gated else f'{family}_{kind}{distilled}_patch16_224'
   return dict(
-    architecture=architecture,
+    architecture=like,
     num_classes=words['num_classes'] or 0,
     num_features=size.width,
     global_pool=args.get('global_pool', 'token'),
