@@ -44,7 +44,7 @@ CASES = {
     'registers and mean': FOLDER | TOKENS,
     'registers, features': TOKENS | dict(num_classes=None, mlp='gelu_tanh'),
     'factors': dict(layer_scale=0.1, norm_epsilon=0.1),
-    'gated': dict(mlp='swiglu', mlp_dim=40, qkv_bias=False),
+    'gated': dict(mlp='swiglu', mlp_dim=88, qkv_bias=False),
     'both pools': dict(pool='cls_gap', position_embedding='learned_patches'),
     'stacked blocks': dict(scan=True, num_registers=1, norm_epsilon=0.1),
   },
@@ -126,6 +126,15 @@ def test_a_distilled_vit_of_timm_has_no_registers(tmp_path):
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), like)
   with pytest.raises(UserError, match='timm has no such model: it cannot say this num_registers'):
     pretrained.write(tmp_path, {'params': zeros}, about(words), 'timm')
+
+
+def test_a_dinov2_multiplies_its_width_by_a_whole_number(tmp_path):
+  # transformers 4.57.6 takes 1.25 as well; 5.24 refuses to read such a config.json.
+  words = BASE | dict(num_registers=1, mlp_dim=40)
+  like = parity.abstract(registry.make('models', words), parity.image((1, 32, 32, 3)))
+  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), like)
+  with pytest.raises(UserError, match='cannot say this mlp_dim'):
+    pretrained.write(tmp_path, {'params': zeros}, about(words), 'huggingface')
 
 
 def test_a_dinov2_of_unequal_sides_is_refused(tmp_path):

@@ -23,7 +23,7 @@ from vitlab.pretrained._preprocessing import Preprocessing
 from vitlab.pretrained._read import Files
 from vitlab.pretrained._specs import all_words, check_heads, check_patch, count, named, refuse
 from vitlab.pretrained._vit_parts import make_part
-from vitlab.pretrained._vit_specs import HF_ACTIVATIONS, ratio, resolve, sizes
+from vitlab.pretrained._vit_specs import HF_ACTIVATIONS, resolve, sizes
 
 # Our module or parameter -> their name; {} is the number of the block.
 HUGGINGFACE = {
@@ -244,23 +244,22 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   size, patch = resolve(words)
   gated, registers = words['mlp'] == 'swiglu', words['num_registers']
   activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
+  fits = [n for n in range(1, 65) if _hidden(size.width * n, gated) == size.mlp_dim]
   refuse(
     "Hugging Face's DINOv2",
     image_size=image_size[0] != image_size[1],
     patch_size=patch[0] != patch[1],
-    mlp_dim=gated and size.mlp_dim % 8 != 0,
+    mlp_dim=not fits,  # transformers 5 takes whole numbers only
   )
-  # Of the gated one they take two thirds, and round up to eights.
-  hidden = size.mlp_dim * 3 // 2 if gated else size.mlp_dim
   kind, suffix = 'Dinov2WithRegisters' if registers else 'Dinov2', 'ForImageClassification'
-  own = dict(num_register_tokens=registers) if registers else {}
+  own = dict(num_register_tokens=registers) if registers else dict(use_mask_token=False)
   return dict(
     architectures=[kind + (suffix if words['num_classes'] else 'Model')],
     model_type='dinov2_with_registers' if registers else 'dinov2',
     hidden_size=size.width,
     num_hidden_layers=size.depth,
     num_attention_heads=size.num_heads,
-    mlp_ratio=hidden // size.width if hidden % size.width == 0 else ratio(hidden, size.width),
+    mlp_ratio=fits[0],
     hidden_act='gelu' if gated else activations[words['mlp']],
     layer_norm_eps=words['norm_epsilon'],
     image_size=image_size[0],
@@ -270,3 +269,8 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     use_swiglu_ffn=gated,
     **own,
   )
+
+
+def _hidden(total: int, gated: bool) -> int:
+  """Of a gated mlp they take two thirds, and round up to eights."""
+  return (total * 2 // 3 + 7) // 8 * 8 if gated else total
