@@ -32,7 +32,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.ema_decay = 0.99
 
   # What is None comes from the weights.
-  config.data = dict(name='folder', path=arg.path, image_size=None, resize='crop')
+  config.data = dict(name='folder', path=arg.path, image_size=None, resize=None)
   config.init_from = dict(path=arg.weights, head='new')
   config.model = dict(num_classes=None, drop_path_rate=0.1)
   config.task = dict(

@@ -51,3 +51,30 @@ def smooth(height, width, shift=0):
   y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
   waves = [np.sin(3 * x + shift), np.cos(2 * y - shift), np.sin(2 * x + 2 * y)]
   return np.round(127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def kinds():
+  """Name -> the bytes of a file: all kinds that libraries treat in ways of their own."""
+  photo = Image.fromarray((smooth(90, 131) // 2 + noise(90, 131, 3) // 2).astype(np.uint8))
+  clear = photo.copy()
+  clear.putalpha(Image.fromarray(noise(90, 131, seed=1)))
+  palette = photo.quantize(60)
+  turned = Image.Exif()
+  turned[0x0112] = 6
+  deep = noise(90, 131, high=2**16, dtype=np.uint16)
+  return {
+    'rgb': encoded(photo),
+    'grey': encoded(photo.convert('L')),
+    'rgba': encoded(clear),
+    'grey_alpha': encoded(clear.convert('LA')),
+    'palette': encoded(palette, transparency=3),
+    'sixteen_bits': encoded(Image.fromarray(deep)),
+    'cmyk': encoded(photo.convert('CMYK'), 'JPEG', quality=90),
+    'exif': encoded(photo, 'JPEG', exif=turned, quality=90),
+    'large_jpeg': encoded(photo.resize((700, 500)), 'JPEG', quality=90),
+    'elongated': encoded(photo.resize((400, 7))),
+    'tall': encoded(photo.resize((5, 300))),
+    'tiny': encoded(photo.resize((2, 5))),
+    'one_bit': encoded(photo.convert('1')),
+    'exact': encoded(photo.resize((48, 48))),
+  }

@@ -56,7 +56,8 @@ class Pictures:
     return len(self._files)
 
   def __getitem__(self, index: int) -> Example:
-    image = preprocess(self._read(int(self._files[index])), **self._image)
+    picture = self._read(int(self._files[index]))
+    image = preprocess(picture, name=self.describe(index), **self._image)
     return dict(image=image, label=self._labels[index])
 
   def describe(self, index: int) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from vitlab.data import Dataset
 from vitlab.data._archive import counted, open_tree
-from vitlab.data._images import check_image_arguments, ending, is_picture
+from vitlab.data._images import ending, image_facts, is_picture
 from vitlab.data._order import stratified
 from vitlab.data._pipeline import Loaded
 from vitlab.data._sources import Pictures
@@ -37,6 +37,8 @@ def make(
   resize: str = 'crop',
   crop_fraction: float = 1.0,
   interpolation: str = 'bicubic',
+  library: str = 'vitlab',
+  fill: Sequence[int] = (0,),
   test_fraction: float = 0.1,
   split_seed: int = 0,
   in_memory: bool = False,
@@ -53,6 +55,9 @@ def make(
     resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
     crop_fraction: Of the picture, with 'crop' and 'squash'.
     interpolation: 'bicubic', 'bilinear', ...
+    library: 'timm' or 'huggingface' where pixels are to be theirs to the last bit; from the weights
+      in config.init_from, else 'vitlab'.
+    fill: The colour around a padded picture, 0 to 255.
     test_fraction: Held out of every class where there are no folders for the splits.
     split_seed: Which ones are held out.
     in_memory: Decode a split once and keep it: for small pictures.
@@ -63,7 +68,7 @@ def make(
   """
   image = dict(image_size=image_size, channels=channels, resize=resize)
   image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
-  image['image_size'] = check_image_arguments(**image)
+  image = image_facts(**image, library=library, fill=fill)
   if not path:
     raise UserError('data set folder: path is empty; give a folder of pictures, one folder a class')
   if not 0 < test_fraction < 1:

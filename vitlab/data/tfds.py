@@ -16,7 +16,7 @@ import numpy as np
 
 from vitlab.data import Dataset, Example, _tfds
 from vitlab.data._identity import digest
-from vitlab.data._images import check_image_arguments, preprocess
+from vitlab.data._images import image_facts, preprocess
 from vitlab.data._pipeline import Loaded
 from vitlab.errors import UserError
 
@@ -29,6 +29,8 @@ def make(
   resize: str = 'crop',
   crop_fraction: float = 1.0,
   interpolation: str = 'bicubic',
+  library: str = 'vitlab',
+  fill: Sequence[int] = (0,),
   image_key: str = 'image',
   label_key: str = 'label',
   download: bool = False,
@@ -44,6 +46,9 @@ def make(
     resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
     crop_fraction: Of the picture, with 'crop' and 'squash'.
     interpolation: 'bicubic', 'bilinear', ...
+    library: 'timm' or 'huggingface' where pixels are to be theirs to the last bit; from the weights
+      in config.init_from, else 'vitlab'.
+    fill: The colour around a padded picture, 0 to 255.
     image_key: Name of the picture feature.
     label_key: Name of the label feature.
     download: Download and prepare what is missing (needs TensorFlow).
@@ -54,7 +59,7 @@ def make(
   """
   image = dict(image_size=image_size, channels=channels, resize=resize)
   image |= dict(crop_fraction=crop_fraction, interpolation=interpolation)
-  image['image_size'] = check_image_arguments(**image)
+  image = image_facts(**image, library=library, fill=fill)
   builder = _tfds.open_prepared(dataset, data_dir, download)
   prepared = from_builder(builder, image, image_key, label_key)
   if not in_memory:
@@ -130,7 +135,8 @@ class Records:
         f'{self.describe(index)} has the label {label}, possible are 0 to {self._num_classes - 1}\n'
         'splits of competitions have no public labels: take another split'
       )
-    return dict(image=preprocess(picture, **self._image), label=np.int32(label))
+    image = preprocess(picture, name=self.describe(index), **self._image)
+    return dict(image=image, label=np.int32(label))
 
   def describe(self, index: int) -> str:
     return f'{self._name} record {index}'

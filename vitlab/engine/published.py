@@ -78,7 +78,8 @@ def about(trained: Trained) -> About:
   values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
   # What the facts do not say is what `preprocess` does by itself, not what ImageNet's models want.
   image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
-  image |= {**facts['image'], 'image_size': tuple(facts['image']['image_size'])}
+  image |= facts['image']
+  image |= {key: tuple(image[key]) for key in ('image_size', 'fill') if key in image}
   return About(spec, Preprocessing(**image, **values), tuple(facts['class_names']))
 
 

@@ -1,16 +1,20 @@
-"""What is done to a picture before a published model sees it: their files <-> ours."""
+"""What is done to a picture before a published model sees it, and timm's words for it."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vitlab.errors import UserError
+from absl import logging
+
+from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
 
 # Of ImageNet's training pictures; and what brings [0, 1] to [-1, 1].
 IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 INCEPTION = dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-PILLOW = {0: 'nearest', 1: 'lanczos', 2: 'bilinear', 3: 'bicubic', 4: 'box', 5: 'hamming'}
+INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'box', 'hamming', 'lanczos')
+MODES = {'center': 'crop', 'squash': 'squash', 'border': 'pad'}
 
 
 class Preprocessing(NamedTuple):
@@ -18,7 +22,7 @@ class Preprocessing(NamedTuple):
 
   Attributes:
     image_size: Pixels (height, width).
-    resize, crop_fraction, interpolation: See `vitlab.data._images.preprocess`.
+    resize, crop_fraction, interpolation, library, fill: See `vitlab.data._images.preprocess`.
     mean, std: Of the pixels in [0, 1], by channel.
     channels: 3 or 1.
   """
@@ -30,115 +34,161 @@ class Preprocessing(NamedTuple):
   mean: tuple[float, ...] = IMAGENET['mean']
   std: tuple[float, ...] = IMAGENET['std']
   channels: int = 3
+  library: str = 'vitlab'
+  fill: tuple[int, ...] = (0,)
 
   def image(self) -> dict[str, Any]:
     """The arguments of `vitlab.data._images.preprocess`, as they stand in a data set's facts."""
     names = ('image_size', 'channels', 'resize', 'crop_fraction', 'interpolation')
+    names += ('library', 'fill')
     return {name: getattr(self, name) for name in names}
+
+  def whole(self) -> Grid:
+    """(height, width) of the picture that `image_size` is cut out of."""
+    rounded = math.floor if self.library == 'timm' else round
+    height, width = (rounded(side / self.crop_fraction) for side in self.image_size)
+    return height, width
+
+  def squashes(self) -> bool:
+    """Whether a picture is brought to its size without any cut: all libraries do that alike."""
+    return self.resize == 'squash' and self.whole() == self.image_size
+
+  def cuts_alike(self) -> bool:
+    """Whether timm and Hugging Face cut the same pixels out of every picture."""
+    margins = [whole - side for whole, side in zip(self.whole(), self.image_size)]
+    return self.resize == 'squash' and all(round(m / 2) == m // 2 for m in margins)
+
+  def warn_unless_exact(self, library: str) -> None:
+    """Says in one line that the library will prepare other pixels than the model has seen."""
+    if self.squashes() or self.library != 'vitlab' and self.cuts_alike():
+      return
+    if self.library == library and (self.resize != 'pad' or self.fill == border(self.mean)):
+      return
+    logging.warning(
+      f'{library} will show this model slightly other pictures than it was trained on: '
+      f'resize={self.resize!r} of {self.library} cuts or pads by other pixels than {library}'
+    )
 
 
 def image_size_of(config: Mapping[str, Any]) -> Grid | None:
   """Pixels (height, width) that a model was trained on, if its config.json says so."""
   if 'image_size' in config:
-    return _pair(config['image_size'])
+    return _pair('image_size', config['image_size'])
   args, cfg = config.get('model_args') or {}, config.get('pretrained_cfg') or {}
   if args.get('img_size'):
-    return _pair(args['img_size'])
+    return _pair('model_args.img_size', args['img_size'])
   if cfg.get('input_size'):
-    return _pair(cfg['input_size'][1:])
+    return _input_size(cfg)[1]
   named = re.search(r'_(\d{3})(\.|$)', config.get('architecture', ''))
-  return _pair(int(named[1])) if named else None
+  return _pair('architecture', int(named[1])) if named else None
 
 
-def from_timm(cfg: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
-  """By timm's `pretrained_cfg`; what it does not say is the default's."""
-  channels, *size = cfg.get('input_size') or (default.channels, *default.image_size)
-  modes = {'center': 'crop', 'squash': 'squash', 'border': 'pad'}
+def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
+  """By timm's config.json, in which `pretrained_cfg` or, in old ones, the file itself says it.
+
+  Args:
+    config: The file.
+    default: Its size and channels, where the file does not say them; the rest is timm's.
+
+  Raises:
+    UserError: a word of another type than timm's, or one that vitlab does not do; names it.
+  """
+  cfg = config.get('pretrained_cfg', config)
+  if not isinstance(cfg, Mapping):
+    raise UserError(f'config.json: pretrained_cfg={cfg!r}: expected the words of timm in braces')
+  args = config.get('model_args') or {}
+  channels, size = default.channels, default.image_size
+  if cfg.get('input_size'):
+    channels, size = _input_size(cfg)
+  if args.get('img_size') and cfg.get('fixed_input_size'):
+    size = _pair('model_args.img_size', args['img_size'])
+  mode, interpolation = cfg.get('crop_mode') or 'center', cfg.get('interpolation') or 'bicubic'
+  for key, word, known in (
+    ('crop_mode', mode, MODES),
+    ('interpolation', interpolation, INTERPOLATIONS),
+  ):
+    if word not in list(known):
+      raise unknown(f'{key} in config.json:', str(word), known)
+  mean, std = (
+    check_numbers(f'config.json: {key}', cfg.get(key) or IMAGENET[key]) for key in ('mean', 'std')
+  )
   return Preprocessing(
-    image_size=_pair(size),
-    resize=modes.get(cfg.get('crop_mode') or 'center', 'crop'),
-    crop_fraction=cfg.get('crop_pct') or default.crop_fraction,
-    interpolation=cfg.get('interpolation') or default.interpolation,
-    mean=tuple(cfg.get('mean') or default.mean),
-    std=tuple(cfg.get('std') or default.std),
-    channels=channels,
+    image_size=size,
+    resize=MODES[mode],
+    crop_fraction=check_number('config.json: crop_pct', cfg.get('crop_pct') or 0.875, 1),
+    interpolation=interpolation,
+    mean=mean,
+    std=std,
+    channels=args.get('in_chans') or channels,
+    library='timm',
+    fill=border(mean) if mode == 'border' else (0,),
   )
 
 
 def to_timm(ours: Preprocessing) -> dict[str, Any]:
   """timm's `pretrained_cfg`."""
+  ours.warn_unless_exact('timm')
   return dict(
     input_size=[ours.channels, *ours.image_size],
-    crop_mode={'crop': 'center', 'squash': 'squash', 'pad': 'border'}[ours.resize],
-    crop_pct=ours.crop_fraction,
+    crop_mode={ours: theirs for theirs, ours in MODES.items()}[ours.resize],
+    crop_pct=_crop_pct(ours),
     interpolation=ours.interpolation,
-    mean=list(_per_channel(ours.mean, ours.channels)),
-    std=list(_per_channel(ours.std, ours.channels)),
+    mean=list(per_channel(ours.mean, ours.channels)),
+    std=list(per_channel(ours.std, ours.channels)),
   )
 
 
-def from_huggingface(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
-  """By preprocessor_config.json: to a size as it is, or its centre cut out of a larger one."""
-  if not config:
-    return default
-  if config.get('do_rescale') is False or config.get('rescale_factor', 1 / 255) != 1 / 255:
-    raise UserError('preprocessor_config.json rescales pixels otherwise than by 1/255: not known')
-  mean, std = tuple(config['image_mean']), tuple(config['image_std'])
-  if config.get('do_normalize') is False:
-    mean, std = (0.0,) * len(mean), (1.0,) * len(std)
-  size = config.get('size', default.image_size)
-  size = size if isinstance(size, Mapping) else dict(zip(('height', 'width'), _pair(size)))
-  if 'shortest_edge' in size:
-    whole, resize = _pair(size['shortest_edge']), 'crop'
-  else:
-    whole, resize = (size['height'], size['width']), 'squash'
-  cut, fraction = whole, 1.0
-  if 'crop_pct' in config:  # ConvNextImageProcessor enlarges first, up to its largest size
-    fraction = config['crop_pct'] if min(whole) < 384 else 1.0
-    resize = 'crop' if min(whole) < 384 else 'squash'
-  elif config.get('do_center_crop'):
-    crop = config.get('crop_size', whole)
-    cut = (crop['height'], crop['width']) if isinstance(crop, Mapping) else _pair(crop)
-    fraction = max(c / w for c, w in zip(cut, whole))
-  interpolation = PILLOW.get(config.get('resample', 2), 'bilinear')
-  return Preprocessing(tuple(cut), resize, fraction, interpolation, mean, std)
+def border(mean: Sequence[float]) -> tuple[int, ...]:
+  """The colour that timm puts around a picture."""
+  return tuple(round(255 * value) for value in mean)
 
 
-def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
-  """The preprocessor_config.json of an image processor that does the same.
-
-  Raises:
-    UserError: Hugging Face has no processor that pads, or that cuts out other than squares.
-  """
-  if ours.resize == 'pad':
-    raise UserError("Hugging Face's image processors do not pad: export to timm instead")
-  height, width = ours.image_size
-  common = dict(
-    do_resize=True,
-    do_rescale=True,
-    rescale_factor=1 / 255,
-    do_normalize=True,
-    image_mean=list(_per_channel(ours.mean, ours.channels)),
-    image_std=list(_per_channel(ours.std, ours.channels)),
-    resample={name: number for number, name in PILLOW.items()}[ours.interpolation],
-  )
-  if ours.resize == 'squash' and ours.crop_fraction == 1:
-    kind = dict(image_processor_type='ViTImageProcessor', size=dict(height=height, width=width))
-    return common | kind
-  whole = [round(side / ours.crop_fraction) for side in (height, width)]
-  cut = dict(do_center_crop=True, crop_size=dict(height=height, width=width))
-  if ours.resize == 'squash':
-    size = dict(height=whole[0], width=whole[1])
-    return common | cut | dict(image_processor_type='DeiTImageProcessor', size=size)
-  if height != width:
-    raise UserError("Hugging Face's image processors crop squares: use resize='squash', or timm")
-  size = dict(shortest_edge=whole[0])
-  return common | cut | dict(image_processor_type='CLIPImageProcessor', size=size)
-
-
-def _pair(size: int | Sequence[int]) -> Grid:
-  return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def _per_channel(values: Sequence[float], channels: int) -> Sequence[float]:
+def per_channel(values: Sequence[float], channels: int) -> Sequence[float]:
+  """One value for each channel, where there may be one for all."""
   return tuple(values) * (channels if len(values) == 1 else 1)
+
+
+def check_number(where: str, value: Any, most: float = math.inf) -> float:
+  """A number above 0 and up to `most`, or a UserError that names where it stands."""
+  if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+    upto = '' if most == math.inf else f' and up to {most:g}'
+    raise UserError(f'{where}={value!r}: expected a number above 0{upto}')
+  return value
+
+
+def check_numbers(where: str, value: Any) -> tuple[float, ...]:
+  """One number for all channels or one for each, as given or in a list, or a UserError."""
+  values = value if isinstance(value, list | tuple) else (value,)
+  if len(values) not in (1, 3) or not all(
+    isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+  ):
+    raise UserError(f'{where}={value!r}: expected one number, or a list of one or three')
+  return tuple(values)
+
+
+def _crop_pct(ours: Preprocessing) -> float:
+  """The part whose quotient timm rounds down to the size that is cut from."""
+  if ours.library != 'huggingface':
+    return ours.crop_fraction
+  part = min(side / whole for side, whole in zip(ours.image_size, ours.whole()))
+  exact = ours._replace(library='timm', crop_fraction=part).whole() == ours.whole()
+  return part if exact else math.nextafter(part, 0)
+
+
+def _input_size(cfg: Mapping[str, Any]) -> tuple[int, Grid]:
+  """Channels, and pixels (height, width), of timm's `input_size`."""
+  size = cfg['input_size']
+  if not isinstance(size, list | tuple) or len(size) != 3 or not _positive(*size):
+    raise UserError(f'config.json: input_size={size!r}: expected [channels, height, width]')
+  return size[0], (size[1], size[2])
+
+
+def _pair(key: str, size: Any) -> Grid:
+  sides = size if isinstance(size, list | tuple) else (size, size)
+  if len(sides) != 2 or not _positive(*sides):
+    raise UserError(f'config.json: {key}={size!r}: expected a positive number or [height, width]')
+  return sides[0], sides[1]
+
+
+def _positive(*sides: Any) -> bool:
+  return all(type(side) is int and side > 0 for side in sides)

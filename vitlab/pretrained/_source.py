@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import PyTree
 
 from vitlab import registry
@@ -14,8 +15,12 @@ from vitlab.pretrained import _keys, _kinds, _preprocessing
 from vitlab.pretrained._assemble import Format, Shapes, shorten
 from vitlab.pretrained._convert import find_format, formats, import_tensors, keeps_head
 from vitlab.pretrained._preprocessing import Preprocessing, image_size_of
+from vitlab.pretrained._processors import from_huggingface
 from vitlab.pretrained._read import Files, read_files
 from vitlab.pretrained._rename import renamed, suggestion, unwrapped
+
+# Format -> the library whose code prepares its pictures.
+_LIBRARIES = dict(timm='timm', microsoft='timm', huggingface='huggingface')
 
 
 class About(NamedTuple):
@@ -125,7 +130,7 @@ def _understood(path: str, files: Files, rename: Mapping[str, str]) -> Weights:
   words = tuple(files.words[i] for i in sorted(files.words))
   about = About(
     spec,
-    _pictures(files, shapes, table),
+    _pictures(path, files, shapes, name, table),
     _class_names(files.config, spec),
     words if len(words) == spec.get('vocab_size') else (),
   )
@@ -165,19 +170,36 @@ def _families() -> list[str]:
   return registry.names('pretrained')
 
 
-def _pictures(files: Files, shapes: Shapes, table: Format) -> Preprocessing | None:
-  default = table.preprocessing
+def _pictures(
+  path: str, files: Files, shapes: Shapes, name: str, table: Format
+) -> Preprocessing | None:
+  """What is done to pictures, by what lies beside the weights, else as their authors do."""
+  default, config = table.preprocessing, files.config
   if default is None:
     return None
-  if callable(default):
-    default = default(files.config, shapes)
-  size = image_size_of(files.config)
-  if size is not None:
-    default = default._replace(image_size=size)
-  if 'architecture' in files.config:
-    cfg = files.config.get('pretrained_cfg') or {}
-    return _preprocessing.from_timm(cfg, default)
-  return _preprocessing.from_huggingface(files.processor, default)
+  try:
+    default = default(config, shapes) if callable(default) else default
+    size, channels = image_size_of(config), config.get('num_channels')
+    default = default._replace(
+      image_size=size or default.image_size,
+      channels=channels or default.channels,
+      library=_LIBRARIES.get(name, 'vitlab'),
+    )
+    if 'architecture' in config:
+      found = _preprocessing.from_timm(config, default)
+      said = 'mean' in config.get('pretrained_cfg', config)
+    else:
+      found = from_huggingface(files.processor, default, config.get('model_type') or '')
+      said = bool(files.processor)
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+  if not said:
+    logging.warning(
+      f'{path}: no file beside these weights says how pictures are prepared: assumed '
+      f'{found.resize} to {found.image_size}, crop_fraction={found.crop_fraction:g}, '
+      f'{found.interpolation}, mean={found.mean}, std={found.std}, as {found.library}'
+    )
+  return found
 
 
 def _class_names(config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str, ...]:

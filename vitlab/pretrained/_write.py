@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from vitlab.errors import UserError
-from vitlab.pretrained import _preprocessing
+from vitlab.pretrained import _preprocessing, _processors
 from vitlab.pretrained._convert import export_tensors, find_format
 from vitlab.pretrained._read import CONFIG, PROCESSOR, SAFETENSORS, VOCABULARY, write_safetensors
 from vitlab.pretrained._source import About
@@ -79,4 +79,4 @@ def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
     label2id={name: i for i, name in enumerate(names)},
     num_channels=about.preprocessing.channels,
   )
-  return {CONFIG: config, PROCESSOR: _preprocessing.to_huggingface(about.preprocessing)}
+  return {CONFIG: config, PROCESSOR: _processors.to_huggingface(about.preprocessing)}
