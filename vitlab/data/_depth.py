@@ -36,7 +36,7 @@ def _warn_if_dark(largest: int, name: str) -> None:
   if 0 < largest < 2**14:
     _warn_once(
       'dark',
-      f'{name}: the largest of its 16-bit values is {largest} of 65535, so it becomes '
+      f'{name}: the largest of its 16-bit values is about {largest} of 65535, so it becomes '
       f'{"nearly black" if largest < 2**12 else "dark"}: if its camera or scanner counts to less, '
       'scale the values of such pictures to 0 to 65535',
     )

@@ -14,6 +14,7 @@ from vitlab.ops.positions import Grid
 IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 INCEPTION = dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'box', 'hamming', 'lanczos')
+FRACTION = 0.05, 1.0  # of a picture that may be cut out
 MODES = {'center': 'crop', 'squash': 'squash', 'border': 'pad'}
 
 
@@ -77,7 +78,7 @@ def image_size_of(config: Mapping[str, Any]) -> Grid | None:
   args, cfg = config.get('model_args') or {}, config.get('pretrained_cfg') or {}
   if args.get('img_size'):
     return _pair('model_args.img_size', args['img_size'])
-  if cfg.get('input_size'):
+  if cfg.get('input_size') is not None:
     return _input_size(cfg)[1]
   named = re.search(r'_(\d{3})(\.|$)', config.get('architecture', ''))
   return _pair('architecture', int(named[1])) if named else None
@@ -98,7 +99,7 @@ def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessin
     raise UserError(f'config.json: pretrained_cfg={cfg!r}: expected the words of timm in braces')
   args = config.get('model_args') or {}
   channels, size = default.channels, default.image_size
-  if cfg.get('input_size'):
+  if cfg.get('input_size') is not None:
     channels, size = _input_size(cfg)
   if args.get('img_size') and cfg.get('fixed_input_size'):
     size = _pair('model_args.img_size', args['img_size'])
@@ -110,12 +111,15 @@ def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessin
     if word not in list(known):
       raise unknown(f'{key} in config.json:', str(word), known)
   mean, std = (
-    check_numbers(f'config.json: {key}', cfg.get(key) or IMAGENET[key]) for key in ('mean', 'std')
+    check_numbers(f'config.json: {key}', cfg.get(key) or IMAGENET[key], (1, 3))
+    for key in ('mean', 'std')
   )
+  if not all(std):
+    raise UserError(f'config.json: std={cfg["std"]!r}: expected no zero')
   return Preprocessing(
     image_size=size,
     resize=MODES[mode],
-    crop_fraction=check_number('config.json: crop_pct', cfg.get('crop_pct') or 0.875, 1),
+    crop_fraction=check_number('config.json: crop_pct', cfg.get('crop_pct') or 0.875, FRACTION),
     interpolation=interpolation,
     mean=mean,
     std=std,
@@ -148,22 +152,35 @@ def per_channel(values: Sequence[float], channels: int) -> Sequence[float]:
   return tuple(values) * (channels if len(values) == 1 else 1)
 
 
-def check_number(where: str, value: Any, most: float = math.inf) -> float:
-  """A number above 0 and up to `most`, or a UserError that names where it stands."""
-  if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-    upto = '' if most == math.inf else f' and up to {most:g}'
-    raise UserError(f'{where}={value!r}: expected a number above 0{upto}')
-  return value
+def check_number(where: str, value: Any, range: tuple[float, float] = (0, math.inf)) -> float:
+  """A number above 0 and in a range, or a UserError that names where it stands."""
+  least, most = range
+  number = type(value) in (int, float) and math.isfinite(value)
+  if not number or value <= 0 or not least <= value <= most:
+    raise UserError(f'{where}={value!r}: expected a number above {least:g} and up to {most:g}')
+  return float(value)
 
 
-def check_numbers(where: str, value: Any) -> tuple[float, ...]:
-  """One number for all channels or one for each, as given or in a list, or a UserError."""
-  values = value if isinstance(value, list | tuple) else (value,)
-  if len(values) not in (1, 3) or not all(
-    isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+def check_numbers(where: str, value: Any, lengths: Sequence[int]) -> tuple[float, ...]:
+  """One number for all channels or one for each, or a UserError that names where it stands.
+
+  Args:
+    where: The file and its word.
+    value: A number, or a list of numbers.
+    lengths: How many the list may have.
+  """
+  listed = isinstance(value, list | tuple)
+  values = value if listed else (value,)
+  if (
+    listed
+    and len(values) not in lengths
+    or not all(
+      isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+    )
   ):
-    raise UserError(f'{where}={value!r}: expected one number, or a list of one or three')
-  return tuple(values)
+    many = ' or '.join(map(str, sorted(set(lengths))))
+    raise UserError(f'{where}={value!r}: expected a number, or a list of {many}')
+  return tuple(map(float, values))
 
 
 def _crop_pct(ours: Preprocessing) -> float:

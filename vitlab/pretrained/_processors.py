@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
 from vitlab.pretrained._preprocessing import (
+  FRACTION,
   INCEPTION,
   Preprocessing,
   check_number,
@@ -49,11 +50,9 @@ class Kind(NamedTuple):
 
 
 _CLIP = Kind(dict(shortest_edge=224), True, ('shortest_edge', 'height'), 3, True, None, **CLIP)
-_DEIT = Kind(dict(height=256, width=256), resample=3, crop=True)
 KINDS = {
   'ViTImageProcessor': Kind(dict(height=224, width=224)),
-  'DeiTImageProcessor': _DEIT,
-  'BeitImageProcessor': _DEIT,
+  'DeiTImageProcessor': Kind(dict(height=256, width=256), resample=3, crop=True),
   'ConvNextImageProcessor': Kind(dict(shortest_edge=384), True, ('shortest_edge',), crop_pct=0.875),
   'BitImageProcessor': _CLIP,
   'CLIPImageProcessor': _CLIP,
@@ -76,10 +75,10 @@ def from_huggingface(
   """
   if not config:
     return default._replace(library='huggingface')
-  name, fast = _class(config, model_type)
+  name = _class(config, model_type)
   if name == TIMM:
     return from_timm(dict(pretrained_cfg=config.get('pretrained_cfg')), default)
-  words = _Words(config, KINDS[name], fast)
+  words = _Words(config, KINDS[name])
   if not words.true('do_resize', True):
     raise _wrong('do_resize', config['do_resize'], 'true: pictures have one size here')
   if words.true('do_pad', False):
@@ -93,7 +92,7 @@ def from_huggingface(
   resample = config.get('resample', KINDS[name].resample)
   if type(resample) is not int or resample not in PILLOW:
     raise _wrong('resample', resample, f'a number of Pillow, {min(PILLOW)} to {max(PILLOW)}')
-  mean, std = words.normalisation()
+  mean, std = words.normalisation(default.channels)
   return Preprocessing(
     cut, resize, fraction, PILLOW[resample], mean, std, default.channels, 'huggingface'
   )
@@ -141,15 +140,12 @@ class _Words(NamedTuple):
 
   config: Mapping[str, Any]
   kind: Kind
-  fast: bool
 
   def true(self, key: str, default: bool) -> bool:
     value = self.config.get(key, default)
-    if value is None:  # the slow classes store it, and it is not true
-      return default if self.fast else False
-    if not isinstance(value, bool):
+    if value is not None and not isinstance(value, bool):
       raise _wrong(key, value, 'true or false')
-    return value
+    return bool(value)  # the classes keep null, and it is not true
 
   def sizes(self, name: str) -> tuple[Grid, Grid, str]:
     """The size that a picture is brought to, what is cut out of it, and 'squash' or 'crop'."""
@@ -161,7 +157,7 @@ class _Words(NamedTuple):
       raise _wrong('do_center_crop', True, f'false: slow and fast {name} disagree about it')
     if self.kind.crop_pct is not None:  # enlarges first, up to a size
       pct = self.config.get('crop_pct')
-      pct = check_number(f'{FILE}: crop_pct', self.kind.crop_pct if pct is None else pct, 1)
+      pct = check_number(f'{FILE}: crop_pct', self.kind.crop_pct if pct is None else pct, FRACTION)
       return (whole, whole, 'squash') if edge >= 384 else ((int(edge / pct),) * 2, whole, 'crop')
     if self.kind.crop:
       crop = self.size('crop_size', dict(height=224, width=224), False, ('height',))
@@ -193,12 +189,12 @@ class _Words(NamedTuple):
       raise _wrong(key, given, f'positive {expected}')
     return size
 
-  def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  def normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std of pixels in [0, 1], in which another factor than 1/255 is contained."""
     mean, std = (0.0,), (1.0,)
     if self.true('do_normalize', True):
       mean, std = (
-        check_numbers(f'{FILE}: {key}', default if self.config.get(key) is None else value)
+        check_numbers(f'{FILE}: {key}', default if value is None else value, (3, channels))
         for key, default, value in (
           ('image_mean', self.kind.mean, self.config.get('image_mean')),
           ('image_std', self.kind.std, self.config.get('image_std')),
@@ -215,8 +211,8 @@ class _Words(NamedTuple):
     return mean, std
 
 
-def _class(config: Mapping[str, Any], model_type: str) -> tuple[str, bool]:
-  """The slow class of the file, and whether it names the fast one."""
+def _class(config: Mapping[str, Any], model_type: str) -> str:
+  """The slow class that the file names, or the fast one of it, or that of the model."""
   for key in ('image_processor_type', 'feature_extractor_type'):
     if config.get(key) is not None:
       if not isinstance(config[key], str):
@@ -230,7 +226,7 @@ def _class(config: Mapping[str, Any], model_type: str) -> tuple[str, bool]:
   slow = name.removesuffix('Fast')
   if slow not in (*KINDS, TIMM):
     raise unknown(f'image_processor_type in {FILE}', name, (*KINDS, TIMM))
-  return slow, slow != name
+  return slow
 
 
 def _wrong(key: str, value: Any, expected: str) -> UserError:
