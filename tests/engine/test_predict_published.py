@@ -3,6 +3,7 @@
 import _helpers.pipelines as pipelines  # isort: skip
 import json
 
+import jax
 import numpy as np
 import pytest
 import timm
@@ -14,7 +15,6 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from vitlab.data._images import preprocess
 from vitlab.engine import predict, trained
 from vitlab.engine import published as lib
-from vitlab.engine.init_from import resolve
 from vitlab.engine.train import train
 
 KINDS = kinds()
@@ -85,13 +85,13 @@ def test_a_run_that_starts_from_them_prepares_and_exports_as_they_do(tmp_path, c
     place = photos / ('even', 'odd')[number % 2]
     place.mkdir(parents=True, exist_ok=True)
     (place / f'{name}.png').write_bytes(content)
-  config = runs.config(duration='1 steps', batch_size=4, evaluators={}, checkpoint__best='')
+  config = runs.config(duration='3 steps', batch_size=4, evaluators={}, checkpoint__best='')
   config.data = dict(name='folder', path=str(photos))
   config.model = dict(num_classes=None)
   config.init_from = dict(path=str(weights), head='new')
   config.task.augment = ''
   config.task.mean = config.task.std = None
-  train(resolve(config)[0], str(tmp_path / 'run'))
+  train(config, str(tmp_path / 'run'), devices=jax.devices()[:1])
   run = trained.load(str(tmp_path / 'run'))
   theirs = trained.load(str(weights)).facts['image']
   assert (
@@ -121,7 +121,8 @@ def test_a_run_that_starts_from_them_prepares_and_exports_as_they_do(tmp_path, c
 
 
 def test_without_any_file_beside_them_what_is_assumed_is_said(tmp_path, caplog):
-  folder = published.save_timm(tmp_path)
+  model = timm.create_model('vit_tiny_patch16_224', img_size=32, depth=1, num_classes=5)
+  folder = published.save_timm(tmp_path, model)
   (folder / 'config.json').unlink()
   alone = (folder / 'model.safetensors').rename(folder / 'mine.safetensors')
   lib.find(str(alone))

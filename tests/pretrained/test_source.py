@@ -32,7 +32,9 @@ def test_a_folder_of_timm_says_everything(timm_folder):
   spec |= dict(name='vit', num_classes=5, mlp='gelu', norm_epsilon=1e-6, pool='cls')
   assert spec.items() <= weights.about.spec.items()
   assert weights.about.class_names == published.CLASSES
-  assert weights.about.preprocessing == Preprocessing((32, 32), 'crop', 0.9, **INCEPTION)
+  assert weights.about.preprocessing == Preprocessing(
+    (32, 32), 'crop', 0.9, **INCEPTION, library='timm'
+  )
   assert weights.sha256.keys() == {'model.safetensors'}
 
 
@@ -41,7 +43,7 @@ def test_a_folder_of_huggingface_says_everything(huggingface_folder):
   assert (weights.family, weights.format) == ('vit', 'huggingface')
   assert weights.about.spec['norm_epsilon'] == 1e-12
   assert weights.about.class_names == published.CLASSES
-  squashed = Preprocessing((32, 32), 'squash', 1.0, 'bilinear', **INCEPTION)
+  squashed = Preprocessing((32, 32), 'squash', 1.0, 'bilinear', **INCEPTION, library='huggingface')
   assert weights.about.preprocessing == squashed
 
 

@@ -116,6 +116,12 @@ def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessin
   )
   if not all(std):
     raise UserError(f'config.json: std={cfg["std"]!r}: expected no zero')
+  channels = args.get('in_chans') or channels
+  fill = (0,)
+  if mode == 'border' and len(mean) in (1, channels):  # else the task refuses the mean
+    fill = border(mean)
+    if not all(0 <= value <= 255 for value in fill):
+      raise UserError(f'config.json: mean={cfg["mean"]!r}: expected a colour, 0 to 1')
   return Preprocessing(
     image_size=size,
     resize=MODES[mode],
@@ -123,9 +129,9 @@ def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessin
     interpolation=interpolation,
     mean=mean,
     std=std,
-    channels=args.get('in_chans') or channels,
+    channels=channels,
     library='timm',
-    fill=border(mean) if mode == 'border' else (0,),
+    fill=fill,
   )
 
 
