@@ -7,7 +7,7 @@ import pytest
 from _helpers.pictures import encoded, noise, smooth
 from PIL import Image
 
-from vitlab.data._images import ImageError, preprocess
+from vitlab.data._images import ImageError, image_facts, preprocess
 from vitlab.errors import UserError
 
 PICTURE = noise(6, 5, 3)
@@ -155,6 +155,22 @@ def test_pad_keeps_everything_in_the_middle_of_black():
   assert (half[5:10] == 200).all() and half.sum() == 200 * 5 * 15 * 3
 
 
+def test_pad_takes_a_colour():
+  picture = np.full((10, 30, 3), 200, np.uint8)
+  result = preprocess(picture, image_size=30, resize='pad', fill=(1, 2, 3))
+  assert (result[10:20] == 200).all() and (result[:10] == [1, 2, 3]).all()
+  grey = preprocess(picture, image_size=30, resize='pad', fill=(9,), channels=1)
+  assert (grey[20:] == 9).all()
+
+
+def test_facts_say_what_is_unusual():
+  usual = dict(image_size=4, channels=3, resize='crop', crop_fraction=1.0, interpolation='box')
+  expected = usual | dict(image_size=(4, 4))
+  assert image_facts(**usual, library='vitlab', fill=[0]) == expected
+  theirs = dict(library='timm', fill=(1, 2, 3))
+  assert image_facts(**usual, **theirs) == expected | theirs
+
+
 def test_reduced_decoding_of_large_jpegs_is_close_to_the_full_one():
   picture = smooth(320, 400)
   reduced = preprocess(encoded(picture, 'JPEG', quality=95), image_size=20)
@@ -221,6 +237,11 @@ def test_any_truncation_is_an_image_error_or_a_picture(kind):
     (dict(image_size=4, channels=4), 'channels=4: possible are 1'),
     (dict(image_size=4, resize='stretch'), "resize='stretch': possible are squash, crop, pad"),
     (dict(image_size=4, crop_fraction=0.0), 'crop_fraction=0.0'),
+    (dict(image_size=4, library='tim'), "unknown library 'tim': did you mean timm"),
+    (
+      dict(image_size=4, fill=(0, 300, 0)),
+      r'fill=\(0, 300, 0\): expected one number from 0 to 255',
+    ),
     (dict(image_size=4, interpolation='cubic'), "interpolation='cubic': possible are bicubic, "),
   ],
 )

@@ -12,6 +12,7 @@ import tensorflow_datasets
 from _helpers.pictures import encoded, noise
 
 from vitlab.data import _identity, _pipeline, tfds
+from vitlab.data._images import preprocess
 from vitlab.errors import UserError
 
 
@@ -83,6 +84,14 @@ def test_a_split_is_known_by_what_its_preparation_noted(prepared):
 def test_resizes_on_reading(prepared):
   example = make(prepared, image_size=4, channels=1, resize='squash').splits['train'][0]
   assert example['image'].shape == (4, 4, 1)
+
+
+def test_pictures_are_prepared_as_published_weights_want_them(prepared):
+  whole = make(prepared, image_size=(7, 9), resize='squash').splits['train'][0]['image']
+  words = dict(image_size=(4, 4), resize='pad', library='timm', fill=(1, 2, 3))
+  data = make(prepared, **words)
+  assert words.items() <= data.facts['image'].items()
+  np.testing.assert_array_equal(data.splits['train'][0]['image'], preprocess(whole, **words))
 
 
 def test_pickles_and_trains_in_workers(prepared):

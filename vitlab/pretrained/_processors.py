@@ -7,6 +7,8 @@ slow processors; the fast ones resize with torch, a grey level or two away.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
 from vitlab.pretrained._preprocessing import (
@@ -57,7 +59,8 @@ KINDS = {
   'BitImageProcessor': _CLIP,
   'CLIPImageProcessor': _CLIP,
 }
-MODELS = dict(vit='ViT', swin='ViT', swinv2='ViT', deit='DeiT', resnet='ConvNext', dinov2='Bit')
+MODELS = dict(vit='ViT', swin='ViT', swinv2='ViT', deit='DeiT', resnet='ConvNext')
+MODELS |= dict(dinov2='Bit', dinov2_with_registers='Bit')
 
 
 def from_huggingface(
@@ -108,6 +111,9 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
   """
   whole, cut = ours.whole(), ours.image_size
   if ours.library == 'timm' and not ours.cuts_alike():
+    logging.warning(
+      'transformers will prepare these pictures by timm, which it has to find installed'
+    )
     return dict(image_processor_type=TIMM, pretrained_cfg=to_timm(ours))
   if ours.resize == 'pad':
     raise UserError("Hugging Face's image processors do not pad: export to timm instead")
