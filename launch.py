@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from vitlab.engine import command_line, workdir
-from vitlab.engine.command_line import Command, prepare
+from vitlab.engine.command_line import Command, alone, prepare
 from vitlab.engine.supervisor import Supervisor
 from vitlab.errors import UserError
 
@@ -33,12 +33,14 @@ from vitlab.errors import UserError
 
 def train(command: Command) -> None:
   """train, or continue; a run that is finished says so"""
-  config, folder = command.config(), command.workdir()
-  if not config.init_from:  # which decides a part of the config
-    workdir.check(folder, config)  # the loop checks again; here it takes no time
+  folder = command.workdir()
   if command.flags.restarts:
     child = [sys.executable, *sys.argv, '--restarts=0']
     sys.exit(Supervisor(child, pathlib.Path(folder), command.flags.restarts).run())
+  with alone(command.flags):
+    config = command.config()
+    if not config.init_from:  # which decides a part of the config
+      workdir.check(folder, config)  # the loop checks again; here it takes no time
   prepare(command.flags)
   from vitlab.engine import train as loop
 

@@ -1,6 +1,6 @@
 """A tiny training that one process, or several real ones on loopback, can run.
 
-`run` starts the processes; each executes `_main`:
+`launch` starts the launcher in each process. `run` starts this file; each process executes `_main`:
   1. restores what is there, trains to step 4, saves steps 2 and 4;
   2. a part of step 4 that only process 1 reads is damaged; restores, trains to step 6;
   3. trains on until somebody sends SIGTERM to any process, saves and ends.
@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -80,26 +81,41 @@ def train(abstract, state, steps, checkpoints=None):
   return state, losses
 
 
-def run(directory):
-  """Starts the processes on the checkpoints of a directory; what each found, as dicts."""
+def start(commands, environ=None):
+  """Starts a process for each command, with one more argument: host:port,processes,id."""
   with socket.socket() as probe:
     probe.bind(('127.0.0.1', 0))
     address = f'127.0.0.1:{probe.getsockname()[1]}'
-  environ = os.environ | {
-    'JAX_PLATFORMS': 'cpu',
-    'JAX_NUM_CPU_DEVICES': str(DEVICES // PROCESSES),
-    'PYTHONPATH': str(_ROOT),
-  }
-  children = [
+  devices = {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(DEVICES // PROCESSES)}
+  return [
     subprocess.Popen(
-      [sys.executable, __file__, str(directory), f'{address},{PROCESSES},{process}'],
-      env=environ,
+      [*command[:-1], f'{command[-1]}{address},{len(commands)},{process}'],
+      cwd=_ROOT,
+      env=os.environ | devices | {'PYTHONPATH': str(_ROOT)} | (environ[process] if environ else {}),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
     )
-    for process in range(PROCESSES)
+    for process, command in enumerate(commands)
   ]
+
+
+def launch(arguments, environ=None, scripts=('launch.py', 'launch.py'), timeout=100):
+  """Runs the launcher with the arguments of each process; exit codes, complaints and seconds."""
+  began = time.perf_counter()
+  commands = [[sys.executable, script, *own] for script, own in zip(scripts, arguments)]
+  children = start([[*command, '--cluster='] for command in commands], environ)
+  try:
+    complaints = [child.communicate(timeout=timeout)[1] for child in children]
+  finally:
+    for child in children:
+      child.kill()
+  return [child.returncode for child in children], complaints, time.perf_counter() - began
+
+
+def run(directory):
+  """Starts the processes on the checkpoints of a directory; what each found, as dicts."""
+  children = start([[sys.executable, __file__, str(directory), '']] * PROCESSES)
   try:
     for child in children:
       # Gloo prints to the same stream.

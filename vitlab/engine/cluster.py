@@ -16,8 +16,6 @@ import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-
 from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -77,6 +75,20 @@ def initialize(spec: str = 'auto', heartbeat: int = 60) -> None:
   )
 
 
+def is_alone(spec: str) -> bool:
+  """Whether a spec, as `initialize` takes it, means one process; a Cloud TPU may have others.
+
+  Raises:
+    UserError: a spec that makes no sense.
+  """
+  if spec == 'off':
+    return True
+  if spec == 'auto' and on_cloud_tpu():
+    return False
+  cluster = detect(os.environ) if spec == 'auto' else parse(spec)
+  return cluster is None or cluster.processes == 1
+
+
 def parse(spec: str) -> Cluster:
   """Reads 'host:port,processes,id'.
 
@@ -118,6 +130,8 @@ def on_cloud_tpu() -> bool:
 
 
 def _connect(heartbeat: int, **arguments: Any) -> None:
+  import jax  # not above: whether there are others is known without it
+
   try:
     jax.distributed.initialize(
       # One that was started again early waits for those that have not yet noticed.

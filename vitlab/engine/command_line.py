@@ -1,10 +1,12 @@
 """The flags of the launcher: what they are, how they are read, and how --help shows them."""
 
+import contextlib
 import functools
 import os
 import pathlib
+import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from absl import flags
@@ -177,6 +179,10 @@ def prepare(values: flags.FlagValues, devices: int = 0) -> None:
   from vitlab.engine import cluster
 
   cluster.initialize(values.cluster, values.heartbeat)
+  from vitlab.engine import agreement
+
+  # Before the devices, which show themselves only when all processes ask for them.
+  agreement.meet(dict(mode=values.mode))
   try:
     jax.devices()
   except RuntimeError as error:
@@ -185,6 +191,24 @@ def prepare(values: flags.FlagValues, devices: int = 0) -> None:
       f'JAX cannot use the devices of this machine: {reason}'
       '\nend the process that uses them, or run on the CPU: JAX_PLATFORMS=cpu'
     ) from error
+
+
+@contextlib.contextmanager
+def alone(values: flags.FlagValues) -> Iterator[None]:
+  """What a process does before it knows the others: of a `UserError` they are told all the same."""
+  try:
+    yield
+  except UserError as error:
+    from vitlab.engine import cluster
+
+    if not cluster.is_alone(values.cluster):
+      print(f'error: {error}', file=sys.stderr, flush=True)  # now: the others may come late
+      cluster.initialize(values.cluster, values.heartbeat)
+      from vitlab.engine import agreement
+
+      agreement.tell(error)
+      sys.exit(2)
+    raise
 
 
 def usage(examples: str, modes: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from vitlab.data import _identity
 from vitlab.engine import (
+  agreement,
   clock,
   experiment,
   fingerprint,
@@ -27,6 +28,7 @@ from vitlab.engine.session import Session
 _log = logging.getLogger(__name__)
 
 
+@agreement.sharing()
 def train(
   config: ConfigDict,
   folder: str,
@@ -51,12 +53,15 @@ def train(
   Raises:
     UserError: the config or the workdir cannot be used, or the run was started on other data; of
       it, `meter.Diverged`: a metric is not finite, `checkpoint.CheckpointError`: the last
-      checkpoint could not be written.
+      checkpoint could not be written, `agreement.Disagreement`: the processes are not one run, or
+      another of them raises a UserError before the first step.
     preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
   """
   started = time.perf_counter()
   config, sources = init_from.resolve(config, folder)
+  agreement.compare_start(config, folder, sources)
   result = workdir.check(folder, config)
+  agreement.meet({'run in the workdir': 'finished' if result else 'not finished'})
   if result is not None:
     progress.closing(result, folder, before=True)
     return result
@@ -82,11 +87,14 @@ def _run(
   facts = _identity.check(workdir.read_json(path / workdir.FACTS), built.dataset, folder)
   built.init.prepare()
   workdir.require_space(folder, (config.checkpoint.keep + 1) * _bytes(built.abstract_state))
+  agreement.compare_data(facts)
   with workdir.claim(folder, config) if first else contextlib.nullcontext():
     if first:
       workdir.write_json(path / workdir.FACTS, facts)
       init_from.write_record(path, config, sources)
+    agreement.meet()  # nobody reads the folder before it is claimed
     with Session(built, path, stop, started) as session:
+      agreement.meet({'step of the checkpoint': session.step})
       session.run()
       result = _result(session)
     if first:
