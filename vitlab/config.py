@@ -43,7 +43,7 @@ def base() -> ConfigDict:
     every='10%',
     keep=2,  # the newest ones
     keep_every='',  # spaced durable ones, never deleted
-    best='',  # the metric whose best checkpoint is kept, for example test/accuracy
+    best='',  # the metric whose best checkpoint is kept, of equals the latest: test/accuracy
     best_mode='max',
   )
   return config

@@ -35,11 +35,12 @@ def test_keeps_the_best_which_is_never_nan(mode, best):
   assert _kept(retention, list(range(7))) == [best, 6]
 
 
-def test_the_first_of_equals_is_the_best():
+def test_the_latest_of_equals_is_the_best():
   retention = Retention(1, 0, 'x', 'max')
   for step in (3, 1, 2):
     retention.add(step, {'x': 1.0})
-  assert retention.best_of([3, 1, 2]) == 1
+  assert retention.best_of([3, 1, 2]) == 3
+  assert _kept(retention, [1, 2, 3]) == [3]
 
 
 def test_without_a_finite_value_there_is_no_best():

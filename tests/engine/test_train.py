@@ -87,7 +87,7 @@ def test_rows(undisturbed):
 
 def test_the_best_checkpoint_is_kept(undisturbed):
   rows = [row for row in runs.rows(undisturbed) if 'test/accuracy' in row]
-  best = max(rows, key=lambda row: row['test/accuracy'])  # the first of equal ones
+  best = max(rows, key=lambda row: (row['test/accuracy'], row['step']))  # the latest of equals
   found = runs.result(undisturbed)['best']
   assert (found['step'], found['value']) == (best['step'], best['test/accuracy'])
   assert best['step'] in Checkpoints(undisturbed / 'checkpoints', read_only=True).steps()

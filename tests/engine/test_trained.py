@@ -30,6 +30,15 @@ def test_the_best_checkpoint_with_the_average_is_used(model):
   assert np.any(used != stored['variables']['model']['params']['head']['kernel'])
 
 
+def test_of_equally_good_steps_the_latest_is_used(tmp_path):
+  config = runs.config(
+    optim__learning_rate=0.0, checkpoint__best='test/accuracy', checkpoint__keep=1
+  )
+  result = train(config, str(tmp_path), devices=jax.devices()[:1])
+  assert len({row['test/accuracy'] for row in runs.rows(tmp_path) if 'test/accuracy' in row}) == 1
+  assert result['best']['step'] == trained.load(str(tmp_path)).step == 20
+
+
 def test_evaluation_finds_what_the_training_found(model, tmp_path, capsys):
   output = tmp_path / 'metrics.json'
   metrics = trained.evaluate(model.workdir, model.config, str(output))

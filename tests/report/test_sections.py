@@ -73,14 +73,14 @@ def test_results_are_the_last_and_the_best_values(run):
   for key, value in run.result['metrics'].items():
     if not key.startswith('time/'):
       assert markup.score(key, value) in text
-  best = min((row['test/loss'], row['step']) for row in run.rows if 'test/loss' in row)
-  assert f'{markup.number(best[0])} at {best[1]}' in text
+  best = min((row['test/loss'], -row['step']) for row in run.rows if 'test/loss' in row)
+  assert f'{markup.number(best[0])} at {-best[1]}' in text
 
 
-def test_of_equally_good_steps_the_first_is_the_best():
+def test_of_equally_good_steps_the_latest_is_the_best():
   rows = [{'step': step, 'test/accuracy': x} for step, x in enumerate([0.5, 0.9, None, 0.9])]
   text = Page(part(EMPTY._replace(rows=rows), 'Results').body).text
-  assert '90.00 % at 1' in text
+  assert '90.00 % at 3' in text
 
 
 def test_a_metric_that_is_not_finite_is_shown_as_that():

@@ -37,9 +37,9 @@ class Retention:
     self._scores[step] = -math.inf if math.isnan(score) else score
 
   def best_of(self, steps: Sequence[int]) -> int | None:
-    """The step with the best metric, the first of equals; None if no step has one."""
+    """The step with the best metric, the latest of equals; None if no step has one."""
     scores = {s: self._scores[s] for s in steps if self._scores.get(s, -math.inf) > -math.inf}
-    return max(sorted(scores), key=scores.__getitem__, default=None)
+    return max(scores, key=lambda step: (scores[step], step), default=None)
 
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     """The protocol of orbax: one decision per checkpoint, in the order given."""

@@ -52,7 +52,8 @@ class Session:
   Attributes:
     state: After `step` steps.
     row: The newest row of metrics.jsonl, without its step.
-    best: dict(metric, value, step) of `checkpoint.best`; None if it is off or nothing was finite.
+    best: dict(metric, value, step) of `checkpoint.best`, of equals the latest; None if it is off or
+      nothing was finite.
     clock: Of the run.
     seconds_to_first_step: Of this session; None if it made no step.
   """
@@ -220,7 +221,8 @@ class Session:
     if not math.isfinite(value):
       return False
     sign = 1 if options.best_mode == 'max' else -1
-    if self.best is not None and sign * value <= sign * self.best['value']:
+    # Of equals the later: on a small split many steps are equally good, and the first by chance.
+    if self.best is not None and sign * value < sign * self.best['value']:
       return False
     self.best = dict(metric=options.best, value=value, step=self.step)
     return True

@@ -99,13 +99,13 @@ def _results(run: Run) -> Section:
 
 
 def _best(run: Run, key: str) -> str:
-  """The best value of a metric and its step."""
-  found = [(row[key], -row['step']) for row in run.rows if isinstance(row.get(key), int | float)]
+  """The best value of a metric and its step, of equals the latest, as of the checkpoints."""
+  found = [(row[key], row['step']) for row in run.rows if isinstance(row.get(key), int | float)]
   if len(found) < 2:
     return ABSENT
   smallest = metrics.smaller_is_better(key)
   value, step = min(found, key=lambda pair: (pair[0] if smallest else -pair[0], -pair[1]))
-  return f'{escape(score(key, value))} <span class="soft">at {number(-step)}</span>'
+  return f'{escape(score(key, value))} <span class="soft">at {number(step)}</span>'
 
 
 def curves(runs: Sequence[Run]) -> Section:

@@ -41,7 +41,8 @@ class Trial(NamedTuple):
 
 
 class Sweep(NamedTuple):
-  """A folder of trials, the best one first and those without a value last.
+  """A folder of trials, the best one first (of equals the lowest number, as while it ran) and those
+  without a value last.
 
   Attributes:
     name: Of the folder.

@@ -63,7 +63,7 @@ class Definition(NamedTuple):
     return json.loads(json.dumps({**shared, 'definition': what, 'base': self.base}))
 
   def better(self, value: float, than: float | None) -> bool:
-    """Whether a value of the metric beats another one."""
+    """Whether a value of the metric beats another one: of equal trials the first stays the best."""
     if than is None:
       return True
     return value > than if self.goal == 'max' else value < than
