@@ -52,6 +52,21 @@ def test_what_is_inside_meta_may_be_changed_before_it_is_written(tmp_path):
   assert stored_step.read_meta(folder).meta == {'window': {'loss': [1.0, 1.0]}}
 
 
+@pytest.mark.parametrize('lost', ['bias', 'kernel'])
+def test_a_leaf_that_the_description_of_the_tree_has_lost_is_damage(folder, lost):
+  description = json.loads((folder / 'state' / '_METADATA').read_text())
+  leaves = description['tree_metadata']
+  del leaves[next(name for name in leaves if 'params' in name and lost in name)]
+  (folder / 'state' / '_METADATA').write_text(json.dumps(description))
+  stored = stored_step.read_meta(folder)
+  for read in (
+    lambda: stored_step.read_state(folder, stored, here(_STATE)),
+    lambda: stored_step.read_arrays(folder, stored, ['variables']),
+  ):
+    with pytest.raises(stored_step.Damaged, match='state: '):
+      read()
+
+
 def test_random_damage_is_noticed_or_harmless(folder):
   """A short run of experiments/reliability/bit_flips.py, which does 300."""
   chance = random.Random(0)

@@ -84,8 +84,9 @@ def test_checkpoints_without_a_config_are_refused(tmp_path, config):
 
 def test_finished_run_returns_its_result(tmp_path, config):
   folder = _claimed(tmp_path / 'run', config)
-  workdir.write_json(folder / 'result.json', {'steps': 7})
-  assert workdir.check(str(folder), config) == {'steps': 7}
+  result = {'metrics': {'test/loss': 1.0}, 'steps': 7, 'seconds': 2.5}
+  workdir.write_json(folder / 'result.json', result)
+  assert workdir.check(str(folder), config) == result
 
 
 @pytest.mark.parametrize('path', ['', '  '])

@@ -84,6 +84,13 @@ def test_output_may_lie_anywhere(tmp_path):
   assert not (folder / 'report.html').exists()
 
 
+def test_a_page_that_cannot_be_written(tmp_path):
+  folder = workdirs.write(tmp_path / 'run')
+  (folder / 'report.html').mkdir()
+  with pytest.raises(UserError, match=r'report\.html.* cannot be written'):
+    page_lib.report([folder])
+
+
 def test_names_cannot_break_out_of_the_page(tmp_path):
   hostile = '</script><script>alert(1)</script>'
   folder = workdirs.write(tmp_path / 'a<b>&"$title', names=[hostile] * 10, changes={hostile: 1})

@@ -73,6 +73,10 @@ class Checkpoints:
     self._read_only = read_only
     self._current: int | None = None  # the step last saved or restored by this object
     self._manager: ocp.CheckpointManager | None = None
+    if self._directory.exists() and not self._directory.is_dir():
+      raise UserError(
+        f'{self._directory} is a file, not a folder of checkpoints: restore or remove it'
+      )
     if not read_only:
       self._open()
     for step in self.steps() if best else ():

@@ -158,7 +158,7 @@ def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[s
   """
   wanted = workdir.to_json(config)['init_from']
   kept = workdir.read_json(pathlib.Path(folder) / RECORD) if folder else None
-  if not wanted or kept is None or kept['init_from'] != wanted:
+  if not wanted or kept is None or kept.get('init_from') != wanted:
     sources = find(config.init_from)
     return fill(config, sources), sources
   filled = ConfigDict(config.to_dict())

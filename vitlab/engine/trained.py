@@ -82,7 +82,6 @@ def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Traine
     return _published(folder, overrides)
   config = config_file.stored(folder)
   _override(config, overrides)
-  facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS)
   checkpoints = Checkpoints(
     pathlib.Path(folder) / workdir.CHECKPOINTS,
     best=config.checkpoint.best,
@@ -91,13 +90,15 @@ def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Traine
   )
   steps = checkpoints.steps()[-average:] if average else [checkpoints.best()]
   restored = [checkpoints.restore_arrays(('variables', 'ema'), number) for number in steps]
-  if facts is None or not restored or None in restored:
+  if not restored or None in restored:
     raise UserError(f'workdir {folder!r} holds no checkpoint yet: train first: --mode=train')
   if len(restored) < average:
     raise UserError(
       f'--average={average}: workdir {folder!r} holds {len(restored)} checkpoints'
       f'\ntrain with --config.checkpoint.keep={average}, or average fewer'
     )
+  # Every checkpoint has the facts too.
+  facts = workdir.read_json(pathlib.Path(folder) / workdir.FACTS) or restored[-1].meta['facts']
   found = [step.State(r.step, r.state['variables'], {}, r.state['ema']) for r in restored]
   variables = _mean([state.averaged() for state in found])
   task = experiment_lib.make_task(config, facts)

@@ -35,6 +35,7 @@ from vitlab.errors import UserError
 CONFIG, FACTS, RESULT = 'config.json', 'facts.json', 'result.json'
 METRICS, EVENTS, LOCK = 'metrics.jsonl', 'events.jsonl', '.lock'
 DETAILS, CHECKPOINTS, REPORT = 'details', 'checkpoints', 'report.html'
+_FILES, _FOLDERS = (CONFIG, FACTS, RESULT, METRICS, EVENTS, LOCK, REPORT), (DETAILS, CHECKPOINTS)
 
 # Keys that may change between the sessions of one run: none of them moves a parameter. (`mesh` and
 # `sharding_rules` only move where the parameters lie, to within rounding.)
@@ -56,11 +57,9 @@ def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
     UserError: it is that of weights that timm or Hugging Face saved.
   """
   stored = read_json(folder / CONFIG)
-  if isinstance(stored, dict) and not {'architecture', 'model_type'}.isdisjoint(stored):
-    raise UserError(
-      f'{str(folder)!r} holds weights of somebody, not a run: choose another --workdir'
-    )
-  return {**to_json(config_lib.base()), **stored} if isinstance(stored, dict) else None
+  if stored is not None and not {'architecture', 'model_type'}.isdisjoint(stored):
+    raise UserError(f"'{folder}' holds weights of somebody, not a run: choose another --workdir")
+  return {**to_json(config_lib.base()), **stored} if stored is not None else None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -93,7 +92,7 @@ def check(path: str, config: ConfigDict) -> dict[str, Any] | None:
   ]
   if changed:
     raise _other_config(path, changed)
-  return read_json(folder / RESULT)
+  return read_result(folder)
 
 
 @contextlib.contextmanager
@@ -124,7 +123,7 @@ def hold(path: str) -> Iterator[pathlib.Path]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = open(folder / LOCK, 'a+')  # noqa: SIM115 - held until the run ends
   except OSError as error:
-    raise _unusable(path, error) from error
+    raise UserError(f'workdir {path!r}: {error.strerror}: choose another --workdir') from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,12 +173,18 @@ def write_json(path: pathlib.Path, value: Any) -> None:
   replace(path, text.encode())
 
 
-def read_json(path: pathlib.Path) -> Any:
-  """The contents of a JSON file; None if it is not there or not readable as JSON."""
-  try:
-    return json.loads(path.read_text())
-  except (OSError, ValueError):
-    return None
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+  """The object in a JSON file; None if it is not there or damaged: no JSON, or no object."""
+  with contextlib.suppress(OSError, ValueError):
+    if isinstance(value := json.loads(path.read_text()), dict):
+      return value
+  return None
+
+
+def read_result(folder: pathlib.Path) -> dict[str, Any] | None:
+  """result.json; None if the run is not finished, or the file is damaged."""
+  result = read_json(folder / RESULT) or {}
+  return result if {'metrics', 'steps', 'seconds'} <= result.keys() else None
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -273,11 +278,11 @@ def _writable(path: str) -> pathlib.Path:
     raise UserError(f'workdir {path!r}: {str(nearest)!r} is a file: choose another --workdir')
   if not os.access(nearest, os.W_OK | os.X_OK):
     raise UserError(f'workdir {path!r}: no right to write in {str(nearest)!r}: choose another one')
+  for name in (*_FILES, *_FOLDERS):
+    if (folder / name).exists() and (folder / name).is_dir() != (name in _FOLDERS):
+      kind = 'file' if name in _FOLDERS else 'folder'
+      raise UserError(f'workdir {path!r}: {name} must not be a {kind}: restore or remove it')
   return folder
-
-
-def _unusable(path: str, error: OSError) -> UserError:
-  return UserError(f'workdir {path!r}: {error.strerror}: choose another --workdir')
 
 
 def _other_config(path: str, changed: Sequence[tuple[str, Any, Any]]) -> UserError:

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from vitlab.engine import workdir
+from vitlab.errors import UserError
 from vitlab.report import comparison, drawers, sections
 from vitlab.report import run as run_lib
 from vitlab.report.markup import Section, breakable
@@ -73,12 +74,21 @@ def write(
 
 
 def save(output: str | pathlib.Path, text: str) -> pathlib.Path:
-  """Writes a page, in one step; makes the folder."""
+  """Writes a page, in one step; makes the folder.
+
+  Raises:
+    UserError: it cannot be written there.
+  """
   output = pathlib.Path(output)
-  output.parent.mkdir(parents=True, exist_ok=True)
   beside = output.with_name(output.name + '.tmp')
-  beside.write_text(text, encoding='utf-8')
-  os.replace(beside, output)
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(text, encoding='utf-8')
+    os.replace(beside, output)
+  except OSError as error:
+    raise UserError(
+      f'the page {str(output)!r} cannot be written: {error.strerror}: give another --output'
+    ) from error
   return output
 
 

@@ -59,7 +59,7 @@ class Trial:
     seen = _stamp(self.folder / workdir.METRICS)
     if seen != self._seen:
       self.rows, self._seen = workdir.read_metrics(self.folder), seen
-    if not self.result and (found := workdir.read_json(self.folder / workdir.RESULT)):
+    if not self.result and (found := workdir.read_result(self.folder)):
       self.result, self.state, self.error = found, FINISHED, None
 
   @property
