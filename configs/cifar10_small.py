@@ -13,6 +13,7 @@ learns the bundled digits.
 
 from ml_collections import ConfigDict
 
+from configs.common import cifar10, smoke
 from vitlab.config import base, parse_arg
 from vitlab.errors import unknown
 
@@ -55,18 +56,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 128
   config.ema_decay = 0.998
 
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, image_size=32)
-  else:
-    config.data = dict(name='tfds', dataset='cifar10', image_size=32)
+  config.data = cifar10.data(arg.path)
   config.model = dict(name=arg.model, num_classes=None, dtype='float32', **MODELS[arg.model])
   config.task = dict(
     name='classification',
     num_classes=None,
     augment='random_crop(padding=4)|flip',
     label_smoothing=0.1,
-    mean=(0.4914, 0.4822, 0.4465),
-    std=(0.2470, 0.2435, 0.2616),
+    **cifar10.NORMALISATION,
   )
   config.optim = dict(
     name='muon',
@@ -79,13 +76,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.evaluators.test = dict(name='classification', split='test', every='1 epochs')
   config.checkpoint.best = 'test/accuracy'
   if arg.smoke:
-    _smoke(config)
+    smoke.digits(config)
   return config
-
-
-def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
-  config.task.update(augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
-  config.ema_decay = 0.9
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

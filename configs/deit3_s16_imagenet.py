@@ -14,6 +14,7 @@ pixels, not out of the full photograph; and no picture is repeated within a batc
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -25,11 +26,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 2048
   config.num_workers = 16
 
-  image = dict(image_size=224, resize='crop', crop_fraction=1.0)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path, crop_fraction=1.0)
   config.model = dict(
     name='vit',
     variant=arg.variant,
@@ -49,8 +46,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     loss='sigmoid',
     augment="resized_crop(interpolation='bicubic')|flip|three_augment"
     '|mixup_or_cutmix(mixup_alpha=0.8, cutmix_alpha=1.0)',
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    **imagenet.NORMALISATION,
   )
   config.optim = dict(
     name='lamb',
@@ -61,21 +57,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=1.0,
   )
-  config.evaluators.validation = dict(name='classification', split='validation', every='10 epochs')
-  config.checkpoint.every = '10 epochs'
+  imagenet.evaluate(config, every='10 epochs')
   if arg.smoke:
     _smoke(config)
   return config
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu/2', num_classes=10, dtype='float32', drop_path_rate=0.0)
-  config.model.layer_scale = 1.0
-  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  imagenet.smoke(config, duration='10 epochs')
+  config.model.update(variant='mu/2', drop_path_rate=0.0, layer_scale=1.0)
   # LAMB and yes-or-no targets move a head that starts at zero too slowly for a run of seconds.
   config.task.loss = 'softmax'
   config.optim.update(name='adamw', learning_rate=5e-3, warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '10 epochs', 64, '25 steps'

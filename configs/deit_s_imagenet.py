@@ -20,6 +20,7 @@ start as in Google's ViTs.
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -31,11 +32,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 1024
   config.num_workers = 16
 
-  image = dict(image_size=224, resize='crop', crop_fraction=0.875)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path)
   config.model = dict(
     name='vit',
     variant=arg.variant,
@@ -54,8 +51,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     augment="resized_crop(interpolation='bicubic')|flip"
     '|rand_augment(num_layers=2, magnitude=9, magnitude_std=0.5)|random_erasing(0.25)'
     '|mixup_or_cutmix(mixup_alpha=0.8, cutmix_alpha=1.0)',
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    **imagenet.NORMALISATION,
   )
   config.optim = dict(
     name='adamw',
@@ -65,8 +61,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     final_learning_rate=1e-5,
     weight_decay=0.05,
   )
-  config.evaluators.validation = dict(name='classification', split='validation', every='5 epochs')
-  config.checkpoint.every = '5 epochs'
+  imagenet.evaluate(config, every='5 epochs')
   if arg.smoke:
     _smoke(config)
   if arg.teacher:
@@ -85,10 +80,6 @@ def _distil(config: ConfigDict, weights: str) -> None:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu/2', num_classes=10, dtype='float32', drop_path_rate=0.0)
-  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  imagenet.smoke(config, duration='10 epochs')
+  config.model.update(variant='mu/2', drop_path_rate=0.0)
   config.optim.update(learning_rate=5e-3, warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '10 epochs', 64, '25 steps'

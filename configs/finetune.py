@@ -14,6 +14,7 @@ scratch.
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 from vitlab.errors import UserError
 
@@ -61,11 +62,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
+  smoke.digits(config)
   config.init_from = None
   config.model = dict(name='vit', variant='mu/2', num_classes=None)
-  config.task.update(augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
   config.optim.update(learning_rate=5e-3, layer_decay=0.9)
-  config.evaluators.test.every = '50%'
-  config.ema_decay = 0.9
-  config.duration, config.log_every = '8 epochs', '25 steps'

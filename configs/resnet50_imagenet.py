@@ -13,6 +13,7 @@ One difference from torchvision: random boxes are cut on the device, out of the 
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -24,11 +25,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 256
   config.num_workers = 16
 
-  image = dict(image_size=224, resize='crop', crop_fraction=0.875)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path)
   config.model = dict(
     name='resnet',
     variant=arg.variant,
@@ -40,8 +37,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     name='classification',
     num_classes=1000,
     augment='resized_crop|flip',
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    **imagenet.NORMALISATION,
   )
   config.optim = dict(
     name='sgd',
@@ -52,19 +48,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=1e-4,
     decay_mask='.*',  # norms too, as torchvision does
   )
-  config.evaluators.validation = dict(name='classification', split='validation', every='10 epochs')
-  config.checkpoint.every = '10 epochs'
+  imagenet.evaluate(config, every='10 epochs')
   if arg.smoke:
     _smoke(config)
   return config
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu', num_classes=10, dtype='float32')
-  config.model.stem = 'small'
-  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  imagenet.smoke(config)
+  config.model.update(variant='mu', stem='small')
   config.optim.update(schedule='cosine', warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

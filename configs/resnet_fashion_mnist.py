@@ -12,6 +12,7 @@ bundled digits.
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 
 
@@ -54,9 +55,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
+  smoke.digits(config)
   config.model.update(depths=(1, 1), width=8)
-  config.task.augment = 'random_crop(padding=1)'
-  config.ema_decay = 0.9
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

@@ -12,6 +12,7 @@ bundled digits.
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 
 
@@ -59,10 +60,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
+  smoke.digits(config)
   config.model.update(patch_size=1, width=16, depths=(2, 1), num_heads=(2, 2), window_size=4)
-  config.task.augment = 'random_crop(padding=1)'
   config.optim.learning_rate = 5e-2
-  config.ema_decay = 0.9
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

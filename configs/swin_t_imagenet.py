@@ -14,6 +14,7 @@ at 224 pixels, not out of the full photograph; and RandAugment has the operation
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -25,11 +26,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 1024
   config.num_workers = 16
 
-  image = dict(image_size=224, resize='crop', crop_fraction=0.875)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path)
   config.model = dict(
     name='swin',
     variant=arg.variant,
@@ -47,8 +44,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     '|rand_augment(num_layers=2, magnitude=9.0, magnitude_std=0.5)'
     '|mixup_or_cutmix(mixup_alpha=0.8, cutmix_alpha=1.0)|random_erasing',
     label_smoothing=0.1,
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    **imagenet.NORMALISATION,
   )
   config.optim = dict(
     name='adamw',
@@ -59,19 +55,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=5.0,
   )
-  config.evaluators.validation = dict(name='classification', split='validation', every='10 epochs')
-  config.checkpoint.every = '10 epochs'
+  imagenet.evaluate(config, every='10 epochs')
   if arg.smoke:
     _smoke(config)
   return config
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu', num_classes=10, dtype='float32', drop_path_rate=0.0)
-  config.model.update(patch_size=1, window_size=2)
-  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  imagenet.smoke(config, duration='14 epochs')
+  config.model.update(variant='mu', patch_size=1, window_size=2, drop_path_rate=0.0)
   config.optim.update(learning_rate=5e-3, warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '14 epochs', 64, '25 steps'

@@ -14,6 +14,7 @@ picture is repeated within a batch.
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -25,11 +26,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 1024
   config.num_workers = 16
 
-  image = dict(image_size=224, resize='crop', crop_fraction=0.9)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path, crop_fraction=0.9)
   config.model = dict(
     name='tnt',
     variant=arg.variant,
@@ -55,19 +52,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
     final_learning_rate=1e-5,
     weight_decay=0.05,
   )
-  config.evaluators.validation = dict(name='classification', split='validation', every='10 epochs')
-  config.checkpoint.every = '10 epochs'
+  imagenet.evaluate(config, every='10 epochs')
   if arg.smoke:
     _smoke(config)
   return config
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu', num_classes=10, dtype='float32', drop_path_rate=0.0)
-  config.model.update(patch_size=4, inner_stride=2)
-  config.task.update(num_classes=10, augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
+  imagenet.smoke(config, duration='14 epochs')
+  config.model.update(variant='mu', patch_size=4, inner_stride=2, drop_path_rate=0.0)
+  config.task.update(mean=(0.5,), std=(0.5,))
   config.optim.update(learning_rate=5e-3, warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '14 epochs', 64, '25 steps'

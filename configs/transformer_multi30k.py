@@ -12,30 +12,18 @@ the end (github.com/multi30k/dataset, data/task1/raw; Elliott et al. 2016, arXiv
 
 from ml_collections import ConfigDict
 
-from vitlab.config import base, parse_arg
-from vitlab.errors import UserError
+from configs.common import multi30k
+from vitlab.config import base
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """`path`: the folder; `target`: the language to say; `smoke`: a run of seconds."""
-  arg = parse_arg(arg, path='', target='fr', smoke=False)
-  if not arg.smoke and not arg.path:
-    raise UserError(
-      'configs/transformer_multi30k.py needs the folder of the text: '
-      '--config=configs/transformer_multi30k.py:FOLDER'
-    )
+  arg = multi30k.argument(arg, 'configs/transformer_multi30k.py')
   config = base()
   config.duration = '20 epochs'
   config.batch_size = 128
 
-  config.data = dict(
-    name='parallel',
-    path=arg.path,
-    source='en',
-    target=arg.target,
-    vocab_size=4000,
-    lengths=(16, 20, 24, 32, 64),
-  )
+  config.data = multi30k.data(arg.path, arg.target)
   config.model = dict(
     name='transformer',
     vocab_size=None,
@@ -46,8 +34,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     norm_place='pre',
     dropout_rate=0.1,
   )
-  search = dict(name='beam', beams=4, length_penalty=0.6)
-  config.task = dict(name='translation', label_smoothing=0.1, search=search)
+  config.task = dict(name='translation', label_smoothing=0.1, search=multi30k.SEARCH)
   config.optim = dict(
     name='adamw',
     learning_rate=4e-3,
@@ -57,20 +44,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     b2=0.98,
     clip_norm=1.0,
   )
-  words = dict(name='sequences', tokenizer=None, attention=8)
-  config.evaluators.val = dict(words, split='val', every='50%')
-  config.evaluators.test = dict(words, split='test_2016_flickr', every='100%')
-  config.log_every = '50 steps'
-  config.checkpoint.best = 'val/bleu'
+  multi30k.evaluate(config, attention=8)
   if arg.smoke:
     _smoke(config)
   return config
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='reverse', min_length=2, max_length=3, train=400, test=50)
-  config.model.update(width=64, depth=1, mlp_dim=128, dropout_rate=0.0)
-  config.evaluators = dict(test=dict(config.evaluators.test, split='test'))
-  config.checkpoint.best = 'test/accuracy'
+  multi30k.smoke(config)
+  config.model.update(depth=1, mlp_dim=128)
   config.optim.learning_rate = 2e-3
-  config.batch_size, config.duration = 64, '150 steps'

@@ -15,6 +15,7 @@ language; the mean of the last checkpoints (5, of big 20) translates with a beam
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 from vitlab.errors import unknown
 
@@ -69,9 +70,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='reverse', min_length=2, max_length=3, train=400, test=50)
-  config.model.update(width=64, depth=1, num_heads=4, mlp_dim=128, dropout_rate=0.0)
-  config.evaluators = dict(test=dict(config.evaluators.test, split='test'))
+  smoke.reverse(config, duration='200 steps')
+  config.model.update(depth=1, num_heads=4, mlp_dim=128)
   config.optim.update(learning_rate=3e-3, warmup='50 steps')
-  config.batch_size, config.duration, config.log_every = 64, '200 steps', '50 steps'
+  config.log_every = '50 steps'
   config.checkpoint.update(every='100 steps', keep=2)

@@ -12,6 +12,7 @@ learns the bundled digits.
 
 from ml_collections import ConfigDict
 
+from configs.common import cifar10, smoke
 from vitlab.config import base, parse_arg
 
 
@@ -23,10 +24,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 512
   config.ema_decay = 0.999
 
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, image_size=32)
-  else:
-    config.data = dict(name='tfds', dataset='cifar10', image_size=32)
+  config.data = cifar10.data(arg.path)
   config.model = dict(
     name='vit',
     variant='Ti/4',
@@ -42,8 +40,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     num_classes=None,
     augment='random_crop(padding=4)|flip|rand_augment(num_layers=2)|mixup_or_cutmix|random_erasing',
     label_smoothing=0.1,
-    mean=(0.4914, 0.4822, 0.4465),
-    std=(0.2470, 0.2435, 0.2616),
+    **cifar10.NORMALISATION,
   )
   config.optim = dict(
     name='adamw',
@@ -61,10 +58,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
+  smoke.digits(config)
   config.model.update(variant='mu/2', depth=2, drop_path_rate=0.0, dtype='float32')
-  config.task.update(augment='random_crop(padding=1)', mean=(0.5,), std=(0.5,))
   config.optim.update(learning_rate=5e-3, warmup='10%')
-  config.ema_decay = 0.9
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

@@ -12,6 +12,7 @@ bundled digits.
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 
 
@@ -59,10 +60,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
+  smoke.digits(config)
   config.model.update(variant='Ti/2', width=32, depth=2, mlp_dim=64)
-  config.task.augment = 'random_crop(padding=1)'
   config.optim.learning_rate = 5e-3
-  config.ema_decay = 0.9
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

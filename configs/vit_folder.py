@@ -16,6 +16,7 @@ label new ones:
 
 from ml_collections import ConfigDict
 
+from configs.common import smoke
 from vitlab.config import base, parse_arg
 from vitlab.errors import UserError
 
@@ -64,9 +65,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.evaluators.test.every = '50%'
+  smoke.digits(config)
   config.model.update(variant='mu/2', drop_path_rate=0.0)
-  config.task.augment = 'random_crop(padding=1)'
   config.optim.learning_rate = 5e-3
-  config.duration, config.log_every = '8 epochs', '25 steps'

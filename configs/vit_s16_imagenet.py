@@ -14,6 +14,7 @@ pixels, not out of the full photograph.
 
 from ml_collections import ConfigDict
 
+from configs.common import imagenet
 from vitlab.config import base, parse_arg
 
 
@@ -25,11 +26,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.batch_size = 1024
   config.num_workers = 16
 
-  image = dict(image_size=arg.size, resize='crop', crop_fraction=0.875)
-  if arg.path:
-    config.data = dict(name='folder', path=arg.path, **image)
-  else:
-    config.data = dict(name='tfds', dataset='imagenet2012', **image)
+  config.data = imagenet.data(arg.path, image_size=arg.size)
   config.train_split = 'train[:99%]'
   config.model = dict(
     name='vit',
@@ -66,10 +63,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _smoke(config: ConfigDict) -> None:
-  config.data = dict(name='digits')
-  config.model.update(variant='mu/2', num_classes=10, dtype='float32')
-  config.task.update(num_classes=10, augment='random_crop(padding=1)|mixup(alpha=0.2)')
+  imagenet.smoke(config)
+  config.model.variant = 'mu/2'
+  config.task.augment = 'random_crop(padding=1)|mixup(alpha=0.2)'
   config.optim.update(learning_rate=5e-3, warmup='10%')
-  config.evaluators.validation.update(split='test', every='50%')
-  config.evaluators.minival.every = config.checkpoint.every = '50%'
-  config.duration, config.batch_size, config.log_every = '8 epochs', 64, '25 steps'

@@ -1,20 +1,24 @@
 """Every config builds at full size, documents itself, and its smoke variant learns."""
 
 import ast
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import jax
 import pytest
 
 from vitlab import config as config_lib
-from vitlab.engine import config_file, duration, experiment
+from vitlab.data import _batches
+from vitlab.engine import config_file, duration, experiment, stand_in
 from vitlab.engine.train import train
 from vitlab.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
-# Facts that the data would give; every other shape is in the config.
+# Without which a config refuses to be read.
 ARGUMENTS = {
   'vit_folder': 'path=photos',
   'finetune': 'weights=weights,path=photos',
@@ -27,46 +31,26 @@ WEIGHTS = {
   'finetune': {
     'model.name': 'vit',
     'model.variant': 'B/16',
+    'data.image_size': 224,
     'task.mean': (0.5,),
     'task.std': (0.5,),
   }
 }
 
 
-def images(num_classes, height, width, channels):
-  """Facts, a batch of four, and the shape of its logits."""
-  batch = dict(image=((4, height, width, channels), 'uint8'), label=((4,), 'int32'))
-  return dict(num_classes=num_classes), batch, (4, num_classes)
+def example(config):
+  """Facts and a batch of four as the config's own data spec says; zeros where files are needed."""
+  with config.unlocked():
+    if config.data.name == 'idx':  # whose files say the size
+      config.data.update(image_size=28, channels=1)
+    if 'num_classes' in config.model:  # else said by the folders
+      config.model.num_classes = config.model.num_classes or 10
+  dataset = stand_in.dataset(config)
+  shapes = {**_batches.shapes(dataset.splits['train']), 'mask': ((), 'bool')}
+  batch = {key: jax.ShapeDtypeStruct((4, *shape), dtype) for key, (shape, dtype) in shapes.items()}
+  return dataset.facts, batch
 
 
-def sentences(vocab_size, length):
-  batch = dict(tokens=((4, length), 'int32'), targets=((4, length), 'int32'))
-  return dict(vocab_size=vocab_size), batch, (4, length, vocab_size)
-
-
-DATA = {
-  'vit_digits': images(10, 8, 8, 1),
-  'vit_fashion_mnist': images(10, 28, 28, 1),
-  'vit_cifar10': images(10, 32, 32, 3),
-  'cifar10_small': images(10, 32, 32, 3),
-  'vit_folder': images(7, 128, 128, 3),
-  'finetune': images(7, 224, 224, 3),
-  'vit_s16_imagenet': images(1000, 224, 224, 3),
-  'deit3_s16_imagenet': images(1000, 224, 224, 3),
-  'swin_t_imagenet': images(1000, 224, 224, 3),
-  'tnt_s_imagenet': images(1000, 224, 224, 3),
-  'resnet50_imagenet': images(1000, 224, 224, 3),
-  'deit_s_imagenet': images(1000, 224, 224, 3),
-  'resnet_cifar10': images(10, 32, 32, 3),
-  'seq2seq_reverse': sentences(14, 21),
-  'transformer_multi30k': sentences(4000, 64),
-  'rnn_multi30k': sentences(4000, 64),
-  'transformer_wmt14': sentences(37_000, 128),
-  'rnn_attention_multi30k': sentences(4000, 64),
-  'resnet_fashion_mnist': images(10, 28, 28, 1),
-  'swin_fashion_mnist': images(10, 28, 28, 1),
-  'tnt_fashion_mnist': images(10, 28, 28, 1),
-}
 # DeiT III has a class token without a position; big_vision's S/16 has neither, and fixed positions.
 PARAMETERS = {
   'vit_s16_imagenet': 21_974_632,
@@ -86,14 +70,14 @@ def test_a_config_builds_at_full_size(path):
   config = load(path, ARGUMENTS.get(path.stem, ''))
   with config.unlocked():
     config.update_from_flattened_dict(WEIGHTS.get(path.stem, {}))
-  facts, batch, logits = DATA[path.stem]
+  facts, batch = example(config)
   task = experiment.make_task(config, facts)
-  batch = batch | {'mask': ((4,), 'bool')}
-  shapes = {name: jax.ShapeDtypeStruct(*spec) for name, spec in batch.items()}
-  variables = jax.eval_shape(task.init, jax.random.key(0), shapes)
-  loss = jax.eval_shape(task.losses['model'], variables, shapes, jax.random.key(0))
+  variables = jax.eval_shape(task.init, jax.random.key(0), batch)
+  loss = jax.eval_shape(task.losses['model'], variables, batch, jax.random.key(0))
   assert loss.value.shape == ()
-  assert jax.eval_shape(task.predict['logits'], variables, shapes).shape == logits
+  classes = config.model.get('num_classes') or facts['vocab_size']
+  rows = batch['targets' if 'targets' in batch else 'label'].shape
+  assert jax.eval_shape(task.predict['logits'], variables, batch).shape == (*rows, classes)
   if path.stem in PARAMETERS:
     leaves = jax.tree.leaves(variables['model']['params'])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
@@ -124,6 +108,19 @@ def test_a_config_says_command_hardware_and_number(path):
 def test_a_config_refuses_an_unknown_argument(path):
   with pytest.raises(UserError, match='unknown config argument'):
     load(path, 'bogus=1')
+
+
+def test_what_configs_share_is_found_from_any_folder_and_is_no_config(tmp_path):
+  command = [sys.executable, ROOT / 'launch.py', f'--config={CONFIGS[-1]}:bogus=1']
+  environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+  done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+  assert 'unknown config argument' in done.stderr
+  shared = sorted(ROOT.glob('configs/common/*.py'))
+  assert shared
+  assert not {str(path) for path in shared} & config_file.describe_all(str(ROOT / 'configs')).keys()
+  for path in shared:
+    with pytest.raises(UserError, match='has no function get_config'):
+      load(path)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
