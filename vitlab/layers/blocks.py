@@ -1,6 +1,5 @@
-"""Residual blocks, and what stands on their branches."""
+"""The Transformer block, which ViT, Swin, TNT and the Transformer share."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -9,34 +8,11 @@ from jaxtyping import Array, Bool, Float
 
 from vitlab.ops.regularisation import drop_path
 
-Out = dict[str, Array]
-
-
-class LayerScale(nn.Module):
-  """A learned factor per channel on a residual branch (CaiT, arXiv:2103.17239).
-
-  Attributes:
-    value: What it starts from: 1e-5 in deep ViTs, 1e-4 in DeiT III.
-  """
-
-  value: float
-
-  @nn.compact
-  def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
-    gamma = self.param('gamma', nn.initializers.constant(self.value), x.shape[-1:], jnp.float32)
-    return x * gamma.astype(x.dtype)
-
-
-def make_scale(value: float) -> LayerScale | None:
-  """A `LayerScale` that starts from this value; none for 0."""
-  return LayerScale(value) if value else None
-
-
 PLACES = ('pre', 'post', 'branch')
 
 
 class Block(nn.Module):
-  """Transformer block: attention, in a decoder attention to a memory, mlp, each x + branch(x).
+  """x + attention(x), in a decoder x + cross(x, memory), then x + mlp(x).
 
   Where the norms stand is `norm_place`:
 
@@ -45,11 +21,12 @@ class Block(nn.Module):
     'branch'  x + norm(f(x))   (res-post-norm, Swin v2, arXiv:2111.09883, section 3.2)
 
   Attributes:
-    attention: Called with tokens and whatever `inputs` hold; returns (tokens, what it has seen).
+    attention: Called with tokens and whatever `inputs` hold; returns (tokens, a dict of its
+      weights, keys and values).
     mlp: Called with tokens and `train`.
     norm: Copied to norm1, norm2 (and norm3).
     scale: Copied to scale1, scale2 (and scale3) at the end of the branches, or None.
-    dropout_rate: On the output of the branches.
+    dropout_rate: Probability with which an output of a branch becomes zero in training.
     norm_place: One of `PLACES`.
     cross: Attention to a memory, between attention and mlp, or None.
   """
@@ -72,49 +49,71 @@ class Block(nn.Module):
     memory: Any = None,
     memory_mask: Bool[Array, '#b #n #t #s'] | None = None,
     **inputs: Any,
-  ) -> tuple[Float[Array, 'b ... d'], Out]:
+  ) -> tuple[Float[Array, 'b ... d'], dict[str, Array]]:
     """Applies the block.
 
     Args:
       x: Tokens, or a map of them.
       train: Whether dropout and drop-path act; both draw from the rng 'dropout'.
       drop_path_rate: Probability with which an example skips a branch, or None.
-      memory: What `cross` looks at: tokens, or their keys and values.
-      memory_mask: True = may look.
+      memory: What `cross` attends to: tokens, or their keys and values.
+      memory_mask: True where a token may attend to the memory.
       **inputs: Passed on to the attention (mask, bias, angles, past).
 
     Returns:
-      The tokens, and a dict: what the attentions have seen ('attention', 'k', 'v'; of `cross` with
-      'cross_' before it), 'attention_out', 'cross_out', 'mlp_out': what the branches add, 'tokens':
+      The tokens, and a dict: 'attention', 'k', 'v' of the attention, the same of `cross` with
+      'cross_' before it, 'attention_out', 'cross_out', 'mlp_out': what the branches add, 'tokens':
       the result.
     """
-    out: Out = {}
+    y, out = self.attention(self._norm_first(1, x), **inputs)
+    x, attention_out = self._add(1, x, y, train, drop_path_rate)
+    out = out | dict(attention_out=attention_out)
 
-    def attend(x):
-      y, seen = self.attention(x, **inputs)
-      out.update(seen)
-      return y
+    if self.cross is not None:
+      y, seen = self.cross(self._norm_first(2, x), memory, mask=memory_mask)
+      x, cross_out = self._add(2, x, y, train, drop_path_rate)
+      out |= {f'cross_{name}': array for name, array in seen.items()} | dict(cross_out=cross_out)
 
-    def look(x):
-      y, seen = self.cross(x, memory, mask=memory_mask)
-      out.update({f'cross_{name}': array for name, array in seen.items()})
-      return y
+    last = 2 if self.cross is None else 3
+    y = self.mlp(self._norm_first(last, x), train)
+    x, mlp_out = self._add(last, x, y, train, drop_path_rate)
+    return x, out | dict(mlp_out=mlp_out, tokens=x)
 
-    branches = dict(attention=attend, cross=look, mlp=lambda x: self.mlp(x, train))
-    if self.cross is None:
-      del branches['cross']
-    for i, (name, branch) in enumerate(branches.items(), 1):
-      x, out[f'{name}_out'] = self._add(i, x, branch, train, drop_path_rate)
-    return x, out | dict(tokens=x)
+  def _norm_first(self, i: int, x: Array) -> Array:
+    """What branch i reads."""
+    return self._norm(i, x) if self.norm_place == 'pre' else x
 
-  def _add(self, i: int, x: Array, branch: Callable, train: bool, rate: Any) -> tuple[Array, Array]:
-    """x and a branch in one, and what the branch has given."""
-    norm = self.norm.copy(name=f'norm{i}')
-    y = branch(norm(x) if self.norm_place == 'pre' else x)
-    y = norm(y) if self.norm_place == 'branch' else y
+  def _add(self, i: int, x: Array, y: Array, train: bool, rate: Any) -> tuple[Array, Array]:
+    """x + y for the output y of branch i, and what was added."""
+    if self.norm_place == 'branch':
+      y = self._norm(i, y)
     y = nn.Dropout(self.dropout_rate)(y, deterministic=not train)
     if self.scale is not None:
       y = self.scale.copy(name=f'scale{i}')(y)
     if train and rate is not None:
       y = drop_path(y, rate, self.make_rng('dropout'))
-    return (norm(x + y) if self.norm_place == 'post' else x + y), y
+    x = x + y
+    return (self._norm(i, x) if self.norm_place == 'post' else x), y
+
+  def _norm(self, i: int, x: Array) -> Array:
+    return self.norm.copy(name=f'norm{i}')(x)
+
+
+class LayerScale(nn.Module):
+  """A learned factor per channel on a residual branch (CaiT, arXiv:2103.17239).
+
+  Attributes:
+    value: The factor at the start: 1e-5 in deep ViTs, 1e-4 in DeiT III.
+  """
+
+  value: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
+    gamma = self.param('gamma', nn.initializers.constant(self.value), x.shape[-1:], jnp.float32)
+    return x * gamma.astype(x.dtype)
+
+
+def make_scale(value: float) -> LayerScale | None:
+  """A `LayerScale` that starts from this value; none for 0."""
+  return LayerScale(value) if value else None
