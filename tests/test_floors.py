@@ -49,6 +49,11 @@ def imports(path: pathlib.Path) -> Iterator[tuple[str, ...]]:
         yield (*(node.module or '').split('.'), alias.name)
 
 
+def documentation(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+  """The lines of a docstring: to explain an argument is no reason to have fewer."""
+  return (ast.get_docstring(function, clean=False) or '').splitlines()
+
+
 def folder_of(parts: tuple[str, ...]) -> str | None:
   """The folder of vitlab/ that an import or a path leads to; None for the ground and outside."""
   return parts[1] if len(parts) > 1 and parts[0] == 'vitlab' and parts[1] in FLOOR else None
@@ -94,7 +99,7 @@ def test_files_functions_and_modules_stay_small(path):
   assert len(text.splitlines()) <= MAX_LINES
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-      lines = node.end_lineno - node.lineno + 1
+      lines = node.end_lineno - node.lineno + 1 - len(documentation(node))
       assert lines <= MAX_FUNCTION_LINES, f'{node.name} has {lines} lines'
     if isinstance(node, ast.ClassDef):
       fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]

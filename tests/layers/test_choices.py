@@ -1,5 +1,7 @@
 """Words of a config: what they stand for, and what is refused."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,3 +31,36 @@ def test_a_classifier_starts_with_a_guess_in_float32():
   assert logits.dtype == jnp.float32
   np.testing.assert_array_equal(logits, np.zeros((2, 7)))
   assert choices.classifier(None, jnp.dtype('float32')) is None
+
+
+class Size(NamedTuple):
+  width: int
+  num_heads: int
+  depths: tuple[int, ...] = (2, 2)
+  inner_width: int = 8
+  inner_num_heads: int = 2
+
+
+SIZES = {'S': Size(32, 4), 'B': Size(64, 8)}
+
+
+def test_a_size_is_a_variant_with_the_numbers_that_a_config_gives():
+  assert choices.pick_size('Net', SIZES, 'S', width=None, depths=None) == SIZES['S']
+  found = choices.pick_size('Net', SIZES, 'B', width=24, num_heads=3, depths=[1, 2, 3])
+  assert found == Size(24, 3, (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+  'overrides, says',
+  [
+    (dict(variant='M'), "unknown Net variant 'M'"),
+    (dict(width=30), 'the width 30 does not divide into 4 heads'),
+    (dict(inner_num_heads=3), 'the width 8 does not divide into 3 heads'),
+    (dict(num_heads=0), 'num_heads=0 needs to be 1 or more'),
+    (dict(depths=(2, 0)), r'depths=\(2, 0\) need to be 1 or more'),
+    (dict(depths=()), r'depths=\(\) need to be 1 or more'),
+  ],
+)
+def test_a_size_that_cannot_be_is_refused(overrides, says):
+  with pytest.raises(UserError, match=says):
+    choices.pick_size('Net', SIZES, **{'variant': 'S', **overrides})

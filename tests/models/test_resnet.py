@@ -224,7 +224,7 @@ def test_a_hybrid_is_a_vit_on_the_last_level():
   [
     (dict(variant='20'), "unknown ResNet variant '20'"),
     (dict(block='bottle'), "unknown block of ResNet 'bottle': did you mean bottleneck"),
-    (dict(depths=(2, 0)), r'depths=\(2, 0\): give every stage at least one'),
+    (dict(depths=(2, 0)), r'depths=\(2, 0\) need to be 1 or more'),
     (dict(stem='cifar'), "unknown stem of ResNet 'cifar': .*imagenet, small"),
     (dict(norm='batch'), "unknown norm 'batch': did you mean batchnorm"),
     (dict(padding='valid'), "unknown padding 'valid'"),

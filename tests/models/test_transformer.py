@@ -172,7 +172,7 @@ def test_counts_are_those_of_torch(variant, millions):
     (dict(variant='bsae'), 'did you mean base'),
     (dict(norm_place='branch'), 'pre'),
     (dict(position_embedding='rope'), 'sincos'),
-    (dict(num_heads=3), 'multiple of num_heads=3'),
+    (dict(num_heads=3), 'does not divide into 3 heads'),
     (dict(remat='all'), 'dots_saveable'),
   ],
 )

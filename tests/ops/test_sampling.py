@@ -119,4 +119,4 @@ def test_the_largest_is_the_first_of_equals():
   values = np.random.default_rng(0).integers(-3, 3, (50, 4, 7)).astype(np.float32)
   values[values == -3] = -np.inf
   values[0] = -np.inf
-  np.testing.assert_array_equal(sampling.largest(jnp.asarray(values)), values.argmax(-1))
+  np.testing.assert_array_equal(sampling.argmax(jnp.asarray(values)), values.argmax(-1))

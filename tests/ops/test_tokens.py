@@ -11,7 +11,7 @@ def test_the_decoder_reads_what_was_said_before():
   inputs = tokens.shift_right(targets)
   np.testing.assert_array_equal(inputs, [[1, 5, 6, 2], [1, 7, 2, 0]])
   np.testing.assert_array_equal(tokens.shift_right(targets, start=0)[:, 0], 0)
-  np.testing.assert_array_equal(tokens.counts(targets), [[1, 1, 1, 0], [1, 1, 0, 0]])
+  np.testing.assert_array_equal(tokens.is_token(targets), [[1, 1, 1, 0], [1, 1, 0, 0]])
 
 
 def test_special_tokens_are_numbered_as_they_are_written():

@@ -1,10 +1,47 @@
 """What the words that all families share stand for in a config."""
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import Dense
+
+Size = TypeVar('Size', bound=tuple[Any, ...])
+
+
+def pick_size(family: str, variants: Mapping[str, Size], variant: str, **overrides: Any) -> Size:
+  """The size of a variant, with other numbers where a config gives them.
+
+  Args:
+    family: The name of the model, for messages.
+    variants: Name -> size, a NamedTuple.
+    variant: One of these names.
+    **overrides: Fields of the size; None leaves a field as it is.
+
+  Raises:
+    UserError: no such variant, a number below 1, or a width that its heads do not divide.
+  """
+  if variant not in variants:
+    raise unknown(f'{family} variant', variant, variants)
+  given = {
+    name: tuple(value) if isinstance(value, list | tuple) else value
+    for name, value in overrides.items()
+    if value is not None
+  }
+  for name, value in given.items():
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not numbers or any(isinstance(number, int) and number < 1 for number in numbers):
+      needs = 'need' if isinstance(value, tuple) else 'needs'
+      raise UserError(f'{family}: {name}={value} {needs} to be 1 or more')
+  size = variants[variant]._replace(**given)
+  for prefix in ('', 'inner_'):
+    width, heads = (getattr(size, f'{prefix}{field}', 1) for field in ('width', 'num_heads'))
+    if isinstance(heads, int) and width % heads:
+      raise UserError(f'{family}: the width {width} does not divide into {heads} heads')
+  return size
 
 
 def check_rates(**rates: float) -> None:

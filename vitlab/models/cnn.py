@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError, unknown
-from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.errors import UserError
+from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.conv import Conv, ConvNormAct, max_pool, mean_pool
 from vitlab.layers.norms import make_norm
 from vitlab.layers.sharding import constrain_batch
@@ -100,15 +100,15 @@ def make(
 ) -> CNN:
   """Composes a CNN from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate)
-  if variant not in VARIANTS:
-    raise unknown('CNN variant', variant, VARIANTS)
-  widths, depths = tuple(widths or VARIANTS[variant].widths), depths or VARIANTS[variant].depths
-  if len(widths) != len(depths) or min(depths) < 1:
-    raise UserError(f'CNN: widths={widths} and depths={tuple(depths)}: give both for every stage')
+  size = pick_size('CNN', VARIANTS, variant, widths=widths, depths=depths)
+  if len(size.widths) != len(size.depths):
+    raise UserError(
+      f'CNN: widths={size.widths} and depths={size.depths}: give both for every stage'
+    )
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, norm, norm_epsilon, compute, maps=True, num_groups=num_groups)
   stages = [
     [ConvNormAct(Conv(width, dtype=compute), new_norm()) for _ in range(depth)]
-    for width, depth in zip(widths, depths)
+    for width, depth in zip(*size)
   ]
   return CNN(stages, classifier(num_classes, compute), dropout_rate)

@@ -36,8 +36,8 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError, unknown
-from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.errors import unknown
+from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.conv import Conv, ConvNormAct, check_padding, max_pool, mean_pool
 from vitlab.layers.norms import make_norm
 from vitlab.layers.sharding import constrain_batch
@@ -210,7 +210,10 @@ def make(
 ) -> ResNet:
   """Composes a ResNet from the words of a config, see the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  size, compute = _size(variant, block, depths, width), compute_dtype(dtype)
+  size = pick_size('ResNet', VARIANTS, variant, block=block, depths=depths, width=width)
+  if size.block not in BLOCKS:
+    raise unknown('block of ResNet', size.block, BLOCKS)
+  compute = compute_dtype(dtype)
   conv = partial(
     Conv, padding=check_padding(padding), standardize=weight_standardization, dtype=compute
   )
@@ -231,18 +234,6 @@ def make(
     classifier(num_classes, compute),
     dropout_rate,
   )
-
-
-def _size(variant: str, block: str | None, depths: Sequence[int] | None, width: int | None) -> Size:
-  if variant not in VARIANTS:
-    raise unknown('ResNet variant', variant, VARIANTS)
-  given = dict(block=block, depths=depths and tuple(depths), width=width)
-  size = VARIANTS[variant]._replace(**{k: v for k, v in given.items() if v is not None})
-  if size.block not in BLOCKS:
-    raise unknown('block of ResNet', size.block, BLOCKS)
-  if not size.depths or min(size.depths) < 1:
-    raise UserError(f'ResNet: depths={size.depths}: give every stage at least one block')
-  return size
 
 
 def _stem(name: str, padding: str) -> tuple[int, int, Callable | None]:

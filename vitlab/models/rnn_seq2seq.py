@@ -47,7 +47,7 @@ from vitlab.layers.recurrent import (
   make_cell,
   over_time,
 )
-from vitlab.ops.tokens import counts
+from vitlab.ops.tokens import is_token
 
 ORDERS = ('current', 'previous')
 
@@ -183,7 +183,7 @@ class RNNSeq2Seq(nn.Module):
 
   def encode(self, tokens: Int[Array, 'b s'], train: bool = False) -> Memory:
     """Reads the source; padding is invisible."""
-    mask = counts(tokens)
+    mask = is_token(tokens)
     x = self.dropout(self.source(tokens), deterministic=not train)
     hidden, states = self.encoder(x, mask, train)
     if self.encoder.bidirectional:

@@ -39,11 +39,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers import pooling
 from vitlab.layers.attention import CosineAttention, SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import PatchEmbed
 from vitlab.layers.mlp import make_mlp
@@ -182,7 +182,8 @@ def make(
 ) -> Swin:
   """Composes a Swin from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  size = _size(variant, (width, depths, num_heads, window_size))
+  sizes = dict(width=width, depths=depths, num_heads=num_heads, window_size=window_size)
+  size = pick_size('Swin', VARIANTS, variant, **sizes)
   pretrained = tuple(pretrained_window_sizes or (0,) * len(size.depths))
   _check(size, pretrained)
   compute, version_2 = compute_dtype(dtype), size.version == 2
@@ -222,25 +223,12 @@ def _attention(size: Size, i: int, pretrained: int, dtype: jnp.dtype) -> WindowA
   return WindowAttention(attention, bias, size.window_size)
 
 
-def _size(variant: str, overrides: tuple) -> Size:
-  if variant not in VARIANTS:
-    raise unknown('Swin variant', variant, VARIANTS)
-  overrides = (tuple(x) if isinstance(x, Sequence) else x for x in overrides)
-  given = {k: v for k, v in zip(Size._fields, overrides) if v is not None}
-  return VARIANTS[variant]._replace(**given)
-
-
 def _check(size: Size, pretrained: tuple[int, ...]) -> None:
   """Raises UserError if the numbers of the stages do not fit together."""
   if not len(size.depths) == len(size.num_heads) == len(pretrained):
     raise UserError(
       f'Swin: depths={size.depths}, num_heads={size.num_heads} and pretrained_window_sizes='
       f'{pretrained} need one number a stage each'
-    )
-  if min(size.window_size, *size.depths, *size.num_heads) < 1:
-    raise UserError(
-      f'Swin: window_size={size.window_size}, depths={size.depths} and num_heads={size.num_heads} '
-      'need to be 1 or more'
     )
   if any(pretrained) and size.version == 1:
     raise UserError(

@@ -37,11 +37,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import unknown
 from vitlab.layers import pooling
 from vitlab.layers.attention import SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.dense import Dense, contract
 from vitlab.layers.embeddings import LearnedPositions, cut_patches
 from vitlab.layers.mlp import make_mlp
@@ -252,16 +252,17 @@ def make(
 ) -> TNT:
   """Composes a TNT from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  overrides = (width, depth, num_heads, mlp_dim, inner_width, inner_num_heads)
-  size, compute = _size(variant, overrides), compute_dtype(dtype)
+  outer = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+  inner = dict(inner_width=inner_width, inner_num_heads=inner_num_heads)
+  size, compute = pick_size('TNT', VARIANTS, variant, **outer, **inner), compute_dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
   new_mlp = partial(make_mlp, mlp, dropout_rate=dropout_rate, dtype=compute, kernel_init=INIT)
   new_attention = partial(SelfAttention, qkv_bias=qkv_bias, dtype=compute, kernel_init=INIT)
 
   def new_block(num_heads, mlp_dim):
-    parts = new_attention(num_heads), new_mlp(hidden=mlp_dim), new_norm()
-    return Block(*parts, dropout_rate=dropout_rate)
+    mlp = new_mlp(hidden=mlp_dim)
+    return Block(new_attention(num_heads), mlp, new_norm(), dropout_rate=dropout_rate)
 
   inner = new_block(size.inner_num_heads, 4 * size.inner_width)
   outer = new_block(size.num_heads, size.mlp_dim)
@@ -283,14 +284,3 @@ def _pool(name: str) -> Callable:
   if name not in POOLS:
     raise unknown('pool', name, POOLS)
   return POOLS[name]
-
-
-def _size(variant: str, overrides: tuple[int | None, ...]) -> Size:
-  if variant not in VARIANTS:
-    raise unknown('TNT variant', variant, VARIANTS)
-  given = {name: value for name, value in zip(Size._fields, overrides) if value is not None}
-  size = VARIANTS[variant]._replace(**given)
-  for width, heads in ((size.width, size.num_heads), (size.inner_width, size.inner_num_heads)):
-    if width % heads:
-      raise UserError(f'TNT: the width {width} does not divide into {heads} heads')
-  return size

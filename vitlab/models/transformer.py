@@ -36,14 +36,14 @@ from jaxtyping import Array, Bool, Float, Int
 from vitlab.errors import UserError, unknown
 from vitlab.layers.attention import CrossAttention, KeysAndValues, SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, compute_dtype
+from vitlab.layers.choices import check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed
 from vitlab.layers.mlp import XAVIER, make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.positions import sincos_1d
-from vitlab.ops.tokens import counts
+from vitlab.ops.tokens import is_token
 
 
 class Size(NamedTuple):
@@ -143,7 +143,7 @@ class Transformer(nn.Module):
 
   def encode(self, tokens: Int[Array, 'b s'], train: bool = False) -> Memory:
     """Reads the source; padding is invisible."""
-    mask = counts(tokens)
+    mask = is_token(tokens)
     x = self._embed(self.source, tokens, 'source', 0, train)
     x, _ = self.encoder(x, train, mask=mask[:, None, None])
     return Memory(x if self.norm is None else self.encoder_norm(x), mask)
@@ -249,7 +249,10 @@ def make(
 ) -> Transformer:
   """Composes the model from the words of a config, explained at the top; UserError for bad ones."""
   check_rates(dropout_rate=dropout_rate)
-  size = _size(variant, (width, depth, num_heads, mlp_dim))
+  sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+  size = pick_size('Transformer', VARIANTS, variant, **sizes)
+  if size.width % 2:
+    raise UserError(f'Transformer: width={size.width} must be even, for sines and cosines')
   words = dict(norm_place=norm_place, position_embedding=position_embedding)
   for key, possible in CHOICES.items():
     if words[key] not in possible:
@@ -284,14 +287,3 @@ def _block(size, new_norm, norm_place, mlp, dropout_rate, compute, decodes) -> B
     norm_place=norm_place,
     cross=CrossAttention(size.num_heads, dtype=compute) if decodes else None,
   )
-
-
-def _size(variant: str, given: tuple[int | None, ...]) -> Size:
-  if variant not in VARIANTS:
-    raise unknown('Transformer variant', variant, VARIANTS)
-  size = Size(*(one or default for one, default in zip(given, VARIANTS[variant])))
-  if size.width % size.num_heads or size.width % 2:
-    raise UserError(
-      f'Transformer: width={size.width} must be even and a multiple of num_heads={size.num_heads}'
-    )
-  return size

@@ -44,10 +44,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers.attention import CrossAttention, SelfAttention
 from vitlab.layers.blocks import Block, make_scale
-from vitlab.layers.choices import check_rates, classifier, compute_dtype
+from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.embeddings import PatchEmbed, make_positions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
@@ -220,7 +220,8 @@ def make(
 ) -> ViT:
   """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
-  size, compute = _size(variant, (width, depth, num_heads, mlp_dim), mlp), compute_dtype(dtype)
+  size = _size(variant, mlp, width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+  compute = compute_dtype(dtype)
   # New parts at every place: Flax shares the parameters of one module that stands in two.
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
   new_mlp = partial(make_mlp, mlp, size.mlp_dim, dropout_rate, compute)
@@ -243,18 +244,12 @@ def make(
   )
 
 
-def _size(variant: str, overrides: Sequence[int | None], mlp: str) -> Size:
-  """The size of 'S/16', and what overrides it."""
-  name = variant.partition('/')[0]
-  if name not in VARIANTS:
-    raise unknown('ViT variant', name, VARIANTS)
-  size = VARIANTS[name]
-  if mlp == 'swiglu':
+def _size(variant: str, mlp: str, **overrides: int | None) -> Size:
+  """The size of 'S/16'."""
+  size = pick_size('ViT', VARIANTS, variant.partition('/')[0], **overrides)
+  if mlp == 'swiglu' and overrides['mlp_dim'] is None:
     # Three matrices instead of two; a multiple of 8 for the matrix units.
     size = size._replace(mlp_dim=-(-2 * size.mlp_dim // 3 // 8) * 8)
-  size = size._replace(**{k: v for k, v in zip(Size._fields, overrides) if v is not None})
-  if size.width % size.num_heads:
-    raise UserError(f'ViT: the width {size.width} does not divide into {size.num_heads} heads')
   return size
 
 

@@ -18,7 +18,7 @@ def sayable(logits: Float[Array, '*b vocab']) -> Float[Array, '*b vocab']:
   return jnp.where((ids == PAD) | (ids == BOS), -jnp.inf, log_probability)
 
 
-def largest(values: Float[Array, '*b n']) -> Int[Array, '*b']:
+def argmax(values: Float[Array, '*b n']) -> Int[Array, '*b']:
   """Where the largest value stands, the first of several; the last place if one is NaN.
 
   XLA:CPU vectorises this, but not an argmax: ten times as fast for a large vocabulary.

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from vitlab.errors import UserError, unknown
 from vitlab.ops.beam import Coverage, Step, Take, beam
-from vitlab.ops.sampling import draw, keys_of, largest, sayable
+from vitlab.ops.sampling import argmax, draw, keys_of, sayable
 from vitlab.ops.tokens import BOS, EOS, PAD
 
 # name -> option -> its default, and the least and most it may be.
@@ -126,7 +126,7 @@ def greedy(
   Returns:
     The sentences, padded after their EOS, and their log-probabilities: the sum over their tokens.
   """
-  return _say(step, state, limit, max_length, lambda _, each: largest(each))
+  return _say(step, state, limit, max_length, lambda _, each: argmax(each))
 
 
 def sample(

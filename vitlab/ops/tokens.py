@@ -7,7 +7,7 @@ PAD, BOS, EOS, UNK = range(4)  # padding, begin and end of a sentence, unknown
 SPECIAL = ('<pad>', '<s>', '</s>', '<unk>')  # how they are written
 
 
-def counts(tokens: Int[Array, '*b t']) -> Bool[Array, '*b t']:
+def is_token(tokens: Int[Array, '*b t']) -> Bool[Array, '*b t']:
   """Where there is a token and not padding."""
   return tokens != PAD
 

@@ -18,7 +18,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.ops import augment as augmentation
 from vitlab.ops import losses
 from vitlab.ops.color import normalize
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
 
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
 
@@ -62,11 +62,7 @@ def make(
     augment_key, dropout_key = jax.random.split(key)
     mask = _mask(batch)
     image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
-    rngs = {'dropout': dropout_key}
-    mutable = [collection for collection in variables['model'] if collection != 'params']
-    (logits, out), mutated = model.apply(
-      variables['model'], scale(image), train=True, rngs=rngs, mutable=mutable
-    )
+    (logits, out), mutated = _apply.train(model, variables['model'], scale(image), key=dropout_key)
     _check_logits(logits, num_classes)
     outputs = dict(image=image, target=target, mask=mask, logits=logits, out=out)
     result = _loss(loss, logits, target, mask, label_smoothing)

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
 from vitlab.ops import losses
-from vitlab.ops.sampling import largest
+from vitlab.ops.sampling import argmax
 from vitlab.ops.search import GREEDY, Search, make_search
-from vitlab.ops.tokens import PAD, counts, shift_right
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables
+from vitlab.ops.tokens import PAD, is_token, shift_right
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
 
 
 def make(
@@ -56,20 +56,20 @@ def make(
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     tokens, targets = _read(batch, 'tokens'), _read(batch, 'targets')
-    mask = counts(targets)
-    logits, out = model.apply(
-      variables['model'], tokens, shift_right(targets), train=True, rngs={'dropout': key}
+    mask = is_token(targets)
+    (logits, out), mutated = _apply.train(
+      model, variables['model'], tokens, shift_right(targets), key=key
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)
     value, count = losses.masked_mean(values, mask)
-    right = (largest(logits) == targets) & mask
+    right = (argmax(logits) == targets) & mask
     metrics = {
       'loss': (jnp.sum(values), count),
       'token_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
       'padding': _padding(tokens, targets),
     }
     outputs = dict(targets=targets, mask=mask, logits=logits, out=out)
-    return Loss(value, metrics, mutated={}, weight=count, outputs=outputs)
+    return Loss(value, metrics, {'model': mutated}, weight=count, outputs=outputs)
 
   return Task(init, {'model': training_loss}, dict(_predict(model), decoded=decoded))
 
@@ -95,8 +95,8 @@ def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None
 
 def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, '']]:
   """Which share of the sentences is padding, as (sum, count)."""
-  rows = [counts(side).any(axis=-1, keepdims=True) & jnp.ones_like(side, bool) for side in sides]
-  padding = [row & ~counts(side) for row, side in zip(rows, sides)]
+  rows = [is_token(side).any(axis=-1, keepdims=True) & jnp.ones_like(side, bool) for side in sides]
+  padding = [row & ~is_token(side) for row, side in zip(rows, sides)]
   total = lambda masks: sum(jnp.sum(mask, dtype=jnp.float32) for mask in masks)  # noqa: E731
   return total(padding), total(rows)
 
@@ -115,9 +115,9 @@ def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:
   def scores(variables: Variables, batch: Batch) -> dict[str, Float[Array, ' b']]:
     """Of each target, given its source: sums over its tokens."""
     targets, given = _read(batch, 'targets'), logits(variables, batch)
-    mask = counts(targets)
+    mask = is_token(targets)
     loss = losses.token_cross_entropy(given, targets, mask=mask)
-    right = (largest(given) == targets) & mask
+    right = (argmax(given) == targets) & mask
     sums = dict(loss=loss, right=right, tokens=mask)
     return {name: jnp.sum(x, axis=-1, dtype=jnp.float32) for name, x in sums.items()}
 
@@ -135,7 +135,7 @@ def _decoded(model: nn.Module, max_ratio: float, search: Search) -> Callable[...
     """What the model says itself, the best first: 'tokens' [b k t] and their 'score' [b k]."""
     tokens = _read(batch, 'tokens')
     length = math.ceil(max_ratio * tokens.shape[-1]) + 8
-    limit = jnp.ceil(max_ratio * counts(tokens).sum(-1)).astype(jnp.int32) + 8
+    limit = jnp.ceil(max_ratio * is_token(tokens).sum(-1)).astype(jnp.int32) + 8
     memory = model.apply(variables['model'], tokens, method='encode')
     memory, start = model.apply(variables['model'], memory, length, method='start')
     if search.width > 1:  # all k look at the same: the search moves their states alone
