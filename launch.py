@@ -5,6 +5,7 @@ python launch.py --config=configs/vit_digits.py:smoke         give the config it
 python launch.py --config=... --config.seed=1 --workdir=runs/second
 python launch.py --config=... --restarts=3                    start again what dies
 python launch.py --mode=eval --workdir=runs/vit_digits
+python launch.py --mode=eval --workdir=WEIGHTS --config=configs/features.py:path=photos
 python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
 python launch.py --mode=predict --workdir=runs/transformer_multi30k --search=beam,beams=8 lines.txt
@@ -58,11 +59,13 @@ def evaluate(command: Command) -> None:
   prepare(command.flags)
   from vitlab.engine import init_from, trained
 
-  if trained.is_published(folder):  # they decide what the config leaves open
-    with config.ignore_type():
-      config.init_from = folder
-  config, _ = init_from.resolve(config, folder)
-  trained.evaluate(folder, config, command.flags.output, command.flags.average)
+  values, sources = command.flags, None
+  if trained.is_published(folder) or init_from.lacks_path(config.init_from):
+    config = init_from.of_weights(config, folder, command.overrides)
+    config, sources = init_from.resolve(config)
+  else:
+    config, _ = init_from.resolve(config, folder)
+  trained.evaluate(folder, config, values.output, values.average, sources)
 
 
 def predict(command: Command) -> None:

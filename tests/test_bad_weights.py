@@ -48,8 +48,12 @@ ARGUMENTS = {
   ),
   'weights to train in': ([DIGITS, '--workdir={tmp}/vit'], 'holds weights of somebody, not a run'),
   'weights to evaluate as another model': (
-    ['--mode=eval', DIGITS, '--workdir={tmp}/vit'],
+    ['--mode=eval', DIGITS, '--config.model.depth=9', '--workdir={tmp}/vit'],
     'config.model contradicts the weights',
+  ),
+  'features of no weights': (
+    ['--config=configs/features.py:path={tmp}', '--workdir={tmp}/run'],
+    '--mode=eval --workdir=WEIGHTS',
   ),
   'weights of sentences for pictures': (
     [DIGITS, '--config.init_from={tmp}/marian'],

@@ -22,20 +22,22 @@ CONFIGS = sorted(ROOT.glob('configs/*.py'))
 ARGUMENTS = {
   'vit_folder': 'path=photos',
   'finetune': 'weights=weights,path=photos',
+  'features': 'path=photos',
   'transformer_multi30k': 'text',
   'rnn_multi30k': 'text',
   'rnn_attention_multi30k': 'text',
 }
 # What weights would decide.
-WEIGHTS = {
-  'finetune': {
+WEIGHTS = dict.fromkeys(
+  ['finetune', 'features'],
+  {
     'model.name': 'vit',
     'model.variant': 'B/16',
     'data.image_size': 224,
     'task.mean': (0.5,),
     'task.std': (0.5,),
-  }
-}
+  },
+)
 
 
 def example(config):

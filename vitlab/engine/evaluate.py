@@ -13,6 +13,8 @@ from vitlab.engine.feed import Feed
 from vitlab.evaluators import Predictions
 from vitlab.tasks import Variables
 
+SHARED_BYTES = 2 * 2**30  # of features, while the evaluators of one state read them
+
 
 class Interrupted(Exception):
   """The run was asked to stop in the middle of an evaluation."""
@@ -60,11 +62,46 @@ def predictions(
   return predict
 
 
+def shared(source: Predictions, limit: int = SHARED_BYTES) -> Predictions:
+  """Predictions that compute the features of a split once, for all evaluators that read them.
+
+  Features stand for their images, which their batches go without.
+
+  Args:
+    source: The predictions of one set of variables.
+    limit: Bytes that may be kept; splits that need more are computed again.
+  """
+  kept: dict[str, list[tuple[Any, Mapping[str, Any]]]] = {}
+  room = limit
+
+  def features(split: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    nonlocal room
+    rows, size = [], 0
+    for outputs, batch in source('features', split):
+      row = outputs, {key: column for key, column in batch.items() if key != 'image'}
+      size += sum(leaf.nbytes for leaf in jax.tree.leaves(row))
+      if size <= room:
+        rows.append(row)
+      else:
+        rows.clear()
+      yield row
+    if size <= room:
+      kept[split], room = rows, room - size
+
+  def predict(name: str, split: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    if name != 'features':
+      return source(name, split)
+    return iter(kept[split]) if split in kept else features(split)
+
+  return predict
+
+
 def evaluate(
   experiment: Experiment,
   variables: Variables,
   names: Sequence[str] | None = None,
   interrupted: Callable[[], bool] = lambda: False,
+  source: Predictions | None = None,
 ) -> tuple[dict[str, float], dict[str, Mapping[str, Any]]]:
   """Runs evaluators of the config.
 
@@ -73,12 +110,13 @@ def evaluate(
     variables: See `predictions`.
     names: Which of `config.evaluators`; None for all.
     interrupted: See `predictions`.
+    source: The predictions, where several calls share them.
 
   Returns:
     Metrics ('<evaluator>/<metric>') and details by evaluator.
   """
   metrics, details = {}, {}
-  source = predictions(experiment, variables, interrupted)
+  source = source or shared(predictions(experiment, variables, interrupted))
   for name in experiment.evaluators if names is None else names:
     result = experiment.evaluators[name](source)
     metrics |= {f'{name}/{metric}': float(value) for metric, value in result.metrics.items()}

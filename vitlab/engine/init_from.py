@@ -31,6 +31,7 @@ from vitlab.data import _classes, _tokenizer
 from vitlab.engine import config_file, published, workdir
 from vitlab.engine.published import Published
 from vitlab.errors import UserError, unknown
+from vitlab.pretrained import Preprocessing
 
 MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
 RECORD = 'init_from.json'  # in the workdir
@@ -116,7 +117,7 @@ def requests(init_from: Any) -> dict[str, dict[str, Any]]:
     return {}
   if isinstance(init_from, ConfigDict):
     init_from = init_from.to_dict()
-  if isinstance(init_from, str) or 'path' in init_from:
+  if isinstance(init_from, str) or 'path' in init_from or lacks_path(init_from):
     init_from = {MODEL: init_from}
   found = {}
   for player, options in init_from.items():
@@ -124,9 +125,39 @@ def requests(init_from: Any) -> dict[str, dict[str, Any]]:
     for key in options.keys() - set(OPTIONS):
       raise unknown(f'option of config.init_from for {player}', key, OPTIONS)
     if not options.get('path'):
-      raise UserError(f'config.init_from for {player} has no path: give a file, folder or workdir')
+      raise UserError(
+        f'config.init_from for {player} has no path: give a file, folder or workdir,'
+        '\nor evaluate weights without training: --mode=eval --workdir=WEIGHTS'
+      )
     found[player] = options
   return found
+
+
+def lacks_path(init_from: Any) -> bool:
+  """Whether only options are given: the path is then that of the weights to evaluate."""
+  options = isinstance(init_from, Mapping | ConfigDict)
+  return bool(init_from) and options and set(init_from) <= set(OPTIONS[1:])
+
+
+def of_weights(config: ConfigDict, folder: str, overrides: Sequence[str] = ()) -> ConfigDict:
+  """The config of an evaluation of weights: they say what the model is and how it sees pictures.
+
+  Args:
+    config: A config whose words of the model and of its pictures are those of a training.
+    folder: The weights.
+    overrides: Changes of a command line, '--config.a.b=value': these words stay.
+  """
+  said = {text.partition('=')[0].partition('config.')[2] for text in overrides}
+  result = ConfigDict(config.to_dict(), type_safe=False)
+  result.init_from = dict(config.init_from if lacks_path(config.init_from) else {}, path=folder)
+  for key in set(result.model) - {*COUNTS, 'dtype'}:
+    if f'{MODEL}.{key}' not in said:
+      del result.model[key]
+  for name, node in (('data', result.data), ('task', _innermost(result.task))):
+    for key in set(node) & set(Preprocessing._fields):
+      if f'{name}.{key}' not in said:
+        node[key] = None
+  return result.lock()
 
 
 def find(init_from: Any) -> dict[str, Source]:

@@ -25,7 +25,7 @@ from vitlab.data import _pipeline
 from vitlab.engine import names, provenance, workdir
 from vitlab.engine.checkpoint import CheckpointError, Checkpoints
 from vitlab.engine.clock import Clock
-from vitlab.engine.evaluate import Interrupted, evaluate
+from vitlab.engine.evaluate import Interrupted, evaluate, predictions, shared
 from vitlab.engine.events import Events
 from vitlab.engine.experiment import Experiment
 from vitlab.engine.feed import Feed
@@ -189,15 +189,15 @@ class Session:
 
   def _evaluate(self, due: Sequence[str]) -> dict[str, float]:
     metrics: dict[str, float] = {}
+    variables = self.state.averaged()
+    source = shared(predictions(self.experiment, variables, self._stop.asked))
     for name in due:
       try:
         with (
           self.clock.spending('evaluate', self.step),
           self._progress.doing(f'evaluating {name}'),
         ):
-          found, details = evaluate(
-            self.experiment, self.state.averaged(), [name], self._stop.asked
-          )
+          found, details = evaluate(self.experiment, variables, [name], source=source)
           self._write_details(name, details[name])
       except (UserError, Interrupted):
         raise

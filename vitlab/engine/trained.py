@@ -1,5 +1,6 @@
 """A trained model from its workdir: to use it without its data set, or to evaluate it on it."""
 
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -167,7 +168,11 @@ def _translator(about: pretrained.About) -> tuple[Any, Any, Any]:
 
 
 def evaluate(
-  folder: str, config: ConfigDict, output: str = '', average: int = 0
+  folder: str,
+  config: ConfigDict,
+  output: str = '',
+  average: int = 0,
+  sources: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
   """Runs the evaluators of a config on a trained model and prints what they find.
 
@@ -176,6 +181,8 @@ def evaluate(
     config: That of the run, or one with other data, evaluators, batch size or mesh.
     output: A JSON file for the metrics; '' for none.
     average: See `load`.
+    sources: Weights that config.init_from names, where they are evaluated. With head='new' their
+      classifier is not read, and the classes are those of the data.
 
   Returns:
     '<evaluator>/<metric>' -> value.
@@ -186,15 +193,12 @@ def evaluate(
   """
   if not config.evaluators:
     raise UserError('the config has no evaluators: add one to config.evaluators')
-  trained = load(folder, average=average)
-  experiment = experiment_lib.build(config, dataset=_dataset(config, trained))
-  wanted = experiment.abstract_state.variables
-  said = [_model(c, trained.facts) for c in (config, trained.config)]
-  if _shapes(wanted) != _shapes(trained.variables) or said[0] != said[1]:
-    raise UserError(f'the model of this config is not the one in workdir {folder!r}')
-  variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
+  if sources and sources['model'].head == 'new':
+    experiment, variables, number = _headless(config, sources, average)
+  else:
+    experiment, variables, number = _whole(folder, config, average)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
-  print(f'{folder}, step {trained.step}')
+  print(f'{folder}, step {number}')
   for name, value in metrics.items():
     print(f'  {name:28} {progress.value(name, value)}')
   for signature in {
@@ -204,6 +208,34 @@ def evaluate(
   if output:
     workdir.write_json(pathlib.Path(output), metrics)
   return metrics
+
+
+def _whole(
+  folder: str, config: ConfigDict, average: int
+) -> tuple[experiment_lib.Experiment, Variables, int]:
+  """A trained model on its mesh, with its step."""
+  trained = load(folder, average=average)
+  experiment = experiment_lib.build(config, dataset=_dataset(config, trained))
+  wanted = experiment.abstract_state.variables
+  said = [_model(c, trained.facts) for c in (config, trained.config)]
+  if _shapes(wanted) != _shapes(trained.variables) or said[0] != said[1]:
+    raise UserError(f'the model of this config is not the one in workdir {folder!r}')
+  variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
+  return experiment, variables, trained.step
+
+
+def _headless(
+  config: ConfigDict, sources: Mapping[str, Any], average: int
+) -> tuple[experiment_lib.Experiment, Variables, int]:
+  """A model of which only the features can be predicted: its new head knows nothing."""
+  if average:
+    raise UserError("--average does not go with config.init_from=dict(head='new')")
+  experiment = experiment_lib.build(config, sources=sources)
+  variables = experiment.init().variables
+  task = experiment.task
+  predict = {name: task.predict[name] for name in ('features',) if name in task.predict}
+  experiment = dataclasses.replace(experiment, task=task._replace(predict=predict))
+  return experiment, variables, sources['model'].weights.origin.get('step', 0)
 
 
 def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
