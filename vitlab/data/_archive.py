@@ -73,7 +73,8 @@ def counted(left_out: Counter[str]) -> str:
   kinds = left_out.most_common(6)
   others = left_out.total() - sum(count for _, count in kinds)
   words = [f'{count:,} {kind}' for kind, count in kinds] + [f'{others:,} others'] * bool(others)
-  return f'{left_out.total():,} files left out: {", ".join(words)}'
+  total = left_out.total()
+  return f'{total:,} file{"s" * (total != 1)} left out: {", ".join(words)}'
 
 
 def is_clutter(name: str) -> bool:

@@ -217,9 +217,15 @@ def _whole(
   trained = load(folder, average=average)
   experiment = experiment_lib.build(config, dataset=_dataset(config, trained))
   wanted = experiment.abstract_state.variables
-  said = [_model(c, trained.facts) for c in (config, trained.config)]
-  if _shapes(wanted) != _shapes(trained.variables) or said[0] != said[1]:
-    raise UserError(f'the model of this config is not the one in workdir {folder!r}')
+  there = _model(trained.config, trained.facts)
+  here = _model(config, experiment.dataset.facts)
+  same = registry.describe('models', there) == registry.describe('models', here)
+  if not same or _shapes(wanted) != _shapes(trained.variables):
+    words = [f'{key} {old} -> {new}' for key, old, new in workdir.differences(there, here)]
+    raise UserError(
+      f'the model of this config is not the one in workdir {folder!r} (there -> here): '
+      + ', '.join(words)
+    )
   variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
   return experiment, variables, trained.step
 
@@ -251,11 +257,10 @@ def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
   return _classes.align(dataset, names, trained.workdir, config.match_classes)
 
 
-def _model(config: ConfigDict, facts: Mapping[str, Any]) -> str:
-  """What the model of a config computes when it is used."""
+def _model(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Any]:
+  """The spec of the model in a config, without what only matters in training."""
   spec = {key: value for key, value in config.model.to_dict().items() if key not in TRAINING}
-  filled = {key: facts.get(key) if value is None else value for key, value in spec.items()}
-  return registry.describe('models', filled)
+  return {key: facts.get(key) if value is None else value for key, value in spec.items()}
 
 
 def _shapes(tree: Any) -> Any:
