@@ -28,6 +28,7 @@ from vitlab.engine import command_line, workdir
 from vitlab.engine.command_line import Command, alone, prepare
 from vitlab.engine.supervisor import Supervisor
 from vitlab.errors import UserError
+from vitlab.lines import visible
 
 # All that imports JAX is imported where it is used: a mistake is answered at once.
 
@@ -177,7 +178,7 @@ def main(arguments: Sequence[str]) -> int:
   except UserError as error:
     if '--debug' in arguments:
       raise
-    print(f'error: {error}', file=sys.stderr)
+    print('\n'.join(map(visible, f'error: {error}'.split('\n'))), file=sys.stderr)
     return 2
   return 0
 

@@ -130,6 +130,11 @@ def test_without_arguments_the_configs_are_listed(capsys, monkeypatch):
   assert complaint.startswith('usage: python launch.py --config=') and complaint.count('\n') == 1
 
 
+def test_what_was_given_is_no_escape_sequence(capsys):
+  assert launch.main(['--nowhere\x1b[2J=1']) == 2
+  assert '\x1b' not in capsys.readouterr().err
+
+
 def test_debug_shows_the_traceback():
   with pytest.raises(UserError):
     launch.main(['--config=nowhere.py', '--debug'])

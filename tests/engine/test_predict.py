@@ -106,3 +106,12 @@ def test_nothing_readable_is_an_error(model, pictures):
 def test_an_output_that_cannot_be_written_fails_before_the_work(model, pictures, tmp_path):
   with pytest.raises(UserError, match='--output'):
     predict.run(model, [str(pictures)], str(tmp_path / 'no' / 'such' / 'folder'))
+
+
+def test_no_name_breaks_the_table():
+  names = ['a\tb\x1b[31m.png', 'c\nd.png', 'e\udcff.png']
+  labels = [predict.Label(name, [('cat\n<b>', 0.75), ('dog\r', 0.25)]) for name in names]
+  head, *rows = predict.table(labels).splitlines()
+  assert len(rows) == 3 and len({row.index('cat') for row in rows}) == 1
+  assert rows[0].startswith(r'a\tb\x1b[31m.png') and r'cat\n<b>' in rows[0]
+  assert all(row.isprintable() and row.isascii() for row in rows)

@@ -11,6 +11,7 @@ from _helpers import text, translators
 from vitlab.data import _tokenizer
 from vitlab.engine import translate
 from vitlab.errors import UserError
+from vitlab.lines import one_line
 
 BEAM = dict(name='beam', beams=3)
 
@@ -50,7 +51,8 @@ def test_lines_stay_lines(model, capsys, tmp_path):
   assert 'line 3:' in shown.err and 'more than 1,024' in shown.err
   rows = [json.loads(line) for line in (tmp_path / 'out.jsonl').read_text().splitlines()]
   assert [row['source'] for row in rows] == lines
-  assert [row['found'][0]['text'] if row['found'] else '' for row in rows] == said
+  found = [row['found'][0]['text'] if row['found'] else '' for row in rows]
+  assert list(map(one_line, found)) == said
   assert ['error' in row for row in rows] == [False, False, True, False]
 
 
@@ -97,3 +99,50 @@ def test_pieces_without_their_model_are_refused(model):
   facts = {key: x for key, x in model.facts.items() if key != 'tokenizer'}
   with pytest.raises(UserError, match='pieces of a sentencepiece model'):
     translate.translate(model._replace(facts=facts), ['a dog'])
+
+
+NASTY = 'one\ntwo\tthree\rfour\u2028five\x85six\x1b[2J'
+
+
+class Saying:
+  """A vocabulary of which every sentence is the same text."""
+
+  def __init__(self, vocabulary, text):
+    self._vocabulary, self.pieces, self._text = vocabulary, vocabulary.pieces, text
+
+  def encode(self, lines):
+    return self._vocabulary.encode(lines)
+
+  def decode(self, tokens):
+    return self._text
+
+
+@pytest.mark.parametrize('nbest', [1, 2])
+def test_what_the_model_says_breaks_no_line(model, monkeypatch, capsys, tmp_path, nbest):
+  vocabulary = Saying(_tokenizer.of(model.facts), NASTY)
+  monkeypatch.setattr(_tokenizer, 'of', lambda facts: vocabulary)
+  lines = ['a dog', 'a\u2028cat', 'the wall']
+  translate.run(model, lines, str(tmp_path / 'out.jsonl'), nbest=nbest)
+  said = capsys.readouterr().out.splitlines()
+  assert len(said) == 3 * nbest
+  assert {line.split('\t')[-1] for line in said} == {'one two three four five six [2J'}
+  assert {line.count('\t') for line in said} == {0 if nbest == 1 else 2}
+  rows = [json.loads(line) for line in (tmp_path / 'out.jsonl').read_text().splitlines()]
+  assert [row['source'] for row in rows] == lines
+  assert {one['text'] for row in rows for one in row['found']} == {NASTY}
+
+
+def test_bytes_that_are_drawn_break_no_line(capsys):
+  """Byte pieces are as probable as words: each tenth token is a line end or a tab."""
+  model = translators.trained(translators.RNN, search=dict(name='sample', temperature=1.0))
+  vocabulary = _tokenizer.of(model.facts)
+  ends = [vocabulary.pieces.index(piece) for piece in ('<0x0A>', '<0x0D>', '<0x09>')]
+  params = model.variables['model']['params']
+  bias = params['head']['bias'].at[np.array(ends)].add(5)
+  params = {**params, 'head': {**params['head'], 'bias': bias}}
+  model = model._replace(variables={'model': {**model.variables['model'], 'params': params}})
+  lines = text.sentences(40, seed=5)[0]
+  found = translate.translate(model, lines)
+  assert sum('\n' in one.found[0][0] for one in found) > 10
+  translate.run(model, lines)
+  assert len(capsys.readouterr().out.splitlines()) == len(lines)

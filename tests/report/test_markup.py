@@ -83,3 +83,8 @@ def test_a_section_can_be_linked_to():
 @pytest.mark.parametrize(('share', 'width'), [(0.25, '25.0'), (None, '0.0'), (1.5, '100.0')])
 def test_a_bar_stays_inside_its_track(share, width):
   assert f'width:{width}%' in markup.bar(share, '')
+
+
+def test_what_would_not_be_seen_is_written_out():
+  assert markup.escape('<a>\t\n\x1b\udcff\u202e&') == r'&lt;a&gt;\t\n\x1b\udcff\u202e&amp;'
+  assert markup.breakable('a/b\nc') == r'a/<wbr>b\nc'

@@ -108,3 +108,16 @@ def test_trials_on_other_data_are_named(world, capsys):
   (trials[5].folder / 'facts.json').unlink()
   Table(definition, path, Console(file=io.StringIO())).close(trials, None, stopped=False)
   assert 'other data' not in capsys.readouterr().err
+
+
+def test_no_value_breaks_the_table(world):
+  """Nor is it read as a style of the console."""
+  definition, trials, path = world
+  for one in trials[:30]:
+    one.point['optim.learning_rate'] = '[/]\n\x1b[2Ja[red]b'
+  trials[30].error = 'line\nbreak \x1b[2J'
+  text, _ = shown(world, terminal=True)
+  assert r'[/]\n\x1b[2Ja[red]b' in text and r'line\nbreak \x1b[2J' in text
+  assert '\x1b[2Ja' not in text
+  text, _ = shown(world, terminal=False)
+  assert r'[/]\n\x1b[2Ja[red]b' in text and '\x1b' not in text

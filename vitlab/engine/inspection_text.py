@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from vitlab.engine import chips
 from vitlab.engine.inspection import Inspection
 from vitlab.engine.progress import duration
+from vitlab.lines import visible
 
 
 def render(found: Inspection) -> str:
@@ -51,6 +52,7 @@ def _traffic(found: Inspection) -> list[str]:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
   """Columns under each other; numbers, in the last ones, to the right."""
+  rows = [[visible(cell) for cell in row] for row in rows]
   widths = [max(map(len, column)) for column in zip(*rows)]
   numbers = [all(cell[:1].isdigit() for cell in column) for column in zip(*rows[1:])]
   return [

@@ -19,6 +19,7 @@ from vitlab.engine import export as exporter
 from vitlab.engine import workdir
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
+from vitlab.lines import visible
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def run(trained: Trained, paths: Sequence[str], output: str = '') -> None:
     for one in label(trained, files):
       lines.write(json.dumps(_as_json(one)) + '\n')
       if one.error:
-        print(f'cannot read {one.file}: {one.error}', file=sys.stderr)
+        print(visible(f'cannot read {one.file}: {one.error}'), file=sys.stderr)
       else:
         labels.append(one)
   if not labels:
@@ -155,12 +156,12 @@ def export(trained: Trained, output: str = '') -> pathlib.Path:
 
 
 def table(labels: Sequence[Label]) -> str:
-  """Aligned columns: file, class, probability, runner-up."""
+  """Aligned columns, a line for each file: file, class, probability, runner-up."""
   rows = [('file', 'class', 'probability', 'runner-up')]
   for one in labels:
     (name, probability), *others = one.top
     runner_up = f'{others[0][0]} {others[0][1]:.1%}' if others else ''
-    rows.append((one.file, name, f'{probability:.1%}', runner_up))
+    rows.append(tuple(map(visible, (one.file, name, f'{probability:.1%}', runner_up))))
   widths = [max(len(row[column]) for row in rows) for column in range(4)]
   lines = []
   for file, name, probability, runner_up in rows:

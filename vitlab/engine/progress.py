@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vitlab.lines import visible
 from vitlab.metrics import leading, percent
 
 
@@ -77,9 +78,9 @@ class Progress:
 
   def __enter__(self) -> 'Progress':
     terminal = self._console.is_terminal
-    self._print(Text(self._title, style='bold cyan' if terminal else ''))
+    self._print(Text(visible(self._title), style='bold cyan' if terminal else ''))
     for label, text in self._header:
-      self._print(Text.assemble((f'  {label:8}', 'dim'), f' {text}'))
+      self._print(Text.assemble((f'  {label:8}', 'dim'), f' {visible(text)}'))
     if terminal:
       self._live = Live(self, console=self._console, refresh_per_second=5)
       self._live.start()
@@ -119,7 +120,7 @@ class Progress:
 
   def note(self, text: str) -> None:
     """Prints a line that stays."""
-    self._print(Text(text))
+    self._print(Text(visible(text)))
 
   @contextlib.contextmanager
   def doing(self, status: str) -> Iterator[None]:
@@ -192,7 +193,7 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
   if 'goodput' in result:  # not in those of older runs
     text.append(f', goodput {100 * result["goodput"]:.0f} %')
   text.append('  ->  ')
-  text.append(str(folder), style='bold cyan')
+  text.append(visible(str(folder)), style='bold cyan')
   console = Terminal(highlight=False)
   console.print(text, soft_wrap=not console.is_terminal)
 

@@ -19,6 +19,7 @@ from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
 from vitlab.engine.checkpoint import Checkpoints
 from vitlab.errors import UserError
+from vitlab.lines import visible
 from vitlab.tasks import Task, Variables
 
 _log = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ def evaluate(
   else:
     experiment, variables, number = _whole(folder, config, average)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
-  print(f'{folder}, step {number}')
+  print(f'{visible(folder)}, step {number}')
   for name, value in metrics.items():
     print(f'  {name:28} {progress.value(name, value)}')
   for signature in {

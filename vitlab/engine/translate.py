@@ -1,6 +1,5 @@
 """A trained translator at work, from its workdir alone: lines of text in, lines of text out."""
 
-import json
 import os
 import pathlib
 import sys
@@ -15,6 +14,7 @@ from vitlab.data import _pipeline, _tokenizer
 from vitlab.data._sentences import Sentences
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
+from vitlab.lines import json_line, one_line
 from vitlab.ops.tokens import PAD
 
 BATCH_SIZE = 64
@@ -91,7 +91,8 @@ def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
 def run(trained: Trained, lines: Sequence[str], output: str = '', nbest: int = 1) -> None:
   """Prints the translation of every line and, if asked for, writes JSON lines.
 
-  A line that cannot be translated is named on standard error, and an empty one stands for it.
+  A line that cannot be translated is named on standard error, and an empty one stands for it. A
+  translation is one line: its line ends and tabs are printed as spaces, and stay in the JSON.
 
   Args:
     trained: The model.
@@ -111,11 +112,11 @@ def run(trained: Trained, lines: Sequence[str], output: str = '', nbest: int = 1
     for number, one in enumerate(translate(trained, lines), 1):
       if one.error:
         print(f'line {number}: {one.error}', file=sys.stderr)
-      file.write(json.dumps(_as_json(one, nbest), ensure_ascii=False) + '\n')
+      file.write(json_line(_as_json(one, nbest)))
       if nbest == 1:
-        print(one.found[0][0] if one.found else '')
+        print(one_line(one.found[0][0]) if one.found else '')
       for text, score, _ in one.found[:nbest] if nbest > 1 else ():
-        print(f'{number}\t{score:.4f}\t{text}')
+        print(f'{number}\t{score:.4f}\t{one_line(text)}')
 
 
 def _decoded(

@@ -1,7 +1,6 @@
 """The parts of the page that sets several runs side by side."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from vitlab import metrics
@@ -12,6 +11,7 @@ from vitlab.report.markup import (
   Section,
   breakable,
   duration,
+  escape,
   plain,
   score,
   spaced,

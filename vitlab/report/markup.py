@@ -1,15 +1,21 @@
 """HTML pieces and numbers in words. Everything that comes from a run is escaped here."""
 
+import html
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 from vitlab import metrics
+from vitlab.lines import visible
 
 ABSENT = '<span class="soft">–</span>'
+
+
+def escape(text: str) -> str:
+  """Text as HTML; what would not be seen in it as Python writes it."""
+  return html.escape(visible(text))
 
 
 class Section(NamedTuple):

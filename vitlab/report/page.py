@@ -10,7 +10,6 @@ import os
 import pathlib
 import string
 from collections.abc import Sequence
-from html import escape
 from importlib import resources
 from typing import Any
 
@@ -18,7 +17,7 @@ from vitlab.engine import workdir
 from vitlab.errors import UserError
 from vitlab.report import comparison, drawers, sections
 from vitlab.report import run as run_lib
-from vitlab.report.markup import Section, breakable
+from vitlab.report.markup import Section, breakable, escape
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """The parts of the page of one run; an empty body means that the run does not have it."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from vitlab import metrics
@@ -12,6 +11,7 @@ from vitlab.report.markup import (
   ABSENT,
   Section,
   duration,
+  escape,
   figure,
   number,
   pairs,

@@ -9,7 +9,6 @@ import pathlib
 import statistics
 import urllib.parse
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from vitlab import metrics
@@ -21,6 +20,7 @@ from vitlab.report.markup import (
   Section,
   breakable,
   duration,
+  escape,
   figure,
   number,
   plain,

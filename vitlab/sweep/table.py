@@ -14,6 +14,7 @@ from rich.text import Text
 from vitlab.data import _identity
 from vitlab.engine import progress, workdir
 from vitlab.errors import listed
+from vitlab.lines import visible
 from vitlab.sweep.definition import Definition
 from vitlab.sweep.trial import ENDED, FAILED, FINISHED, PRUNED, RUNNING, WAITING, Trial
 
@@ -40,8 +41,8 @@ class Table:
   def __enter__(self) -> 'Table':
     terminal = self._console.is_terminal
     shown = ', '.join(self._definition.keys)
-    self._print(Text(self._path.name, style='bold cyan' if terminal else ''))
-    self._print(Text(f'  {self._definition.trials} trials over {shown}'))
+    self._print(Text(visible(self._path.name), style='bold cyan' if terminal else ''))
+    self._print(Text(visible(f'  {self._definition.trials} trials over {shown}')))
     if terminal:
       self._live = Live(self, console=self._console, auto_refresh=False)
       self._live.start()
@@ -67,15 +68,17 @@ class Table:
       before = self._said.get(each.number, f'{WAITING} 0')
       self._said[each.number] = said
       if said != before:
-        self._print(Text(self._line(each)))
+        self._print(Text(visible(self._line(each))))
 
   def close(self, trials: Sequence[Trial], page: pathlib.Path | None, *, stopped: bool) -> None:
     """Says the last words: the failures, the best trial, and where the page is."""
     for each in trials:
       if each.state == FAILED:
-        self._print(Text(f'trial {each.number} failed: {each.error} ({each.log})'), sys.stderr)
+        self._print(
+          Text(visible(f'trial {each.number} failed: {each.error} ({each.log})')), sys.stderr
+        )
     if said := _other_data(trials, self._definition.keys):
-      self._print(Text(said), sys.stderr)
+      self._print(Text(visible(said)), sys.stderr)
     best, metric = self._best(trials), self._definition.metric
     text = Text()
     if stopped:
@@ -99,17 +102,18 @@ class Table:
     grid = Grid(box=None, padding=(0, 2, 0, 0), header_style='dim')
     for name in ('trial', 'state', *map(_short(keys).get, keys), 'step', metric, 'time', ''):
       right = name in ('trial', 'step', metric, 'time')
-      grid.add_column(name, justify='right' if right else 'left', no_wrap=True)
+      grid.add_column(Text(visible(name)), justify='right' if right else 'left', no_wrap=True)
     for each in trials:
       newest = each.metrics.get(metric)
       reached = '' if newest is None else progress.value(metric, newest)
-      remark = Text(each.error or '', overflow='ellipsis', no_wrap=True)
+      remark = Text(visible(each.error or ''), overflow='ellipsis', no_wrap=True)
       if each is best:
         remark = Text('best', style='bold green')
       grid.add_row(
         str(each.number),
         Text(each.state, style=_STYLES[each.state]),
-        *(_value(each.point[key]) if key in each.point else '' for key in keys),
+        # As Text: of a plain string the console reads [brackets] as a style.
+        *(Text(visible(_value(each.point[key])) if key in each.point else '') for key in keys),
         f'{each.steps:,}' if each.steps else '',
         Text(reached, style='bold' if each is best else ''),
         progress.duration(each.seconds) if each.steps else '',

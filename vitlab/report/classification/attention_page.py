@@ -4,7 +4,6 @@ import logging
 import pathlib
 import sys
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
@@ -12,10 +11,12 @@ from vitlab.data import _images
 from vitlab.engine import predict
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
+from vitlab.lines import visible
 from vitlab.report import page
 from vitlab.report.classification import bias, gallery, pictures
 from vitlab.report.classification.look import looker, reads
 from vitlab.report.classification.pictures import Picture, Pictures
+from vitlab.report.markup import escape
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def _look(trained: Trained, files: Sequence[str]) -> tuple[list[predict.Label], 
     try:
       image = _images.preprocess(file, **trained.facts['image'])
     except _images.ImageError as error:
-      print(f'cannot read {file}: {error}'.partition('\n')[0], file=sys.stderr)
+      reason = str(error).partition('\n')[0]
+      print(visible(f'cannot read {file}: {reason}'), file=sys.stderr)
       continue
     one = pictures.attend(look_at, {'image': image}, len(seen))
     if not one.look.layers:

@@ -1,7 +1,6 @@
 """The parts of a page that show what a model looks at."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from vitlab.report import paint
 from vitlab.report.classification import figures
 from vitlab.report.classification.look import Layer
 from vitlab.report.classification.pictures import Picture, Pictures
-from vitlab.report.markup import Section, bar, breakable, figure
+from vitlab.report.markup import Section, bar, breakable, escape, figure
 
 LEGEND = '<span class="legend">least <i></i> most</span>'
 NO_IMAGES = 'no images were collected'

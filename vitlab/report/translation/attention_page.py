@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Sequence
-from html import escape
 
 import jax
 import numpy as np
@@ -15,7 +14,7 @@ from vitlab.engine.translate import Translation
 from vitlab.errors import UserError
 from vitlab.ops.tokens import PAD
 from vitlab.report import page
-from vitlab.report.markup import Section
+from vitlab.report.markup import Section, escape
 from vitlab.report.translation.sections import alignment
 
 PAGE = 'attention.html'

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 
 import numpy as np
 
 from vitlab.evaluators._text_scores import BIN
+from vitlab.lines import visible
 from vitlab.ops.tokens import EOS, PAD
-from vitlab.report.markup import Section, breakable, figure
+from vitlab.report.markup import Section, breakable, escape, figure
 from vitlab.report.run import Run
 
 EXAMPLES = 12
@@ -132,6 +132,7 @@ def _alignments(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
 
 def alignment(weights: np.ndarray, source: Sequence[str], target: Sequence[str]) -> str:
   """Weights as a grid of squares, target words to the left, source words above."""
+  source, target = (list(map(visible, words)) for words in (source, target))
   left, top = (6 + LETTER * max(map(len, words)) for words in (target, source))
   width, height = left + CELL * len(source), top + CELL * len(target)
   shown = list(_cells(weights, len(source), len(target), left, top))
