@@ -106,3 +106,16 @@ def test_no_pair_that_is_short_enough():
 def test_lengths_that_cannot_be(buckets):
   with pytest.raises(UserError, match='ascending'):
     made(buckets=buckets, train=lines())
+
+
+def test_the_lines_of_an_example_are_kept_to_the_letter():
+  """Of what is trained on too, where some pairs are left out; and in other processes."""
+  changed = {3: '', 5: 'dog ' * 70}
+  train, test = lines(source=changed), lines(20, seed=1, target={4: ' CAT\u2581\u00a0x '})
+  dataset = pickle.loads(pickle.dumps(made(train=train, test=test)))
+  pairs = [dict(tokens=a, targets=b) for a, b in zip(*train[:2])]
+  pairs = [pair for i, pair in enumerate(pairs) if i not in changed]
+  split = dataset.splits['train']
+  assert [split.text(i) for i in range(len(split))] == pairs
+  part = _splits.select(dataset, 'train[10:20]+test[-16:]')
+  assert part.text(0) == pairs[10] and part.text(10)['targets'] == ' CAT\u2581\u00a0x '

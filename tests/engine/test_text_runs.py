@@ -2,12 +2,14 @@
 
 import functools
 import json
+import pathlib
 
 import jax
 import pytest
+import sacrebleu
 from _helpers import runs, text
 
-from vitlab.engine import experiment, preemption, trained
+from vitlab.engine import experiment, preemption, trained, translate
 from vitlab.engine import train as engine
 from vitlab.engine.preemption import Preempted
 from vitlab.errors import UserError
@@ -88,3 +90,31 @@ def test_text_that_changed_is_refused(tmp_path, monkeypatch):
   text.write(tmp_path / 'text', val=20, train=200)
   with pytest.raises(UserError, match='vocabulary'):
     train(config(path), str(tmp_path / 'run'))
+
+
+def test_what_eval_says_is_what_sacrebleu_says_of_two_files(tmp_path, capsys):
+  """One is what predict prints, the other lies in the data set; both have letters never seen."""
+  path = pathlib.Path(text.write(tmp_path / 'text', train=200, val=20))
+  for language in ('en', 'xx'):
+    file = path / f'val.{language}'
+    file.write_text(file.read_text().replace('dog', 'žörk').replace('DOG', 'ŽÖRK'))
+  evaluators = dict(test=dict(name='sequences', split='val[2:]', every='100%', tokenizer=None))
+  evaluators['test']['tokenize'] = 'char'
+  spec = text.spec(str(path), tokenizer='char', lengths=(48, 96))
+  words = dict(data=spec, duration='4 steps', evaluators=evaluators)
+  train(config(str(path), **words), str(tmp_path / 'run'))
+  assert capsys.readouterr().out.count('tok:char') == 1
+  metrics = trained.evaluate(str(tmp_path / 'run'), config(str(path), **words))
+  assert capsys.readouterr().out.count('tok:char') == 1
+  source, target = ((path / f'val.{x}').read_text().splitlines()[2:] for x in ('en', 'xx'))
+  translate.run(trained.load(str(tmp_path / 'run')), source)
+  said = capsys.readouterr().out.splitlines()
+  assert metrics['test/chrf'] == sacrebleu.corpus_chrf(said, [target]).score > 0
+  assert metrics['test/bleu'] == sacrebleu.corpus_bleu(said, [target], tokenize='char').score
+
+
+def test_a_tokenizer_that_is_not_there_leaves_no_workdir(tmp_path):
+  path = text.write(tmp_path / 'text', train=200, val=20)
+  with pytest.raises(UserError, match='unknown tokenize of BLEU'):
+    train(config(path, evaluators__test__tokenize='13b'), str(tmp_path / 'run'))
+  assert not (tmp_path / 'run').exists()

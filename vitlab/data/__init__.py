@@ -25,6 +25,7 @@ class Source(Protocol):
     order(step, batch_size, seed)    the numbers of the examples of a training batch, where they are
               not to come in random order.
     describe(index)    the name of an example for messages, such as its file.
+    text(index)    of sentences: key -> the line that became these tokens, to the letter.
     digest()    which examples it holds, in which order, found without decoding them: see
               `vitlab.data._identity`.
   """

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -31,6 +31,16 @@ class Lines(NamedTuple):
   name: str
 
 
+class _Rows:
+  """Rows of unequal length as one array: millions of small ones take ten times the memory."""
+
+  def __init__(self, flat: Any, counts: Sequence[int] | Int[np.ndarray, ' _']):
+    self.flat, self.ends = flat, np.cumsum(counts)
+
+  def __getitem__(self, index: int) -> Any:
+    return self.flat[self.ends[index - 1] if index else 0 : self.ends[index]]
+
+
 class Sentences(ByLength):
   """A split of rows of tokens, each as long as it is; batches are padded to one of a few lengths.
 
@@ -41,30 +51,39 @@ class Sentences(ByLength):
   Args:
     columns: key -> the rows of all examples; none longer than the last bucket.
     buckets: See above.
+    text: key -> the lines of all examples, which `text(index)` gives back.
   """
 
   def __init__(
-    self, columns: Mapping[str, Sequence[Int[np.ndarray, ' _']]], buckets: Sequence[int]
+    self,
+    columns: Mapping[str, Sequence[Int[np.ndarray, ' _']]],
+    buckets: Sequence[int],
+    text: Mapping[str, Sequence[str]] | None = None,
   ):
     self.buckets = tuple(buckets)
     counts = {key: np.array([len(row) for row in rows]) for key, rows in columns.items()}
     self.lengths = np.max(list(counts.values()), axis=0)
-    # One array a column: millions of small ones take ten times the memory.
-    self._flat = {key: np.concatenate(rows) for key, rows in columns.items()}
-    self._ends = {key: np.cumsum(count) for key, count in counts.items()}
+    self._columns = {key: _Rows(np.concatenate(rows), counts[key]) for key, rows in columns.items()}
+    if text is not None:
+      encoded = {key: [line.encode() for line in lines] for key, lines in text.items()}
+      self._lines = {key: _Rows(b''.join(x), list(map(len, x))) for key, x in encoded.items()}
+      self.text = self._text
 
   def __len__(self) -> int:
     return len(self.lengths)
 
   def __getitem__(self, index: int) -> Example:
-    return {key: self._row(key, range(len(self))[index]) for key in self._flat}
+    number = range(len(self))[index]
+    return {key: rows[number] for key, rows in self._columns.items()}
 
   def digest(self) -> str:
-    return digest_of_arrays({**self._flat, **{f'{key}_ends': e for key, e in self._ends.items()}})
+    flat = {key: rows.flat for key, rows in self._columns.items()}
+    ends = {f'{key}_ends': rows.ends for key, rows in self._columns.items()}
+    return digest_of_arrays({**flat, **ends})
 
-  def _row(self, key: str, index: int) -> Int[np.ndarray, ' t']:
-    ends = self._ends[key]
-    return self._flat[key][ends[index - 1] if index else 0 : ends[index]]
+  def _text(self, index: int) -> dict[str, str]:
+    number = range(len(self))[index]
+    return {key: rows[number].decode() for key, rows in self._lines.items()}
 
 
 def parallel(
@@ -144,11 +163,12 @@ def _kept(lines: Lines, training: bool) -> Lines:
 def _sentences(
   lines: Lines, vocabulary: Tokenizer, buckets: tuple[int, ...], training: bool
 ) -> Sentences:
-  columns = dict(tokens=vocabulary.encode(lines.source), targets=vocabulary.encode(lines.target))
+  text = dict(tokens=lines.source, targets=lines.target)
+  columns = {key: vocabulary.encode(side) for key, side in text.items()}
   lengths = np.array([max(map(len, pair)) for pair in zip(*columns.values())])
   if lengths.size and lengths.max() > buckets[-1]:
     if not training:
-      return Sentences(columns, (*buckets, -(-int(lengths.max()) // 8) * 8))
+      return Sentences(columns, (*buckets, -(-int(lengths.max()) // 8) * 8), text)
     long = np.flatnonzero(lengths > buckets[-1])
     if len(long) == len(lengths):
       raise UserError(
@@ -160,5 +180,7 @@ def _sentences(
       *(int(lengths[long[0]]), lines.source[long[0]]),
     )
     kept = np.flatnonzero(lengths <= buckets[-1])
-    columns = {key: [rows[i] for i in kept] for key, rows in columns.items()}
-  return Sentences(columns, buckets)
+    columns, text = (
+      {key: [rows[i] for i in kept] for key, rows in sides.items()} for sides in (columns, text)
+    )
+  return Sentences(columns, buckets, text)

@@ -76,6 +76,8 @@ class Selection:
   def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
     self._pieces = list(pieces)
     self._ends = np.cumsum([stop - start for _, start, stop in pieces])
+    if all(hasattr(source, 'text') for source, _, _ in pieces):
+      self.text = self._text
 
   def __len__(self) -> int:
     return int(self._ends[-1])
@@ -90,6 +92,10 @@ class Selection:
   def digest(self) -> str | None:
     found = [(digest_of(source), start, stop) for source, start, stop in self._pieces]
     return None if any(one is None for one, *_ in found) else digest(repr(found))
+
+  def _text(self, index: int) -> Mapping[str, str]:
+    source, inner = self._find(index)
+    return source.text(inner)
 
   def _find(self, index: int) -> tuple[Source, int]:
     piece = int(np.searchsorted(self._ends, index, side='right'))

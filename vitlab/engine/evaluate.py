@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from vitlab.data import _pipeline
+from vitlab.data import Source, _pipeline
 from vitlab.engine.experiment import Experiment
 from vitlab.engine.feed import Feed
 from vitlab.evaluators import Predictions
@@ -39,8 +39,9 @@ def predictions(
 
   def predict(name: str, split: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     function = experiment.predict(name)
+    source = experiment.split(split)
     batches = _pipeline.eval_batches(
-      experiment.split(split),
+      source,
       batch_size=experiment.eval_batch_size,
       workers=experiment.config.num_workers,
       max_corrupt=experiment.config.max_corrupt,
@@ -55,9 +56,9 @@ def predictions(
         # Hand out the next batch before the rows of this one are fetched: the devices stay busy.
         running, done = (function(variables, on_devices), batch), running
         if done is not None:
-          yield _rows(*done)
+          yield _with_text(source, *_rows(*done))
       if running is not None:
-        yield _rows(*running)
+        yield _with_text(source, *_rows(*running))
 
   return predict
 
@@ -132,3 +133,12 @@ def _rows(outputs: Any, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str,
   outputs, rows = jax.tree.map(lambda x: np.asarray(x)[mask], (outputs, dict(batch)))
   del rows['mask']
   return outputs, rows
+
+
+def _with_text(
+  source: Source, outputs: Any, rows: dict[str, np.ndarray]
+) -> tuple[Any, dict[str, Any]]:
+  """The lines of the rows beside them, where the split has them: every process does."""
+  if not hasattr(source, 'text'):
+    return outputs, rows
+  return outputs, rows | {'text': [source.text(int(i)) for i in rows['index']]}

@@ -73,6 +73,7 @@ class Progress:
     self._console = console or Terminal(quiet=quiet, highlight=False, soft_wrap=False)
     self._live: Live | None = None
     self._status: str | None = None
+    self._noted: set[str] = set()
     self._lines: dict[str, tuple[Mapping, str]] = {}  # label -> newest metrics, what else to say
     self._first: tuple[float, int] | None = None  # when and where the first finished step was
 
@@ -119,8 +120,10 @@ class Progress:
     self._show(name, metrics, step, () if self._live is None else (f'at step {step:,}',))
 
   def note(self, text: str) -> None:
-    """Prints a line that stays."""
-    self._print(Text(visible(text)))
+    """Prints a line that stays, once."""
+    if text not in self._noted:
+      self._noted.add(text)
+      self._print(Text(visible(text)))
 
   @contextlib.contextmanager
   def doing(self, status: str) -> Iterator[None]:

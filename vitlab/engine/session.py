@@ -199,6 +199,8 @@ class Session:
         ):
           found, details = evaluate(self.experiment, variables, [name], source=source)
           self._write_details(name, details[name])
+          for signature in details[name].get('signatures', ()):
+            self._progress.note(str(signature))
       except (UserError, Interrupted):
         raise
       except Exception:  # of an evaluator: no reason to lose the run

@@ -1,6 +1,6 @@
 """How well sentences are said: by themselves, and word by word with the right ones before them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from vitlab.data import _tokenizer
 from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result, _text_scores
+from vitlab.lines import one_line
 from vitlab.ops.tokens import PAD
 
 LEADS = 'bleu'
@@ -15,7 +16,10 @@ MAX_EXAMPLES = 32
 
 
 def make(
-  split: str = 'test', attention: int = 0, tokenizer: str | None = None
+  split: str = 'test',
+  attention: int = 0,
+  tokenizer: str | None = None,
+  tokenize: str = _text_scores.TOKENIZE,
 ) -> Callable[[Predictions], Result]:
   """Reads the task's `scores` and `decoded`, and `cross_attention` if it is wanted.
 
@@ -23,7 +27,10 @@ def make(
     split: Of sentences.
     attention: For how many of the first of them the attention is kept, while the right target is
       read; of a model that has it.
-    tokenizer: Of text: the fact of its data set. Sentences are then compared as texts, too.
+    tokenizer: Of text: the fact of its data set. Sentences are then compared as texts, too: what
+      is said with the lines of the data set themselves, where it has them.
+    tokenize: How BLEU divides a text into words, by sacrebleu's name: '13a', 'zh', 'ja-mecab',
+      'ko-mecab', 'flores200', 'intl', 'char', 'none', ...; it is not guessed from the language.
 
   Metrics: accuracy (decoded sentences that are the target, all tokens of it), token_accuracy and
   loss (of the next token where the right ones before it are known; the loss a mean over tokens),
@@ -34,17 +41,21 @@ def make(
     bleu_length, length_bleu, bleu_count: of text, by upper ends of 1 to 5 tokens, 6 to 10, ...
     signatures: how BLEU and chrF were computed.
     examples_index, examples_tokens, examples_targets, examples_decoded: the first 32 of the split.
+    examples_text: of text, [sentences, 3]: source, target and what is said.
     attention: [sentences, layers, heads, t, s], of the first examples.
 
   Raises:
-    UserError: the split is empty; attention is asked of a model that has none.
+    UserError: the split is empty; attention is asked of a model that has none; or as
+      `_text_scores.check`, at once.
   """
 
   vocabulary = _tokenizer.from_text(tokenizer) if tokenizer else None
+  if tokenizer or tokenize != _text_scores.TOKENIZE:
+    _text_scores.check(tokenize)
 
   def evaluate(predictions: Predictions) -> Result:
     loss, right, tokens = _totals(predictions, split)
-    metrics, details = _said(predictions, split, vocabulary)
+    metrics, details = _said(predictions, split, vocabulary, tokenize)
     if attention:
       details['attention'] = _attention(predictions, split, attention)
     metrics |= dict(
@@ -69,13 +80,14 @@ def _totals(predictions: Predictions, split: str) -> list[float]:
 
 
 def _said(
-  predictions: Predictions, split: str, vocabulary: Tokenizer | None
+  predictions: Predictions, split: str, vocabulary: Tokenizer | None, tokenize: str
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
   """How much of what is said is right, and the details of which."""
-  rows = []
+  rows, lines = [], []
   for outputs, batch in predictions('decoded', split):
     best = np.asarray(outputs['tokens'])[:, 0]
     rows += zip(batch['index'], batch['tokens'], batch['targets'], best)
+    lines += batch.get('text', ())
   index, *columns = zip(*rows)
   tokens, targets, said = ([row[row != PAD] for row in column] for column in columns)
   exact = np.array([np.array_equal(*pair) for pair in zip(said, targets)])
@@ -86,16 +98,30 @@ def _said(
     length=lengths, length_accuracy=np.bincount(inverse, exact) / count, length_count=count
   )
   if vocabulary is not None:
-    texts = [[vocabulary.decode(row) for row in column] for column in (said, targets)]
-    scores = _text_scores.score(*texts)
+    found = [one_line(vocabulary.decode(row)) for row in said]  # as predict prints it
+    source, references = _texts(lines, vocabulary, tokens, targets)
+    scores = _text_scores.score(found, references, tokenize)
     metrics |= dict(bleu=scores.bleu, chrf=scores.chrf)
     names = ('bleu_length', 'length_bleu', 'bleu_count')
-    details |= zip(names, _text_scores.by_length(*texts, length))
+    details |= zip(names, _text_scores.by_length(found, references, length, tokenize))
     details['signatures'] = np.array(scores.signatures)
+    details['examples_text'] = np.array(list(zip(source, references, found))[:MAX_EXAMPLES])
   details['examples_index'] = np.array(index[:MAX_EXAMPLES])
   for name, column in dict(tokens=tokens, targets=targets, decoded=said).items():
     details[f'examples_{name}'] = _padded(column[:MAX_EXAMPLES])
   return metrics, details
+
+
+def _texts(
+  lines: Sequence[Mapping[str, str]], vocabulary: Tokenizer, *columns: Sequence[np.ndarray]
+) -> list[list[str]]:
+  """Sources and references: the lines of the data set; of one without lines, what its tokens say.
+
+  Tokens may say less: letters that the vocabulary does not have, all that it has normalised.
+  """
+  if lines:
+    return [[line[key] for line in lines] for key in ('tokens', 'targets')]
+  return [[vocabulary.decode(row) for row in column] for column in columns]
 
 
 def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -125,3 +125,14 @@ def test_no_pictures_are_looked_for(tmp_path, caplog):
 def test_a_token_outside_the_vocabulary_shows_as_its_number():
   details = dict(examples_decoded=np.array([[9, 2, 0, 0]] * 3))
   assert '#9' in part(run(**details), 'Examples').body
+
+
+def test_text_that_was_kept_is_shown_and_not_its_pieces():
+  text = dict(
+    examples_text=np.array([['le chat', 'the łódź', 'the cat'], ['<a>', '猫が寝る', '猫は寝る']])
+  )
+  body = part(run(**text), 'Examples').body
+  assert '<dt>target</dt><dd>the łódź</dd>' in body and body.count('<li>') == 2
+  assert '<dt>said</dt><dd>the <b class="wrong">cat</b></dd>' in body
+  assert '<dt>source</dt><dd>&lt;a&gt;</dd>' in body
+  assert '<dt>said</dt><dd>猫<b class="wrong">は</b>寝る</dd>' in body  # without spaces, by letters

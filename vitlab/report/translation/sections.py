@@ -60,8 +60,8 @@ _KINDS = (
     ('bleu_length', 'length_bleu', 'bleu_count'),
     BIN,
     'BLEU by length',
-    'BLEU of the sentences of each length. A model that keeps a sentence in one vector falls where '
-    'the vector is full.',
+    'BLEU of the sentences of each length; where none has four words, of their shorter n-grams '
+    '(effective order). A model that keeps a sentence in one vector falls where it is full.',
   ),
   (
     'accuracy',
@@ -82,18 +82,29 @@ def _examples(arrays: Arrays, vocabulary: Sequence[str]) -> Section:
   if 'examples_tokens' not in arrays:
     return Section('Examples', 'no examples were stored', '')
   items = []
-  names = ('tokens', 'targets', 'decoded')
-  for row in zip(*(arrays[f'examples_{name}'][:EXAMPLES] for name in names)):
-    source, target, said = (_words(_written(tokens, vocabulary)) for tokens in row)
-    marked = _marked(said, target)
-    lines = dict(source=escape(' '.join(source)), target=escape(' '.join(target)), said=marked)
+  for source, target, said in _sides(arrays, vocabulary):
+    # Where no text has a space, its characters are compared.
+    spaced = any(' ' in text for text in (source, target, said))
+    split, space = (str.split, ' ') if spaced else (list, '')
+    marked = _marked(split(said), split(target), space)
+    lines = dict(source=escape(source), target=escape(target), said=marked)
     items.append(''.join(f'<div><dt>{k}</dt><dd>{v}</dd></div>' for k, v in lines.items()))
   note = 'The first of the split, whatever became of them. What is not as in the target is bold.'
   body = ''.join(f'<li><dl>{item}</dl></li>' for item in items)
   return Section('Examples', note, f'<ol class="sentences">{body}</ol>')
 
 
-def _marked(said: Sequence[str], target: Sequence[str]) -> str:
+def _sides(arrays: Arrays, vocabulary: Sequence[str]) -> list[tuple[str, str, str]]:
+  """Source, target and what is said of the first examples; from tokens if no text was stored."""
+  if 'examples_text' in arrays:
+    return [tuple(map(str, row)) for row in arrays['examples_text'][:EXAMPLES]]
+  columns = (arrays[f'examples_{name}'][:EXAMPLES] for name in ('tokens', 'targets', 'decoded'))
+  return [
+    tuple(' '.join(_words(_written(tokens, vocabulary))) for tokens in row) for row in zip(*columns)
+  ]
+
+
+def _marked(said: Sequence[str], target: Sequence[str], space: str) -> str:
   """What is said, with what is not in the target, in this order, bold."""
   found = difflib.SequenceMatcher(None, said, target, autojunk=False).get_matching_blocks()
   right = {i for block in found for i in range(block.a, block.a + block.size)}
@@ -103,7 +114,7 @@ def _marked(said: Sequence[str], target: Sequence[str]) -> str:
   ]
   if len(said) < len(target):
     words.append('<b class="wrong">…</b>')
-  return ' '.join(words)
+  return space.join(words)
 
 
 def _words(pieces: Sequence[str]) -> list[str]:
