@@ -2,11 +2,14 @@
 
 from functools import partial
 
+import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from scipy import special, stats
+from transformers.generation.logits_process import TopPLogitsWarper
 
 from vitlab.ops import sampling
 from vitlab.ops.tokens import BOS, PAD
@@ -72,6 +75,32 @@ def test_the_nucleus_is_the_smallest_set(rows=50, vocab=30):
     assert row[mask].sum() - row[mask].min() < 0.8
     assert row[mask].min() >= row[~mask].max()
   assert len(set(found.sum(-1))) > 5
+
+
+@pytest.mark.parametrize(
+  'p, parts',
+  [
+    (0.35, (7, 6, 4, 3)),
+    (0.4, (8, 5, 4, 3)),
+    (0.65, (8, 5, 4, 3)),
+    (0.8, (9, 7, 3, 1)),
+    (0.85, (9, 8, 2, 1)),
+    (0.6, (12, 5, 2, 1)),
+    (0.95, (14, 3, 2, 1)),
+  ],
+)
+def test_a_nucleus_that_is_reached_exactly_is_that_of_hugging_face(p, parts):
+  logits = np.log(np.array([parts]) / 20).astype(np.float32)
+  theirs = TopPLogitsWarper(top_p=p)(None, torch.tensor(logits)).numpy()
+  np.testing.assert_array_equal(sampling.keep_top_p(jnp.array(logits), p), theirs)
+
+
+@pytest.mark.parametrize('p', [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_every_nucleus_is_that_of_hugging_face(p):
+  logits = np.random.default_rng(2).normal(0, 3, (200, 50)).astype(np.float32)
+  logits[:, :2] = -np.inf
+  theirs = TopPLogitsWarper(top_p=p)(None, torch.tensor(logits)).numpy()
+  np.testing.assert_array_equal(sampling.keep_top_p(jnp.array(logits), p), theirs)
 
 
 @pytest.mark.parametrize(

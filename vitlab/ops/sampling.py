@@ -40,9 +40,11 @@ def keep_top_p(logits: Float[Array, '*b vocab'], p: float) -> Float[Array, '*b v
   first.
   """
   rank = _rank(logits)
-  probability = jax.nn.softmax(-jnp.sort(-logits, axis=-1))
-  before = jnp.cumsum(probability, axis=-1) - probability  # of all that are more probable
-  return jnp.where((jnp.take_along_axis(before, rank, axis=-1) < p) | (rank == 0), logits, -jnp.inf)
+  # Summed from the least probable, as Hugging Face does: what is so improbable goes, in all at most
+  # 1 - p of it. Sums of what is kept would be rounded otherwise where they reach p exactly.
+  rest = jnp.cumsum(jax.nn.softmax(jnp.sort(logits, axis=-1)), axis=-1)
+  rest = jnp.take_along_axis(rest, logits.shape[-1] - 1 - rank, axis=-1)
+  return jnp.where((rest > 1 - p) | (rank == 0), logits, -jnp.inf)
 
 
 def _rank(logits: Float[Array, '*b vocab']) -> Int[Array, '*b vocab']:
