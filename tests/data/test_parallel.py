@@ -109,6 +109,55 @@ def test_what_is_wrong_is_named(tmp_path, case):
   assert len(str(error.value).splitlines()) <= 3
 
 
+@pytest.mark.parametrize('form', ['files', 'tabs'])
+@pytest.mark.parametrize('end', ['', '\n', '\n\n', '\r\n', ' \n \n', '\n\u00a0'])
+def test_blank_lines_at_the_end_are_no_pairs(tmp_path, form, end, caplog):
+  for split, count in dict(train=100, dev=9).items():
+    if form == 'tabs':
+      content = ''.join(f'{a}\t{b}\n' for a, b in pairs(count)) + end
+      (tmp_path / f'{split}.tsv').write_bytes(content.encode())
+    else:
+      for language, lines in zip(('en', 'xx'), text.sentences(count)):
+        content = ''.join(line + '\n' for line in lines) + end * (language == 'en')
+        (tmp_path / f'{split}.{language}').write_bytes(content.encode())
+  dataset = made(tmp_path)
+  assert texts(dataset, 'train') == pairs(100) and texts(dataset, 'dev') == pairs(9)
+  assert not caplog.records
+
+
+@pytest.mark.parametrize('form', ['files', 'tabs'])
+def test_blank_lines_elsewhere_are_empty_sentences(tmp_path, form, caplog):
+  """Left out of what is trained on, and an error in what is tested; both with their number."""
+  for split, count in dict(train=100, dev=9).items():
+    rows = [*pairs(count)[:4], ('', ''), *pairs(count)[4:]]
+    if form == 'tabs':
+      content = ''.join(f'{a}\t{b}\n' if a else '\n' for a, b in rows)
+      (tmp_path / f'{split}.tsv').write_text(content)
+    else:
+      for language, lines in zip(('en', 'xx'), zip(*rows)):
+        (tmp_path / f'{split}.{language}').write_text(''.join(line + '\n' for line in lines))
+  with pytest.raises(UserError, match=r'dev.*: line 5 is empty'):
+    made(tmp_path)
+  for file in tmp_path.glob('dev*'):
+    file.unlink()
+  assert sum(map(len, made(tmp_path).splits.values())) == 100
+  assert '1 pairs with an empty side are left out, the first is line 5' in caplog.text
+
+
+def test_nothing_empty_is_held_out_of_a_single_file(tmp_path, caplog):
+  rows = [
+    *(f'{a}\t{b}' for a, b in pairs(400)),
+    '',
+    '\t',
+    'x\t',
+    *(f'{a} y\t' for a, _ in pairs(60)),
+  ]
+  (tmp_path / 'all.tsv').write_text('\n'.join(rows))
+  dataset = made(tmp_path)
+  assert sorted(texts(dataset, 'train') + texts(dataset, 'test')) == sorted(pairs(400))
+  assert '63 pairs with an empty side are left out' in caplog.text
+
+
 def test_a_line_without_its_column(tmp_path):
   (tmp_path / 'all.tsv').write_text('a\tb\nc\n')
   with pytest.raises(UserError, match=r'all.tsv: line 2 has 1 columns, and column 1 is wanted'):

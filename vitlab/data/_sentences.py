@@ -106,7 +106,7 @@ def parallel(
       `_tokenizer.train` and `load`.
   """
   buckets = check_buckets(buckets)
-  kept = {name: _kept(lines, name == TRAIN) for name, lines in splits.items()}
+  kept = {name: without_empty(lines, name == TRAIN) for name, lines in splits.items()}
   if tokenizer in _tokenizer.KINDS:
     if TRAIN not in splits:
       raise UserError(
@@ -135,8 +135,12 @@ def check_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
   return tuple(buckets)
 
 
-def _kept(lines: Lines, training: bool) -> Lines:
-  """Without the pairs of which a side is empty."""
+def without_empty(lines: Lines, training: bool) -> Lines:
+  """The pairs of which no side is empty; of what is not trained on, an error if there are others.
+
+  Raises:
+    UserError: lines that do not pair, or an empty one where all count.
+  """
   source, target, name = lines
   if len(source) != len(target):
     raise UserError(

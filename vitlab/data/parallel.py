@@ -6,7 +6,8 @@ Two files a split, line by line (`.txt` and `.gz` may follow):
 
 or one file with tabs (.tsv, .txt, perhaps .gz), source and target in two of its columns. The first
 part of a file's name is the name of its split; a single file is 'train', and the pairs of one
-twentieth of its source sentences are held out as 'test'. Text is UTF-8.
+twentieth of its source sentences are held out as 'test'. Text is UTF-8. Blank lines at the end of a
+file are no pairs; elsewhere a blank line is an empty sentence on either side, with tabs on both.
 """
 
 import gzip
@@ -80,7 +81,7 @@ def _two_files(tree: Tree, source: str, target: str) -> dict[str, Lines]:
       there = tree.names[next(iter(files.values()))]
       raise UserError(f'there is {there}, but no {split}.{missing.pop()} beside it')
   return {
-    split: Lines(
+    split: _without_blank_end(
       _lines(tree, files[source]),
       _lines(tree, files[target]),
       ' and '.join(tree.names[files[language]] for language in (source, target)),
@@ -100,20 +101,30 @@ def _one_file(tree: Tree, columns: Sequence[int]) -> dict[str, Lines]:
   if len(splits) != 1:
     return splits
   (lines,) = splits.values()
+  lines = _sentences.without_empty(lines, training=True)
   # By sentence, not by line: the same one recurs with other translations.
   test = [zlib.crc32(sentence.encode()) % HELD_OUT == 0 for sentence in lines.source]
   return {TRAIN: _part(lines, [not held_out for held_out in test]), 'test': _part(lines, test)}
 
 
 def _columns(lines: Sequence[str], columns: Sequence[int], name: str) -> Lines:
-  rows = [line.split('\t') for line in lines]
+  blank = [''] * (max(columns) + 1)
+  rows = [line.split('\t') if line.strip() else blank for line in lines]
   for i, row in enumerate(rows):
     if len(row) <= max(columns):
       raise UserError(
         f'{name}: line {i + 1} has {len(row)} columns, and column {max(columns)} is wanted '
         '(from 0)\nseparate the languages by a tab, or set data.columns'
       )
-  return Lines(*([row[column] for row in rows] for column in columns), name)
+  return _without_blank_end(*([row[column] for row in rows] for column in columns), name)
+
+
+def _without_blank_end(source: Sequence[str], target: Sequence[str], name: str) -> Lines:
+  """The pairs up to the last in which a side says something."""
+  last = max(
+    (i for side in (source, target) for i, line in enumerate(side, 1) if line.strip()), default=0
+  )
+  return Lines(source[:last], target[:last], name)
 
 
 def _part(lines: Lines, chosen: Sequence[bool]) -> Lines:
