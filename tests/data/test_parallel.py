@@ -158,6 +158,23 @@ def test_nothing_empty_is_held_out_of_a_single_file(tmp_path, caplog):
   assert '63 pairs with an empty side are left out' in caplog.text
 
 
+def test_of_a_few_nothing_is_held_out(tmp_path):
+  (tmp_path / 'all.tsv').write_text(''.join(f'a b{i}\tx y{i}\n' for i in range(5)))
+  assert {*made(tmp_path, tokenizer='char').splits} == {'train'}
+  (tmp_path / 'all.txt').write_text('a\tb\n')
+  with pytest.raises(UserError, match='all.tsv and all.txt are both all'):
+    made(tmp_path)
+
+
+@pytest.mark.parametrize('split', ['train', 'dev'])
+def test_a_split_without_text(tmp_path, split):
+  text.write(tmp_path, train=100)
+  for language in ('en', 'xx'):
+    (tmp_path / f'{split}.{language}').write_text('\n\n')
+  with pytest.raises(UserError, match=rf'{split}.en and {split}.xx: no pair of sentences'):
+    made(tmp_path)
+
+
 def test_a_line_without_its_column(tmp_path):
   (tmp_path / 'all.tsv').write_text('a\tb\nc\n')
   with pytest.raises(UserError, match=r'all.tsv: line 2 has 1 columns, and column 1 is wanted'):

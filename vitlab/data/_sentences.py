@@ -139,7 +139,7 @@ def without_empty(lines: Lines, training: bool) -> Lines:
   """The pairs of which no side is empty; of what is not trained on, an error if there are others.
 
   Raises:
-    UserError: lines that do not pair, or an empty one where all count.
+    UserError: lines that do not pair, an empty one where all count, no others.
   """
   source, target, name = lines
   if len(source) != len(target):
@@ -148,6 +148,8 @@ def without_empty(lines: Lines, training: bool) -> Lines:
       'line i of one file must be the translation of line i of the other'
     )
   empty = [i for i, pair in enumerate(zip(source, target)) if not all(map(str.strip, pair))]
+  if len(empty) == len(source):
+    raise UserError(f'{name}: no pair of sentences\ngive the text, or leave the split out')
   if not empty:
     return lines
   if not training:

@@ -97,6 +97,8 @@ def _one_file(tree: Tree, columns: Sequence[int]) -> dict[str, Lines]:
     match = _TABS.fullmatch(name.rpartition('/')[2])
     lines = _lines(tree, number) if match else ()
     if lines and '\t' in lines[0]:
+      if match['split'] in splits:
+        raise UserError(f'{splits[match["split"]].name} and {name} are both {match["split"]}')
       splits[match['split']] = _columns(lines, columns, name)
   if len(splits) != 1:
     return splits
@@ -104,7 +106,10 @@ def _one_file(tree: Tree, columns: Sequence[int]) -> dict[str, Lines]:
   lines = _sentences.without_empty(lines, training=True)
   # By sentence, not by line: the same one recurs with other translations.
   test = [zlib.crc32(sentence.encode()) % HELD_OUT == 0 for sentence in lines.source]
-  return {TRAIN: _part(lines, [not held_out for held_out in test]), 'test': _part(lines, test)}
+  parts = {TRAIN: _part(lines, [not held_out for held_out in test]), 'test': _part(lines, test)}
+  return {
+    split: part for split, part in parts.items() if part.source
+  }  # of a few nothing is held out
 
 
 def _columns(lines: Sequence[str], columns: Sequence[int], name: str) -> Lines:
