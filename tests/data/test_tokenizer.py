@@ -38,6 +38,20 @@ def test_letters_that_were_never_seen_are_bytes(kind):
   assert UNK not in tokens and vocabulary.decode(tokens) == strange
 
 
+def test_one_character_is_not_given_back_and_that_is_said(caplog):
+  """Of all that Unicode has below U+10000: the one with which sentencepiece writes a space."""
+  vocabulary = _tokenizer.train(LINES, 'bpe', 310)
+  lines = [f'a{chr(i)}b' for i in range(2**16) if not 0xD800 <= i < 0xE000]
+  lost = [
+    line for line, row in zip(lines, vocabulary.encode(lines)) if vocabulary.decode(row) != line
+  ]
+  assert lost == ['a\u2581b'] and vocabulary.decode(vocabulary.encode(lost)[0]) == 'a b'
+  assert caplog.messages[0].startswith(
+    '1 of 63,488 lines hold \u2581 (U+2581), which is a space to'
+  )
+  assert caplog.messages[0].endswith('the first is a\u2581b')
+
+
 def test_special_tokens_are_ours(vocabulary):
   assert vocabulary.pieces[:4] == list(SPECIAL)
   assert len(vocabulary.pieces) == len(vocabulary)

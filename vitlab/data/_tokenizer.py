@@ -3,8 +3,8 @@
 sentencepiece does the work (Kudo & Richardson 2018, arXiv:1808.06226): byte-pair encoding
 (Sennrich et al. 2016, arXiv:1508.07909), a unigram model (Kudo 2018, arXiv:1804.10959) or
 characters. The text is not normalised, and pieces fall back to bytes: `decode` gives back what
-`encode` was given, so that references may be read from tokens. Characters alone have an unknown
-one.
+`encode` was given. Characters alone have an unknown one. U+2581, with which sentencepiece writes a
+space, comes back as one: nothing that it can be told keeps them apart, so it is counted and said.
 """
 
 import base64
@@ -21,9 +21,10 @@ from jaxtyping import Int
 from vitlab.errors import UserError, unknown
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 
+_log = logging.getLogger(__name__)
 KINDS = ('bpe', 'unigram', 'char')
 SAMPLE = 1_000_000  # lines that a vocabulary is learned from, at most
-_log = logging.getLogger(__name__)
+SPACE = '\u2581'  # how sentencepiece writes a space
 _CHUNK = 100_000  # lines that are encoded at a time: sentencepiece returns lists of Python numbers
 
 
@@ -68,6 +69,12 @@ class Tokenizer:
 
   def encode(self, lines: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
     """Tokens of every line, and EOS."""
+    lost = [line for line in lines if SPACE in line]
+    if lost:
+      _log.warning(
+        '%s of %s lines hold %s (U+2581), which is a space to the vocabulary; the first is %.60s',
+        *(f'{len(lost):,}', f'{len(lines):,}', SPACE, lost[0]),
+      )
     rows = []
     for start in range(0, len(lines), _CHUNK):
       part = self._processor.encode(list(lines[start : start + _CHUNK]), add_eos=True)

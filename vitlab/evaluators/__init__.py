@@ -4,8 +4,8 @@
 plain NumPy: the engine has run the task's predict functions over the split, on whatever devices
 there are, gathered the rows in the order of the split and dropped the padding, so no evaluator can
 count it; `batch['index']` says which example of the split a row is, and `batch['text']`, where the
-split has it, is a list of their lines, key -> line (`vitlab.data.Source`). `LEADS` in the file names
-the metric that a sweep is decided by where its config does not say.
+split has it, is a list of their lines, key -> line (`vitlab.data.Source`). `LEADS` in the file
+names the metric that a sweep is decided by where its config does not say.
 """
 
 from collections.abc import Callable, Iterator, Mapping
