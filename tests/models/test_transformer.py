@@ -104,8 +104,19 @@ def test_equals_marian(x64):
   assert parity.error(gradients, expected) < 1e-10
 
 
-@pytest.mark.parametrize('length_penalty', [0.0, 0.3, 1.0])
-def test_beams_are_those_of_marian(length_penalty, x64):
+@pytest.mark.parametrize(
+  'length_penalty, early_stopping, forced_eos',
+  [
+    (0.0, 'never', False),
+    (0.3, 'never', True),
+    (1.0, 'never', False),
+    (0.3, False, False),
+    (1.0, False, True),
+    (0.3, True, True),
+    (1.0, True, False),
+  ],
+)
+def test_beams_are_those_of_marian(length_penalty, early_stopping, forced_eos, x64):
   """All four sentences and their scores, as Hugging Face's `generate` finds them."""
   oracle = of_marian()
   tokens, _ = sentences()
@@ -115,7 +126,8 @@ def test_beams_are_those_of_marian(length_penalty, x64):
     num_beams=4,
     num_return_sequences=4,
     length_penalty=length_penalty,
-    early_stopping='never',  # theirs by default stops too early
+    early_stopping=early_stopping,
+    forced_eos_token_id=2 if forced_eos else None,
     max_length=13,
     suppress_tokens=[0, 1],
     return_dict_in_generate=True,
@@ -134,7 +146,8 @@ def test_beams_are_those_of_marian(length_penalty, x64):
       return model.apply(variables, memory, state, token, method='step')
 
     take = lambda state, rows: state.take(rows)  # noqa: E731
-    options = dict(beams=4, length_penalty=length_penalty, gnmt=False)
+    options = dict(beams=4, length_penalty=length_penalty, gnmt=False, forced_eos=forced_eos)
+    options |= dict(early_stopping=str(early_stopping).lower())
     return search.beam(step, take, start, jnp.full(3, 12), 12, **options)
 
   said, score = find()

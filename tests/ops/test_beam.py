@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers.language import LONGEST, VOCAB, everything, padded, start, step, take
+from _helpers.language import LONGEST, VOCAB, everything, next_token, padded, start, step, take
 from scipy.special import softmax
 
 from vitlab.ops import search
@@ -139,6 +139,33 @@ def test_a_late_end_overtakes_an_early_one():
   length, score = overtaken(length_penalty=1.0, gnmt=False)
   assert length == 6
   assert score == pytest.approx(np.log(0.4) / 6, rel=1e-4)
+
+
+@pytest.mark.parametrize('early_stopping', ['false', 'true'])
+def test_a_search_may_be_told_to_stop_before(early_stopping):
+  """As Hugging Face does by default: what grows is compared as if it ended now."""
+  options = dict(length_penalty=1.0, gnmt=False, early_stopping=early_stopping)
+  length, score = overtaken(**options)
+  assert length == 1
+  assert score == pytest.approx(np.log(0.6), rel=1e-4)
+
+
+def test_a_limit_may_force_an_end():
+  """It costs nothing and counts as a token; what ends before is as it was."""
+  options = dict(beams=4**3, length_penalty=1.0, gnmt=False)
+  limit = jnp.array([4, 3, 4, 1])
+  said, score = beam(step, take, start(), limit, 4, forced_eos=True, **options)
+  for row in range(4):
+    expected = {}
+    for sentence, total in everything(row, int(limit[row])):
+      if (
+        EOS not in sentence[:-1] and len(sentence) == limit[row]
+      ):  # whatever stood last, now an EOS
+        sentence = [*sentence[:-1], EOS]
+        total = sum(next_token(row, sentence[:i])[t] for i, t in enumerate(sentence[:-1]))
+      expected[tuple(sentence)] = total / len(sentence)
+    ranked = sorted(((s, list(sentence)) for sentence, s in expected.items()), reverse=True)
+    check(said[row], score[row], ranked, 4**3)
 
 
 def test_a_late_end_overtakes_by_what_it_covers():

@@ -160,7 +160,11 @@ def test_a_seed_and_a_source_decide_what_is_sampled():
 def test_what_a_spec_leaves_out_has_its_default():
   assert search.make_search(search.GREEDY) == ('greedy', {})
   beam = search.make_search(dict(name='beam', length_penalty=1))
-  assert beam.options == dict(beams=4, length_penalty=1, coverage_penalty=0.0, gnmt=True)
+  defaults = dict(beams=4, length_penalty=1, coverage_penalty=0.0, gnmt=True)
+  assert beam.options == defaults | dict(early_stopping='never', forced_eos=False)
+  for given in (True, 'true', 'True'):
+    found = search.make_search(dict(name='beam', early_stopping=given))
+    assert found.options['early_stopping'] == 'true'
   sampled = search.make_search(dict(name='sample', top_k=5))
   assert sampled.options == dict(samples=1, temperature=1.0, top_k=5, top_p=1.0, seed=0)
   assert (beam.width, sampled.width) == (4, 1)
@@ -179,6 +183,11 @@ def test_what_a_spec_leaves_out_has_its_default():
     (dict(name='beam', gnmt=1), 'expected bool'),
     (dict(name='beam', length_penalty='much'), 'expected float from 0 to 10'),
     (dict(name='beam', coverage_penalty=-0.1), 'expected float from 0 to 100'),
+    (
+      dict(name='beam', early_stopping='nevr'),
+      'early_stopping of search beam .*did you mean never',
+    ),
+    (dict(name='beam', early_stopping=1), 'possible are false, never, true'),
     (dict(name='sample', temperature=0), 'expected float from 1e-06'),
     (dict(name='sample', top_p=1.1), 'expected float from 0 to 1,'),
     (dict(name='sample', top_k=-1), 'expected int from 0'),

@@ -7,6 +7,12 @@ The score is that of GNMT (Wu et al. 2016, arXiv:1609.08144, equation 14),
 with p_ij the attention of token j to the source's token i, or has length^a below, as in Hugging
 Face; EOS counts. What grows is as long as its rivals and may still look at the rest of its source:
 there the log-probability alone decides.
+
+When k sentences have ended, the search for them is over (`early_stopping`)
+
+  'never'  when nothing that grows can overtake them, however long it may become
+  'false'  when nothing that grows would overtake them if it ended here (Hugging Face's default)
+  'true'   at once
 """
 
 from collections.abc import Callable
@@ -14,7 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from vitlab.ops.sampling import sayable
 from vitlab.ops.tokens import BOS, EOS, PAD
@@ -39,11 +45,10 @@ def beam(
   length_penalty: float = 0.6,
   coverage_penalty: float = 0.0,
   gnmt: bool = True,
+  early_stopping: str = 'never',
+  forced_eos: bool = False,
 ) -> tuple[Int[Array, 'b k t'], Float[Array, 'b k']]:
   """The k sentences with the best score that a search along k of them finds.
-
-  A sentence is given up only when nothing that is still growing can overtake what has ended,
-  however long it may become.
 
   Args:
     step: What comes next.
@@ -56,13 +61,15 @@ def beam(
     length_penalty: a; 0 prefers short sentences, 1 takes the mean over tokens (if not gnmt).
     coverage_penalty: β, not negative.
     gnmt: Which of the two forms of the length.
+    early_stopping: 'never', 'false' or 'true', see above.
+    forced_eos: The last token that the limit allows is an EOS, without a loss of probability.
 
   Returns:
     Sentences, the best first, padded after their EOS, and their scores; -inf where there are fewer.
   """
   size = len(limit)
-  penalties = (length_penalty, gnmt, coverage_penalty)
-  search = _Search(step, take, coverage, limit[:, None], beams, *penalties)
+  options = (length_penalty, gnmt, coverage_penalty, early_stopping, forced_eos)
+  search = _Search(step, take, coverage, limit[:, None], beams, *options)
   empty = jnp.full((size, beams, max_length), PAD, jnp.int32)
   nothing = jnp.full((size, beams), -jnp.inf, jnp.float32)
   start = _Beams(
@@ -100,37 +107,50 @@ class _Search(NamedTuple):
   length_penalty: float
   gnmt: bool
   coverage_penalty: float
+  early_stopping: str
+  forced_eos: bool
 
   def extend(self, b: _Beams) -> _Beams:
     """Every sentence that grows by one token."""
     size, k = b.token.shape
     logits, state = self.step(b.state, b.token.reshape(-1))
     vocab, length = logits.shape[-1], b.length + 1
-    total = b.total[..., None] + sayable(logits).reshape(size, k, vocab)
+    full = length >= self.limit  # what has reached its limit ends there
+    gain = sayable(logits).reshape(size, k, vocab)
+    if self.forced_eos:
+      end = jnp.where(jnp.arange(vocab) == EOS, 0.0, -jnp.inf)
+      gain = jnp.where(full[..., None], end, gain)
+    total = b.total[..., None] + gain
     # Twice as many as needed: if k of them end here, k others go on.
     total, place = jax.lax.top_k(total.reshape(size, -1), 2 * k)
     parent, token = place // vocab, (place % vocab).astype(jnp.int32)
     sentence = jnp.take_along_axis(b.growing, parent[..., None], axis=1)
     sentence = jax.lax.dynamic_update_index_in_dim(sentence, token, b.length, axis=2)
     missing = jnp.take_along_axis(self._missing(state).reshape(size, k), parent, axis=1)
-    ends = token == EOS
+    ends = (token == EOS) | full
     score = jnp.where(ends, total / self._norm(length) + missing, -jnp.inf)
     # As everywhere: an end that is not among the k best is no end.
     score = jnp.where(jnp.arange(2 * k) < k, score, -jnp.inf)
     total, best = jax.lax.top_k(jnp.where(ends, -jnp.inf, total), k)
-    parent, token, missing = (jnp.take_along_axis(x, best, 1) for x in (parent, token, missing))
+    parent, token = (jnp.take_along_axis(x, best, 1) for x in (parent, token))
     growing = jnp.take_along_axis(sentence, best[..., None], axis=1)
-    # What has reached its limit ends there.
-    full = length >= self.limit
-    cut = jnp.where(full, total / self._norm(length) + missing, -jnp.inf)
-    ended, score = _best(k, (b.ended, sentence, growing), (b.score, score, cut))
-    # No log-probability is positive and no coverage adds to it: the most that can become of a sum
-    # is to be divided by more.
-    most = jnp.maximum(self._norm(length), self._norm(self.limit))
-    beaten = score[:, -1:] >= jnp.max(total, axis=1, keepdims=True) / most
-    total = jnp.where(full | beaten, -jnp.inf, total)
+    ended, score = _best(k, (b.ended, sentence), (b.score, score))
+    total = jnp.where(self._over(score[:, -1:], total, length), -jnp.inf, total)
     rows = (jnp.arange(size)[:, None] * k + parent).reshape(-1)
     return _Beams(length, self.take(state, rows), token, growing, total, ended, score)
+
+  def _over(
+    self, worst: Float[Array, 'b 1'], total: Float[Array, 'b k'], length: Int[Array, '']
+  ) -> Bool[Array, 'b 1']:
+    """Where what grows need not be followed: worst is the last score of k that have ended."""
+    if self.early_stopping == 'true':
+      return worst > -jnp.inf
+    most = self._norm(length)
+    if self.early_stopping == 'never':
+      # No log-probability is positive and no coverage adds to it: the most that can become of a
+      # sum is to be divided by more.
+      most = jnp.maximum(most, self._norm(self.limit))
+    return worst >= jnp.max(total, axis=1, keepdims=True) / most
 
   def _norm(self, length: Int[Array, '*b']) -> Float[Array, '*b']:
     base = (5.0 + length) / 6.0 if self.gnmt else length.astype(jnp.float32)

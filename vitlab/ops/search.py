@@ -3,7 +3,8 @@
 As a spec names them, with all that it may leave out:
 
   dict(name='greedy')
-  dict(name='beam', beams=4, length_penalty=0.6, coverage_penalty=0.0, gnmt=True)
+  dict(name='beam', beams=4, length_penalty=0.6, coverage_penalty=0.0, gnmt=True,
+       early_stopping='never', forced_eos=False)
   dict(name='sample', samples=1, temperature=1.0, top_k=0, top_p=1.0, seed=0)
 
 The log-probability of a sentence is that of the model as it is, whichever way it was found: scoring
@@ -23,7 +24,7 @@ from vitlab.ops.beam import Coverage, Step, Take, beam
 from vitlab.ops.sampling import argmax, draw, keys_of, sayable
 from vitlab.ops.tokens import BOS, EOS, PAD
 
-# name -> option -> its default, and the least and most it may be.
+# name -> option -> its default, and the least and most it may be; of a word those there are.
 SEARCHES = dict(
   greedy={},
   beam=dict(
@@ -31,6 +32,8 @@ SEARCHES = dict(
     length_penalty=(0.6, 0, 10),
     coverage_penalty=(0.0, 0, 100),
     gnmt=(True, False, True),
+    early_stopping=('never', 'never', 'false', 'true'),
+    forced_eos=(False, False, True),
   ),
   sample=dict(
     samples=(1, 1, inf),
@@ -98,8 +101,14 @@ def make_search(spec: Mapping[str, Any]) -> Search:
   if name not in SEARCHES:
     raise unknown('search', str(name), SEARCHES)
   options = {}
-  for key, (default, least, most) in SEARCHES[name].items():
+  for key, (default, *possible) in SEARCHES[name].items():
     value = options[key] = given.pop(key, default)
+    if isinstance(default, str):
+      value = options[key] = str(value).lower()  # Hugging Face writes True and False
+      if value not in possible:
+        raise unknown(f'{key} of search {name}', value, possible)
+      continue
+    least, most = possible
     kind = type(default)
     kinds = (int, float) if kind is float else (kind,)
     if type(value) not in kinds or not least <= value <= most:
