@@ -1,11 +1,13 @@
 """Tiny Marians of Hugging Face, and folders of them with tokens numbered as in opus-mt."""
 
+import io
 import json
 import pathlib
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax.numpy as jnp
 import numpy as np
+import sentencepiece
 import torch
 from transformers import MarianConfig, MarianMTModel
 
@@ -56,6 +58,40 @@ def save(folder: pathlib.Path, oracle: MarianMTModel, words=WORDS) -> pathlib.Pa
   numbers = {word: i for i, word in enumerate(words)}
   (folder / 'vocab.json').write_text(json.dumps(numbers))
   return folder
+
+
+def opus(folder: pathlib.Path, lines, end: float = 0.0, **words) -> MarianMTModel:
+  """A folder as those of opus-mt, of random weights and with a vocabulary learned from lines.
+
+  Args:
+    folder: Where it goes.
+    lines: Source and target sentences.
+    end: Added to the bias of the end of a sentence: the more, the sooner they end.
+    words: Of its generation_config.json.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  pieces = {}
+  for name, side in zip(('source.spm', 'target.spm'), lines):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+      sentence_iterator=iter(side),
+      model_writer=model,
+      vocab_size=60,
+      hard_vocab_limit=False,
+      character_coverage=0.98,
+      minloglevel=2,
+    )
+    (folder / name).write_bytes(model.getvalue())
+    own = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    pieces |= dict.fromkeys(own.id_to_piece(i) for i in range(3, own.get_piece_size()))
+  vocabulary = ('</s>', '<unk>', *pieces, '>>xx<<', '<pad>')
+  pad = len(vocabulary) - 1
+  numbers = dict(pad_token_id=pad, decoder_start_token_id=pad, vocab_size=len(vocabulary))
+  oracle = perturb(make(**numbers, decoder_vocab_size=len(vocabulary))).float()
+  oracle.final_logits_bias[0, 0] += end
+  oracle.generation_config.update(bad_words_ids=[[pad]], **words)
+  save(folder, oracle, vocabulary)
+  return oracle
 
 
 def logits(oracle: MarianMTModel, tokens: np.ndarray, inputs: np.ndarray, pad: int) -> np.ndarray:

@@ -170,7 +170,7 @@ def _sentences(
   lines: Lines, vocabulary: Tokenizer, buckets: tuple[int, ...], training: bool
 ) -> Sentences:
   text = dict(tokens=lines.source, targets=lines.target)
-  columns = {key: vocabulary.encode(side) for key, side in text.items()}
+  columns = {key: vocabulary.encode(side, key == 'targets') for key, side in text.items()}
   lengths = np.array([max(map(len, pair)) for pair in zip(*columns.values())])
   if lengths.size and lengths.max() > buckets[-1]:
     if not training:

@@ -18,6 +18,8 @@ import numpy as np
 import sentencepiece
 from jaxtyping import Int
 
+from vitlab.data import _marian
+from vitlab.data._marian import Marian
 from vitlab.errors import UserError, unknown
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 
@@ -67,8 +69,9 @@ class Tokenizer:
     """How each token is written; a space is '▁'."""
     return [*SPECIAL, *(self._processor.id_to_piece(i) for i in range(len(SPECIAL), len(self)))]
 
-  def encode(self, lines: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
-    """Tokens of every line, and EOS."""
+  def encode(self, lines: Sequence[str], target: bool = False) -> list[Int[np.ndarray, ' t']]:
+    """Tokens of every line, and EOS; those of source and target are the same."""
+    del target
     lost = [line for line in lines if SPACE in line]
     if lost:
       _log.warning(
@@ -97,8 +100,9 @@ class Words:
     self.pieces = list(pieces)
     self._numbers = {word: i for i, word in enumerate(pieces)}
 
-  def encode(self, lines: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
-    """Tokens of every line, and EOS."""
+  def encode(self, lines: Sequence[str], target: bool = False) -> list[Int[np.ndarray, ' t']]:
+    """Tokens of every line, and EOS; those of source and target are the same."""
+    del target
     rows = ([self._numbers.get(word, UNK) for word in line.split()] for line in lines)
     return [np.array([*row, EOS], np.int32) for row in rows]
 
@@ -148,8 +152,8 @@ def train(lines: Iterable[str], kind: str, vocab_size: int) -> Tokenizer:
   return Tokenizer(model.getvalue())
 
 
-def load(path: str) -> Tokenizer:
-  """The vocabulary of a run (its folder), or a .model file of sentencepiece.
+def load(path: str) -> Tokenizer | Marian:
+  """The vocabulary of a run or of Marian (its folder), or a .model file of sentencepiece.
 
   Raises:
     UserError: neither is there, or as `Tokenizer`.
@@ -158,24 +162,28 @@ def load(path: str) -> Tokenizer:
 
   place = pathlib.Path(path).expanduser()
   try:
+    if (place / _marian.SOURCE).exists():
+      return _marian.load(place)
     if place.is_dir():
       return from_text(json.loads((place / 'facts.json').read_text())['tokenizer'])
     return Tokenizer(place.read_bytes())
   except (OSError, ValueError, KeyError):
     raise UserError(
-      f'no vocabulary in {path!r}: give {", ".join(KINDS)}, the folder of a run that reads text, '
-      'or a .model file of sentencepiece'
+      f'no vocabulary in {path!r}: give {", ".join(KINDS)}, the folder of a run that reads text '
+      'or of opus-mt, or a .model file of sentencepiece'
     ) from None
   except UserError as error:
     raise UserError(f'{path}: {error}') from None
 
 
-def from_text(text: str) -> Tokenizer:
-  """The inverse of `Tokenizer.text`."""
+def from_text(text: str) -> Tokenizer | Marian:
+  """The inverse of `Tokenizer.text` and `Marian.text`."""
+  if text.startswith('{'):
+    return _marian.from_text(text)
   return Tokenizer(base64.b64decode(text))
 
 
-def of(facts: Mapping[str, Any]) -> Tokenizer | Words | None:
+def of(facts: Mapping[str, Any]) -> Tokenizer | Marian | Words | None:
   """The vocabulary among the facts of a data set; None: its examples are no sentences."""
   if facts.get('tokenizer'):
     return from_text(facts['tokenizer'])

@@ -40,8 +40,8 @@ def make(
     path: Of the files.
     source: The language that is read, as the files' names end: 'en'.
     target: The language that is said.
-    tokenizer: 'bpe', 'unigram' or 'char', learned from 'train'; or the folder of a run, or a .model
-      file of sentencepiece, whose vocabulary is to be used.
+    tokenizer: 'bpe', 'unigram' or 'char', learned from 'train'; or the folder of a run or of
+      opus-mt, or a .model file of sentencepiece, whose vocabulary is to be used.
     vocab_size: Of a vocabulary that is learned; both languages share it.
     lengths: That sentences are padded to, EOS included. Training pairs with more tokens than the
       last are left out.

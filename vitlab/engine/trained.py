@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
 from vitlab import pretrained, registry
-from vitlab.data import Dataset, _classes, _identity, _tokenizer
+from vitlab.data import Dataset, _classes, _identity, _marian, _tokenizer
 from vitlab.engine import config_file, progress, step, workdir
 from vitlab.engine import evaluate as evaluate_lib
 from vitlab.engine import experiment as experiment_lib
@@ -139,8 +139,11 @@ def _published(path: str, overrides: Sequence[str]) -> Trained:
   config.model = dict(weights.about.spec)
   if config.model.get('num_classes', 'a model of sentences') is None:
     raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
-  known = _translator if weights.about.preprocessing is None else _classifier
-  config.task, facts, batch = known(weights.about)
+  if weights.about.preprocessing is None:
+    searched = any(text.startswith('--config.task.search=') for text in overrides)
+    config.task, facts, batch = _translator(path, weights.about, searched)
+  else:
+    config.task, facts, batch = _classifier(weights.about)
   _override(config, overrides)
   task = experiment_lib.make_task(config, facts)
   like = jax.eval_shape(task.init, jax.random.key(0), batch)
@@ -161,11 +164,24 @@ def _classifier(about: pretrained.About) -> tuple[Any, Any, Any]:
   return task, facts, {'image': jax.ShapeDtypeStruct(shape, jnp.uint8)}
 
 
-def _translator(about: pretrained.About) -> tuple[Any, Any, Any]:
-  """Task, facts and the shapes of a batch of sentences."""
+def _translator(path: str, about: pretrained.About, searched: bool) -> tuple[Any, Any, Any]:
+  """Task, facts and the shapes of a batch of sentences; which are found as the weights' files say.
+
+  Raises:
+    UserError: what they say is not done here, and the search is not another one (`searched`).
+  """
   facts = dict(vocab_size=about.spec['vocab_size'], vocabulary=list(about.vocabulary))
+  if (pathlib.Path(path).expanduser() / _marian.SOURCE).exists():
+    facts['tokenizer'] = _tokenizer.load(path).text
+  wanted = pretrained.generation(path)
+  if wanted.refused and not searched:
+    raise UserError(
+      f'{path}: its generation_config.json wants {", ".join(wanted.refused)}, which vitlab does '
+      'not do\nsay how to search instead, for example --search=beam,beams=4'
+    )
+  task = dict(name='translation', search=wanted.search, max_tokens=wanted.max_tokens)
   sentence = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-  return dict(name='translation'), facts, dict(tokens=sentence, targets=sentence)
+  return task, facts, dict(tokens=sentence, targets=sentence)
 
 
 def evaluate(

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from vitlab.data import _pipeline, _tokenizer
+from vitlab.data import _marian, _pipeline, _tokenizer
 from vitlab.data._sentences import Sentences
 from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
@@ -18,6 +18,7 @@ from vitlab.lines import json_line, one_line
 from vitlab.ops.tokens import PAD
 
 BATCH_SIZE = 64
+MOST_ROOM = 2**15  # tokens of a batch, over all beams, for which a search keeps a state
 BUCKETS = (16, 32, 64, 128, 256, 512, 1024)  # tokens; the last are the most that a line may have
 
 
@@ -65,8 +66,9 @@ def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
     raise UserError(f'workdir {trained.workdir!r} holds no translator')
   if not trained.facts.get('tokenizer') and any('▁' in piece for piece in vocabulary.pieces):
     raise UserError(
-      f'{trained.workdir}: its words are pieces of a sentencepiece model, which is not among the '
-      f'weights\nstart a run from them: config.init_from={trained.workdir!r}'
+      f'{trained.workdir}: its words are pieces of a sentencepiece model, which is not beside the '
+      f'weights\nput its {_marian.SOURCE} and {_marian.TARGET} there, or start a run from them: '
+      f'config.init_from={trained.workdir!r}'
     )
   done = [Translation(*pair) for pair in zip(lines, vocabulary.encode(lines))]
   good = []
@@ -127,7 +129,7 @@ def _decoded(
     return
   decode = jax.jit(trained.task.predict['decoded'])
   batches = _pipeline.eval_batches(
-    Sentences(dict(tokens=rows), BUCKETS), batch_size=min(BATCH_SIZE, len(rows))
+    Sentences(dict(tokens=rows), BUCKETS), batch_size=min(_batch_size(trained), len(rows))
   )
   first = 0
   for batch in batches:
@@ -136,6 +138,13 @@ def _decoded(
       yield first + i, found['tokens'][i], found['score'][i]
     first += len(batch['mask'])
   batches.close()
+
+
+def _batch_size(trained: Trained) -> int:
+  """Fewer where each sentence has room for many tokens, along many beams."""
+  task = trained.config.task
+  room = task.get('max_tokens', 0) * (task.get('search') or {}).get('beams', 1)
+  return min(BATCH_SIZE, max(1, MOST_ROOM // room)) if room else BATCH_SIZE
 
 
 def _lines(path: str) -> list[str]:

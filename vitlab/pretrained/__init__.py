@@ -19,6 +19,7 @@ from vitlab.pretrained._convert import (
   import_tensors,
   transfer,
 )
+from vitlab.pretrained._generation import Generation, generation
 from vitlab.pretrained._preprocessing import Preprocessing
 from vitlab.pretrained._read import holds_weights
 from vitlab.pretrained._source import About, Weights, read
@@ -26,11 +27,13 @@ from vitlab.pretrained._write import write
 
 __all__ = [
   'About',
+  'Generation',
   'Preprocessing',
   'Weights',
   'export_tensors',
   'find_format',
   'formats',
+  'generation',
   'has_timm',
   'holds_weights',
   'import_tensors',

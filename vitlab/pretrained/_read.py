@@ -77,7 +77,7 @@ def read_files(path: str) -> Files:
     if kept in tensors:
       tensors.setdefault(name, tensors[kept])
   alone = not place.is_dir() and place.name != SAFETENSORS
-  beside = [{} if alone else _json(folder / name) for name in (CONFIG, PROCESSOR, VOCABULARY)]
+  beside = [{} if alone else read_json(folder / name) for name in (CONFIG, PROCESSOR, VOCABULARY)]
   config, processor, vocabulary = beside
   words = {number: word for word, number in vocabulary.items() if isinstance(number, int)}
   return Files(tensors, config, processor, sha256, words)
@@ -103,7 +103,7 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
   """The files that hold the weights of a folder."""
   if (folder / INDEX).exists():
-    parts = _json(folder / INDEX).get('weight_map')
+    parts = read_json(folder / INDEX).get('weight_map')
     names = list(parts.values()) if isinstance(parts, dict) else []
     shards = sorted({name for name in names if isinstance(name, str) and name})
     if not shards:
@@ -160,7 +160,7 @@ def _metadata(data: bytes) -> dict[str, str]:
   return json.loads(data[8:start]).get('__metadata__') or {}
 
 
-def _json(file: pathlib.Path) -> dict[str, Any]:
+def read_json(file: pathlib.Path) -> dict[str, Any]:
   """The object in a JSON file; {} where there is no file."""
   if not file.exists():
     return {}

@@ -9,9 +9,10 @@ else is read (`Format.prepare`), so that all tables and exports know `vitlab.ops
 is larger by one. Which word came to lie where, `About.vocabulary` says: a tokenizer reads it there.
 
 `final_logits_bias` is Marian's `decoder_ff_logit_out_b`, which it has learned like all else; it is
-not zero in opus-mt and becomes a parameter (logits_bias=True). The copy for <s> keeps the bias of
-the original: a huge negative one would hide it from the softmax, but make the loss with label
-smoothing infinite. Nobody says <pad> or <s> (`vitlab.ops.search`; their `bad_words_ids`).
+not zero in opus-mt and becomes a parameter (logits_bias=True). That of the copy for <s> is 30 below
+the original's, which hides it from the softmax: all probabilities are theirs to 1e-13. A huge one
+would make the loss with label smoothing infinite. Nobody says <pad> or <s> (`vitlab.ops.search`;
+their `bad_words_ids`).
 
 What is written has our numbers, and a config.json that says so.
 """
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from vitlab import registry
+from vitlab.data import _marian
 from vitlab.errors import UserError
 from vitlab.models.transformer import VARIANTS, Size
 from vitlab.ops.positions import Grid
@@ -85,6 +87,7 @@ KEYS = _keys.huggingface(
   },
 )
 NORM_EPSILON = 1e-5  # theirs is torch's, said nowhere
+HIDDEN = -30.0  # what the bias of a copied token is lowered by
 
 
 def _huggingface(sides: Sides) -> PartOf:
@@ -105,26 +108,20 @@ def _renumber(files: Files) -> Files:
   """Files in which tokens have our numbers.
 
   Raises:
-    UserError: nothing says which token is <unk>, or they name one that there is not.
+    UserError: as `vitlab.data._marian.order`.
   """
   config, words = files.config, files.words
   if 'd_model' not in config:
     raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
-  unknown = next((i for i, word in words.items() if word == SPECIAL[UNK]), None)
-  special = {key: config[f'{key}_token_id'] for key in ('pad', 'decoder_start', 'eos')}
-  special['unk'] = config.get('unk_token_id', unknown)
-  if special['unk'] is None:
-    raise UserError(f'no vocab.json says which token is {SPECIAL[UNK]}: put it beside config.json')
   size = len(files.tensors[EMBEDDING])
-  for key, token in special.items():
-    if not isinstance(token, int) or not 0 <= token < size:
-      raise UserError(f'config.json: {key}_token_id={token!r} is none of the {size} tokens')
-  first = list(special.values())
-  order = np.array(first + sorted(set(range(size)) - set(first)))
+  order = _marian.order(config, words, size)
   tensors = dict(files.tensors)
   tensors[EMBEDDING] = tensors[EMBEDDING][order]
+  copied = order[BOS] == order[PAD]
+  if copied:
+    tensors.setdefault(BIAS, np.zeros((1, size), np.float32))
   if BIAS in tensors and tensors[BIAS].shape == (1, size):
-    tensors[BIAS] = tensors[BIAS][:, order]
+    tensors[BIAS] = tensors[BIAS][:, order] + HIDDEN * copied * (np.arange(len(order)) == BOS)
   moved = {i: words[int(token)] for i, token in enumerate(order) if token in words}
   numbers = dict(pad_token_id=PAD, decoder_start_token_id=BOS, eos_token_id=EOS, unk_token_id=UNK)
   return files._replace(

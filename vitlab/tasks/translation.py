@@ -26,6 +26,7 @@ def make(
   model: nn.Module,
   label_smoothing: float = 0.0,
   max_ratio: float = 2.0,
+  max_tokens: int = 0,
   search: Mapping[str, Any] = GREEDY,
 ) -> Task:
   """Builds the task around a model with the methods of an encoder-decoder.
@@ -38,17 +39,19 @@ def make(
       state its `coverage`: the attention each of its tokens has had so far, [b s], or None.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     max_ratio: How long a decoded sentence may become: this times its source, and 8 more.
+    max_tokens: How long it may become whatever its source, EOS included; 0: max_ratio decides.
     search: How it is found: the spec of a `vitlab.ops.search`.
 
   Raises:
     UserError: one of the numbers is out of range, or there is no such search.
   """
-  if max_ratio <= 0 or not 0 <= label_smoothing < 1:
+  if max_ratio <= 0 or max_tokens < 0 or not 0 <= label_smoothing < 1:
     raise UserError(
-      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}): '
-      'the smoothing lies in [0, 1), the ratio above 0'
+      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}, '
+      f'max_tokens={max_tokens}): the smoothing lies in [0, 1), the ratio above 0, and '
+      'max_tokens is 0 or more'
     )
-  decoded = _decoded(model, max_ratio, make_search(search))
+  decoded = _decoded(model, _room(max_ratio, max_tokens), make_search(search))
 
   def init(key: Key, batch: Batch) -> Variables:
     inputs = shift_right(batch['targets'])
@@ -130,12 +133,26 @@ def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:
   return dict(logits=logits, scores=scores, cross_attention=cross_attention)
 
 
-def _decoded(model: nn.Module, max_ratio: float, search: Search) -> Callable[..., Any]:
+def _room(max_ratio: float, max_tokens: int) -> Callable[..., tuple[int, Int[Array, ' b']]]:
+  """Sources -> the most tokens that any target may have, and each of them."""
+
+  def room(tokens: Int[Array, 'b s']) -> tuple[int, Int[Array, ' b']]:
+    count = is_token(tokens).sum(-1)
+    if max_tokens:  # none for what only fills the batch: it would be the last to end
+      return max_tokens, jnp.where(count > 0, max_tokens, 0)
+    length = math.ceil(max_ratio * tokens.shape[-1]) + 8
+    return length, jnp.ceil(max_ratio * count).astype(jnp.int32) + 8
+
+  return room
+
+
+def _decoded(
+  model: nn.Module, room: Callable[..., tuple[int, Int[Array, ' b']]], search: Search
+) -> Callable[..., Any]:
   def decoded(variables: Variables, batch: Batch) -> dict[str, Array]:
     """What the model says itself, the best first: 'tokens' [b k t] and their 'score' [b k]."""
     tokens = _read(batch, 'tokens')
-    length = math.ceil(max_ratio * tokens.shape[-1]) + 8
-    limit = jnp.ceil(max_ratio * is_token(tokens).sum(-1)).astype(jnp.int32) + 8
+    length, limit = room(tokens)
     memory = model.apply(variables['model'], tokens, method='encode')
     memory, start = model.apply(variables['model'], memory, length, method='start')
     if search.width > 1:  # all k look at the same: the search moves their states alone
