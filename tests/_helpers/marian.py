@@ -87,7 +87,13 @@ def opus(folder: pathlib.Path, lines, end: float = 0.0, **words) -> MarianMTMode
   vocabulary = ('</s>', '<unk>', *pieces, '>>xx<<', '<pad>')
   pad = len(vocabulary) - 1
   numbers = dict(pad_token_id=pad, decoder_start_token_id=pad, vocab_size=len(vocabulary))
-  oracle = perturb(make(**numbers, decoder_vocab_size=len(vocabulary))).float()
+  oracle = make(**numbers, decoder_vocab_size=len(vocabulary)).eval()
+  random = np.random.default_rng(0)
+  with torch.no_grad():
+    for name, value in oracle.state_dict().items():
+      if 'embed_positions' not in name:
+        centre = float('norm.weight' in name)
+        value.copy_(torch.tensor(random.normal(centre, 0.3, tuple(value.shape))))
   oracle.final_logits_bias[0, 0] += end
   oracle.generation_config.update(bad_words_ids=[[pad]], **words)
   save(folder, oracle, vocabulary)

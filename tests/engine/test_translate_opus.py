@@ -31,8 +31,8 @@ def said(tmp_path_factory):
   found = {}
   for stop in (True, False, 'never'):
     folder = tmp_path_factory.mktemp(str(stop))
-    options = dict(num_beams=4, max_length=24, length_penalty=1.0, early_stopping=stop)
-    oracle = marian.opus(folder, LINES, end=2.0, **options)
+    options = dict(num_beams=4, max_length=24, length_penalty=2.0, early_stopping=stop)
+    oracle = marian.opus(folder, LINES, end=6.0, **options)
     found[stop] = folder, theirs(folder, oracle, ASKED[:-1]), ours(folder, ASKED)
   return found
 
@@ -41,7 +41,7 @@ def said(tmp_path_factory):
 def test_every_sentence_is_that_of_hugging_face(stop, said):
   _, wanted, found = said[stop]
   assert found == [*wanted, ''], 'an empty line has no translation here'
-  assert len(set(found)) > 20
+  assert len(set(found)) > 15
 
 
 def test_it_matters_when_a_search_stops(said):

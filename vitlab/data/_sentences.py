@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, _tokenizer
 from vitlab.data._identity import digest_of_arrays
+from vitlab.data._marian import Marian
 from vitlab.data._sources import ByLength
 from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
@@ -167,7 +168,7 @@ def without_empty(lines: Lines, training: bool) -> Lines:
 
 
 def _sentences(
-  lines: Lines, vocabulary: Tokenizer, buckets: tuple[int, ...], training: bool
+  lines: Lines, vocabulary: Tokenizer | Marian, buckets: tuple[int, ...], training: bool
 ) -> Sentences:
   text = dict(tokens=lines.source, targets=lines.target)
   columns = {key: vocabulary.encode(side, key == 'targets') for key, side in text.items()}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from vitlab.data import _tokenizer
+from vitlab.data._marian import Marian
 from vitlab.data._tokenizer import Tokenizer
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result, _text_scores
@@ -80,7 +81,7 @@ def _totals(predictions: Predictions, split: str) -> list[float]:
 
 
 def _said(
-  predictions: Predictions, split: str, vocabulary: Tokenizer | None, tokenize: str
+  predictions: Predictions, split: str, vocabulary: Tokenizer | Marian | None, tokenize: str
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
   """How much of what is said is right, and the details of which."""
   rows, lines = [], []
@@ -113,7 +114,7 @@ def _said(
 
 
 def _texts(
-  lines: Sequence[Mapping[str, str]], vocabulary: Tokenizer, *columns: Sequence[np.ndarray]
+  lines: Sequence[Mapping[str, str]], vocabulary: Tokenizer | Marian, *columns: Sequence[np.ndarray]
 ) -> list[list[str]]:
   """Sources and references: the lines of the data set; of one without lines, what its tokens say.
 

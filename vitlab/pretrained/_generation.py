@@ -36,11 +36,11 @@ _NEUTRAL = dict(
   sequence_bias=None,
   exponential_decay_length_penalty=None,
 )
-# Of drawing (do_sample says whether), of memory, of what is returned, of who wrote the file.
+# Of drawing (do_sample says whether), of memory and speed, of what is returned, of who wrote it.
 _WITHOUT_EFFECT = re.compile(
   'temperature|top_k|top_p|min_p|typical_p|e(psilon|ta)_cutoff|use_cache|low_memory|cache_.*|'
   'return_.*|output_.*|num_return_sequences|(pad|bos)_token_id|token_healing|_from_model_config|'
-  'transformers_version'
+  'transformers_version|disable_compile|.*assistant.*|(assistant|target)_lookbehind'
 )
 
 
