@@ -70,8 +70,8 @@ SEARCHES = {
 }
 
 
-def decode(model, variables, batch=BATCH, max_ratio=2.0, **spec):
-  task = translation.make(model, max_ratio=max_ratio, search=spec)
+def decode(model, variables, batch=BATCH, max_ratio=2.0, max_tokens=0, **spec):
+  task = translation.make(model, max_ratio=max_ratio, max_tokens=max_tokens, search=spec)
   return quick.jit(task.predict['decoded'])(variables, batch)
 
 
@@ -89,6 +89,14 @@ def test_what_is_decoded_is_as_probable_as_it_says(model, variables, spec):
   for row, tokens in enumerate(np.asarray(said['tokens'][:2])):
     most = np.count_nonzero(BATCH['tokens'][row]) + 8
     assert np.all(np.count_nonzero(tokens, axis=-1) <= most)
+
+
+@pytest.mark.parametrize('spec', SEARCHES.values(), ids=SEARCHES)
+def test_all_sentences_may_have_the_same_room(model, variables, spec):
+  """Whatever their source; what only fills the batch has none."""
+  said = decode(model, variables, max_tokens=3, **spec)['tokens']
+  assert said.shape[-1] == 3 and not np.any(said[2])
+  assert np.any(said[:2, :, 2])
 
 
 def test_more_beams_find_what_is_more_probable(model, variables):
@@ -158,7 +166,9 @@ def test_attention_that_is_not_there_cannot_be_seen():
     jax.eval_shape(task.predict['cross_attention'], variables, BATCH)
 
 
-@pytest.mark.parametrize('words', [dict(label_smoothing=1.0), dict(max_ratio=0.0)])
+@pytest.mark.parametrize(
+  'words', [dict(label_smoothing=1.0), dict(max_ratio=0.0), dict(max_tokens=-1)]
+)
 def test_bad_words_are_refused(model, words):
   with pytest.raises(UserError, match=r'the smoothing lies in \[0, 1\), the ratio above 0'):
     translation.make(model, **words)

@@ -49,7 +49,6 @@ def make(
     UserError: the split is empty; attention is asked of a model that has none; or as
       `_text_scores.check`, at once.
   """
-
   vocabulary = _tokenizer.from_text(tokenizer) if tokenizer else None
   if tokenizer or tokenize != _text_scores.TOKENIZE:
     _text_scores.check(tokenize)

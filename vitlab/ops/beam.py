@@ -81,8 +81,7 @@ def beam(
     ended=empty,
     score=nothing,
   )
-  unfinished = lambda b: (b.length < max_length) & jnp.any(b.total > -jnp.inf)  # noqa: E731
-  found = jax.lax.while_loop(unfinished, search.extend, start)
+  found = jax.lax.while_loop(search.unfinished, search.extend, start)
   return found.ended, found.score
 
 
@@ -109,6 +108,9 @@ class _Search(NamedTuple):
   coverage_penalty: float
   early_stopping: str
   forced_eos: bool
+
+  def unfinished(self, b: _Beams) -> Bool[Array, '']:
+    return (b.length < b.growing.shape[-1]) & jnp.any(b.total > -jnp.inf)
 
   def extend(self, b: _Beams) -> _Beams:
     """Every sentence that grows by one token."""

@@ -45,12 +45,7 @@ def make(
   Raises:
     UserError: one of the numbers is out of range, or there is no such search.
   """
-  if max_ratio <= 0 or max_tokens < 0 or not 0 <= label_smoothing < 1:
-    raise UserError(
-      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}, '
-      f'max_tokens={max_tokens}): the smoothing lies in [0, 1), the ratio above 0, and '
-      'max_tokens is 0 or more'
-    )
+  _check(label_smoothing, max_ratio, max_tokens)
   decoded = _decoded(model, _room(max_ratio, max_tokens), make_search(search))
 
   def init(key: Key, batch: Batch) -> Variables:
@@ -94,6 +89,15 @@ def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None
     return None
   facts = dict(vocab_size=data['vocab_size'], lengths=tuple(data['lengths']))
   return Assumed(facts, example(facts), facts['lengths'])
+
+
+def _check(label_smoothing: float, max_ratio: float, max_tokens: int) -> None:
+  if max_ratio <= 0 or max_tokens < 0 or not 0 <= label_smoothing < 1:
+    raise UserError(
+      f'translation(label_smoothing={label_smoothing}, max_ratio={max_ratio}, '
+      f'max_tokens={max_tokens}): the smoothing lies in [0, 1), the ratio above 0, and '
+      'max_tokens is 0 or more'
+    )
 
 
 def _padding(*sides: Int[Array, 'b _']) -> tuple[Float[Array, ''], Float[Array, '']]:
