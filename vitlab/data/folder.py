@@ -55,8 +55,7 @@ def make(
     resize: 'squash', 'crop' or 'pad', see `vitlab.data._images.preprocess`.
     crop_fraction: Of the picture, with 'crop' and 'squash'.
     interpolation: 'bicubic', 'bilinear', ...
-    library: 'timm' or 'huggingface' where pixels are to be theirs to the last bit; from the weights
-      in config.init_from, else 'vitlab'.
+    library: Whose pixels, to the last bit: 'vitlab', or 'timm', 'huggingface', as weights say.
     fill: The colour around a padded picture, 0 to 255.
     test_fraction: Held out of every class where there are no folders for the splits.
     split_seed: Which ones are held out.

@@ -261,8 +261,7 @@ def make(
   new_attention = partial(SelfAttention, qkv_bias=qkv_bias, dtype=compute, kernel_init=INIT)
 
   def new_block(num_heads, mlp_dim):
-    mlp = new_mlp(hidden=mlp_dim)
-    return Block(new_attention(num_heads), mlp, new_norm(), dropout_rate=dropout_rate)
+    return Block(new_attention(num_heads), new_mlp(mlp_dim), new_norm(), dropout_rate=dropout_rate)
 
   inner = new_block(size.inner_num_heads, 4 * size.inner_width)
   outer = new_block(size.num_heads, size.mlp_dim)

@@ -232,8 +232,7 @@ def make(
     Stack(block, size.depth, drop_path_rate, scan, check_remat(remat)),
     new_norm(),
     make_pool(pool, CrossAttention(size.num_heads, dtype=compute), new_mlp(), new_norm()),
-    classifier(num_classes, compute),
-    classifier(num_classes, compute) if distillation_token else None,
+    *_heads(num_classes, distillation_token, compute),
     backbone,
     *make_positions(position_embedding, size.width, size.num_heads),
     class_token=_has_class_token(pool, class_token, distillation_token),
@@ -242,6 +241,13 @@ def make(
     norm_after_pool=pool == 'gap_norm',
     dropout_rate=dropout_rate,
   )
+
+
+def _heads(
+  num_classes: int | None, distilled: bool, dtype: Any
+) -> tuple[nn.Module | None, nn.Module | None]:
+  """The classifier, and the one that learns from a teacher."""
+  return classifier(num_classes, dtype), classifier(num_classes, dtype) if distilled else None
 
 
 def _size(variant: str, mlp: str, **overrides: int | None) -> Size:
