@@ -24,10 +24,11 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from vitlab.engine import command_line, workdir
-from vitlab.engine.command_line import Command, alone, prepare
-from vitlab.engine.supervisor import Supervisor
+from vitlab import workdir
+from vitlab.cli import command_line
+from vitlab.cli.command_line import Command, alone, prepare
 from vitlab.errors import UserError
+from vitlab.hosts.supervisor import Supervisor
 from vitlab.lines import visible
 
 # All that imports JAX is imported where it is used: a mistake is answered at once.
@@ -44,7 +45,7 @@ def train(command: Command) -> None:
     if not config.init_from:  # which decides a part of the config
       workdir.check(folder, config)  # the loop checks again; here it takes no time
   prepare(command.flags)
-  from vitlab.engine import train as loop
+  from vitlab.train import run as loop
 
   def report(path: pathlib.Path) -> None:
     from vitlab.report import page  # draws: nothing that the first step should wait for
@@ -58,14 +59,14 @@ def evaluate(command: Command) -> None:
   """run the evaluators on a trained model"""
   config, folder = command.config(), command.workdir()
   prepare(command.flags)
-  from vitlab.engine import init_from, trained
+  from vitlab.train import start, trained
 
   values, sources = command.flags, None
-  if trained.is_published(folder) or init_from.lacks_path(config.init_from):
-    config = init_from.of_weights(config, folder, command.overrides)
-    config, sources = init_from.resolve(config)
+  if trained.is_published(folder) or start.lacks_path(config.init_from):
+    config = start.of_weights(config, folder, command.overrides)
+    config, sources = start.resolve(config)
   else:
-    config, _ = init_from.resolve(config, folder)
+    config, _ = start.resolve(config, folder)
   trained.evaluate(folder, config, values.output, values.average, sources)
 
 
@@ -73,20 +74,21 @@ def predict(command: Command) -> None:
   """label the images that follow the flags, or translate text files or standard input"""
   folder, values = command.workdir(), command.flags
   prepare(values)
-  from vitlab.engine import predict as labels
-  from vitlab.engine import trained, translate
+  from vitlab.predict import classification as labels
+  from vitlab.predict import translation
+  from vitlab.train import trained
 
   model = trained.load(folder, command.overrides, values.average)
   if values.nbest > 1 and 'vocabulary' not in model.facts:
     raise UserError(f'--nbest={values.nbest}: {folder!r} holds no model of sentences')
   if 'vocabulary' in model.facts:
-    lines = translate.read(command.paths)
+    lines = translation.read(command.paths)
     if values.attention:
       from vitlab.report.translation import attention_page
 
       print(attention_page.write(model, lines, values.output, values.nbest), file=sys.stderr)
     else:
-      translate.run(model, lines, values.output, values.nbest)
+      translation.run(model, lines, values.output, values.nbest)
   elif values.attention:
     from vitlab.report.classification import attention_page
 
@@ -97,15 +99,16 @@ def predict(command: Command) -> None:
 
 def inspect(command: Command) -> None:
   """parameters, FLOPs, memory, communication and time of a run that is not started"""
-  from vitlab.engine import chips
+  from vitlab.inspection import chips
 
   config = command.config()
   name, devices = chips.parse_topology(command.flags.topology)
   prepare(command.flags, devices)
-  from vitlab.engine import init_from, inspection, inspection_text
+  from vitlab.inspection import compiled, text
+  from vitlab.train import start
 
-  config, _ = init_from.resolve(config)
-  print(inspection_text.render(inspection.run(config, name, command.flags.output)))
+  config, _ = start.resolve(config)
+  print(text.render(compiled.run(config, name, command.flags.output)))
 
 
 def report(command: Command) -> None:
@@ -121,13 +124,14 @@ def export(command: Command) -> None:
   """write the model as one file that runs without this code, or as others' libraries load it"""
   folder, values = command.workdir(), command.flags
   prepare(values)
-  from vitlab.engine import predict, published, trained
+  from vitlab.predict import classification
+  from vitlab.train import trained, weights
 
   model = trained.load(folder, command.overrides, values.average)
   if values.format:
-    print(published.export(model, values.format, values.output))
+    print(weights.export(model, values.format, values.output))
   else:
-    print(predict.export(model, values.output))
+    print(classification.export(model, values.output))
 
 
 def sweep(command: Command) -> None:

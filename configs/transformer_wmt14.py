@@ -4,9 +4,9 @@
   hardware  8 GPUs (published: 8 P100, 12 h; `variant=big` 3.5 days)
   published 27.3 BLEU, `variant=big` 28.4 (arXiv:1706.03762, table 2); not run here
 
-Needs `wmt14_translate/de-en` of TensorFlow Datasets (vitlab/data/tfds_parallel.py). Published BLEU
-is of tokenised text; the evaluator here says sacrebleu's. Batches hold about 25,000 tokens of each
-language; the mean of the last checkpoints (5, of big 20) translates with a beam:
+Needs `wmt14_translate/de-en` of TensorFlow Datasets (vitlab/data/sets/tfds_parallel.py). Published
+BLEU is of tokenised text; the evaluator here says sacrebleu's. Batches hold about 25,000 tokens of
+each language; the mean of the last checkpoints (5, of big 20) translates with a beam:
 
   python launch.py --mode=eval --workdir=runs/transformer_wmt14 --average=5
 

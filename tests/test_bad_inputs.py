@@ -20,8 +20,8 @@ from _helpers.refusal import refused
 from PIL import Image
 
 import launch
-from vitlab.engine import command_line
-from vitlab.engine.train import train
+from vitlab.cli import command_line
+from vitlab.train.run import train
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = '--config=configs/vit_digits.py:smoke'
@@ -187,7 +187,7 @@ def config_file_of(folder):
   path = folder.parent / f'{folder.name}.py'
   path.write_text(
     'import json\n'
-    'from vitlab.engine.config_file import from_json\n'
+    'from vitlab.cli.config_file import from_json\n'
     'def get_config(arg=None):\n'
     f"  return from_json(json.load(open('{folder}/config.json')))\n"
   )

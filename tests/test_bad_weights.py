@@ -11,7 +11,7 @@ from _helpers.specs import SENTENCES, tree_of
 from PIL import Image
 
 from vitlab import pretrained, registry
-from vitlab.engine import command_line
+from vitlab.cli import command_line
 
 DIGITS = '--config=configs/vit_digits.py:smoke'
 REVERSE = '--config={tmp}/reverse.py'  # which leaves its model to the weights

@@ -9,7 +9,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from vitlab.engine import cluster, command_line
+from vitlab.cli import command_line
+from vitlab.hosts import cluster
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'experiments' / 'cluster'
 FLAGS = ['--config=configs/vit_digits.py', '--workdir=two words']

@@ -11,10 +11,12 @@ import jax
 import pytest
 
 from vitlab import config as config_lib
-from vitlab.data import _batches
-from vitlab.engine import config_file, duration, experiment, stand_in
-from vitlab.engine.train import train
+from vitlab.cli import config_file
+from vitlab.data import batches
 from vitlab.errors import UserError
+from vitlab.inspection import stand_in
+from vitlab.train import duration, setup
+from vitlab.train.run import train
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
@@ -48,7 +50,7 @@ def example(config):
     if 'num_classes' in config.model:  # else said by the folders
       config.model.num_classes = config.model.num_classes or 10
   dataset = stand_in.dataset(config)
-  shapes = {**_batches.shapes(dataset.splits['train']), 'mask': ((), 'bool')}
+  shapes = {**batches.shapes(dataset.splits['train']), 'mask': ((), 'bool')}
   batch = {key: jax.ShapeDtypeStruct((4, *shape), dtype) for key, (shape, dtype) in shapes.items()}
   return dataset.facts, batch
 
@@ -73,7 +75,7 @@ def test_a_config_builds_at_full_size(path):
   with config.unlocked():
     config.update_from_flattened_dict(WEIGHTS.get(path.stem, {}))
   facts, batch = example(config)
-  task = experiment.make_task(config, facts)
+  task = setup.make_task(config, facts)
   variables = jax.eval_shape(task.init, jax.random.key(0), batch)
   loss = jax.eval_shape(task.losses['model'], variables, batch, jax.random.key(0))
   assert loss.value.shape == ()

@@ -15,9 +15,11 @@ from _helpers.refusal import refused
 from PIL import Image
 
 import launch
-from vitlab.engine import command_line, config_file, export, predict, trained
-from vitlab.engine.train import train
+from vitlab.cli import command_line, config_file
 from vitlab.errors import UserError
+from vitlab.predict import classification, stablehlo
+from vitlab.train import trained
+from vitlab.train.run import train
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = '--config=configs/vit_digits.py:smoke'
@@ -134,9 +136,9 @@ def quiet(monkeypatch):
 
 @pytest.fixture(scope='module')
 def weights(world, run):
-  from vitlab.engine import published
+  from vitlab.train import weights as weights_lib
 
-  return published.export(trained.load(str(run)), 'timm', str(world / 'timm'))
+  return weights_lib.export(trained.load(str(run)), 'timm', str(world / 'timm'))
 
 
 @pytest.mark.parametrize('arguments, named', REFUSED.values(), ids=REFUSED)
@@ -155,8 +157,8 @@ def test_a_config_to_fine_tune_evaluates_what_it_starts_from(name, world, weight
 def test_changes_reach_the_stored_config(run, tmp_path):
   plain, model = trained.load(str(run)), trained.load(str(run), ['--config.task.mean=(0.9,)'])
   assert model.config.task.mean == (0.9,) != plain.config.task.mean
-  file = predict.export(model, str(tmp_path / 'model'))
-  assert export.load(file).facts['config']['task']['mean'] == [0.9]
+  file = classification.export(model, str(tmp_path / 'model'))
+  assert stablehlo.load(file).facts['config']['task']['mean'] == [0.9]
   images = jnp.zeros((1, 8, 8, 1), jnp.uint8)
   rows = [m.task.predict['probabilities'](m.variables, {'image': images}) for m in (plain, model)]
   assert np.abs(rows[0] - rows[1]).max() > 1e-4
@@ -195,10 +197,10 @@ def test_the_home_folder_in_every_path(monkeypatch, tmp_path):
 
 
 def test_the_home_folder_in_a_config(monkeypatch, world, weights):
-  from vitlab.engine import published
+  from vitlab.train import weights as weights_lib
 
   monkeypatch.setenv('HOME', str(world))
-  assert published.find('~/timm').path == weights and published.find('~/tiny').origin['step']
+  assert weights_lib.find('~/timm').path == weights and weights_lib.find('~/tiny').origin['step']
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import launch
-from vitlab.data import digits
-from vitlab.engine import export
+from vitlab.data.sets import digits
 from vitlab.errors import UserError
+from vitlab.predict import stablehlo
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = '--config=configs/vit_digits.py:smoke'
@@ -94,7 +94,7 @@ def test_every_other_mode_works_from_the_workdir(trained, tmp_path):
 
   done = run('--mode=export', workdir, cache)
   assert done.returncode == 0, done.stderr
-  assert len(export.load(done.stdout.strip()).facts['class_names']) == 10
+  assert len(stablehlo.load(done.stdout.strip()).facts['class_names']) == 10
 
   done = run('--mode=export', workdir, cache, '--format=timm', f'--output={tmp_path}/timm')
   assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import launch
-from vitlab.engine import command_line
+from vitlab.cli import command_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMON = [

@@ -9,12 +9,12 @@ from vitlab.errors import UserError
 
 
 def test_names_are_the_files():
-  assert 'digits' in registry.names('data')
-  assert not any(name.startswith('_') for name in registry.names('data'))
+  assert 'digits' in registry.names('data.sets')
+  assert not any(name.startswith('_') for name in registry.names('data.sets'))
 
 
 def test_make_passes_the_spec_and_what_is_given_beside_it():
-  dataset = registry.make('data', {'name': 'digits'})
+  dataset = registry.make('data.sets', {'name': 'digits'})
   assert dataset.facts['num_classes'] == 10
   evaluate = registry.make('evaluators', {'name': 'classification', 'bins': 3}, split='train')
   assert callable(evaluate)
@@ -26,12 +26,12 @@ def test_make_passes_the_spec_and_what_is_given_beside_it():
     ({}, 'needs a name, one of'),
     ({'name': 'digit'}, 'did you mean digits'),
     ({'name': 'idx', 'pth': 'x'}, 'did you mean path'),
-    ({'name': 'idx'}, 'data/idx needs path'),
+    ({'name': 'idx'}, 'data/sets/idx needs path'),
   ],
 )
 def test_a_wrong_spec_says_what_exists(spec, says):
   with pytest.raises(UserError, match=says):
-    registry.make('data', spec)
+    registry.make('data.sets', spec)
 
 
 @pytest.fixture

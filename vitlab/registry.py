@@ -38,7 +38,7 @@ def module(folder: str, name: str) -> ModuleType:
     UserError: no such component; names those that exist.
   """
   if name not in names(folder):
-    raise unknown(f'name in vitlab/{folder.replace(".", "/")}', str(name), names(folder))
+    raise unknown(f'name in vitlab/{_path(folder)}', str(name), names(folder))
   return importlib.import_module(f'vitlab.{folder}.{name}')
 
 
@@ -62,10 +62,11 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
   """
   keywords = dict(spec)
   if 'name' not in keywords:
-    raise UserError(f'a spec for vitlab/{folder} needs a name, one of {", ".join(names(folder))}')
+    known = ', '.join(names(folder))
+    raise UserError(f'a spec for vitlab/{_path(folder)} needs a name, one of {known}')
   name = keywords.pop('name')
   function = find(folder, name)
-  _check_keywords(f'{folder}/{name}', function, set(keywords), set(given))
+  _check_keywords(f'{_path(folder)}/{name}', function, set(keywords), set(given))
   for key, part in PARTS.items():
     if isinstance(keywords.get(key), Mapping):
       inner, given = (given, {}) if part == folder else ({}, given)
@@ -76,6 +77,10 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
 def describe(folder: str, spec: Mapping[str, Any]) -> str:
   """All that a component computes, as text; where functions lie in memory is no part of it."""
   return re.sub(r' at 0x[0-9a-f]+', '', repr(make(folder, spec)))
+
+
+def _path(folder: str) -> str:
+  return folder.replace('.', '/')
 
 
 def _check_keywords(

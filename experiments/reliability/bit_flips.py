@@ -24,8 +24,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import orbax.checkpoint as ocp
 
-from vitlab.engine import config_file, experiment
-from vitlab.engine.checkpoint import Checkpoints
+from vitlab.cli import config_file
+from vitlab.train import setup
+from vitlab.workdir.checkpoint import Checkpoints
 
 CONFIG = pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'vit_digits.py:smoke'
 
@@ -121,7 +122,7 @@ def main():
   table = collections.defaultdict(collections.Counter)
   with tempfile.TemporaryDirectory() as folder:
     directory = pathlib.Path(folder)
-    built = experiment.build(config_file.load(str(CONFIG), []))
+    built = setup.build(config_file.load(str(CONFIG), []))
     states = save(directory, built)
     files = sorted(p for p in (directory / '2').rglob('*') if p.is_file() and p.stat().st_size)
     contents = {path: path.read_bytes() for path in files}

@@ -65,7 +65,7 @@ def fill(path):
 def check_steps(workdir):
   """Restores every step on the disk; returns them."""
   sys.path.insert(0, str(ROOT))
-  from vitlab.engine.checkpoint import Checkpoints
+  from vitlab.workdir.checkpoint import Checkpoints
 
   folder = workdir / 'checkpoints'
   steps = Checkpoints(folder, read_only=True).steps()

@@ -27,7 +27,7 @@ def write(directory, megabytes):
   import jax.numpy as jnp
   import numpy as np
 
-  from vitlab.engine.checkpoint import Checkpoints
+  from vitlab.workdir.checkpoint import Checkpoints
 
   def state_of(step):
     values = np.random.default_rng(step).normal(size=(megabytes, 2**17))

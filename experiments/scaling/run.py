@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from vitlab.engine import chips  # noqa: E402
-from vitlab.engine.collectives import Collective  # noqa: E402
+from vitlab.inspection import chips  # noqa: E402
+from vitlab.inspection.collectives import Collective  # noqa: E402
 
 
 class Model(NamedTuple):

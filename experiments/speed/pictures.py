@@ -23,7 +23,8 @@ from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from vitlab.data import _pipeline, folder
+from vitlab.data import pipeline
+from vitlab.data.sets import folder
 
 BATCH = 64
 
@@ -59,7 +60,7 @@ def main():
     files = write_pictures(pathlib.Path(name), options.pictures, np.random.default_rng(0))
     size = sum(file.stat().st_size for file in files) / len(files)
     source = folder.make(name, image_size=224).splits['train']
-    batches = _pipeline.train_batches(source, batch_size=BATCH, seed=0, workers=options.workers)
+    batches = pipeline.train_batches(source, batch_size=BATCH, seed=0, workers=options.workers)
     pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     def ours():

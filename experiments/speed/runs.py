@@ -30,7 +30,7 @@ STEPS = 300
 
 def train(config: str, folder: str, name: str, steps: int) -> tuple[float, list[dict]]:
   """Runs launch.py; the time it began and the events of the run."""
-  from vitlab.engine import events
+  from vitlab.workdir import events
 
   command = [sys.executable, 'launch.py', f'--config={config}', f'--workdir={folder}/{name}']
   command += [f'--compile_cache={folder}/cache', f'--config.duration={steps} steps']
@@ -46,16 +46,17 @@ def bare_step(config: str, steps: int) -> float:
 
 
 def measure_bare_step(config: str, steps: int) -> float:
-  from vitlab.engine import host
+  from vitlab.hosts import machine
 
-  host.prepare()
+  machine.prepare()
   import jax
 
-  from vitlab.data import _pipeline
-  from vitlab.engine import config_file, experiment
+  from vitlab.cli import config_file
+  from vitlab.data import pipeline
+  from vitlab.train import setup
 
-  built = experiment.build(config_file.load(config))
-  batches = _pipeline.train_batches(
+  built = setup.build(config_file.load(config))
+  batches = pipeline.train_batches(
     built.train_source, batch_size=built.config.batch_size, seed=built.config.seed
   )
   rows = [built.put(next(batches)) for _ in range(8)]

@@ -6,9 +6,9 @@ from typing import Any
 
 def prepare(args) -> int:
   """What must be settled before JAX starts; how many devices there are then."""
-  from vitlab.engine import host
+  from vitlab.hosts import machine
 
-  host.tune_allocator()
+  machine.tune_allocator()
   import jax
 
   if args.platform == 'cpu':
@@ -29,8 +29,8 @@ class Stepper:
     import jax
     import optax
 
-    from vitlab.engine import sharding
-    from vitlab.engine.step import init_state, make_train_step
+    from vitlab.train import sharding
+    from vitlab.train.step import init_state, make_train_step
 
     optimizers = {'model': optax.adamw(1e-6, weight_decay=0.05)}
     self.mesh = sharding.make_mesh({'data': devices, 'fsdp': 1, 'model': 1})
@@ -50,7 +50,7 @@ class Stepper:
     """The batch on the devices."""
     import jax
 
-    from vitlab.engine import sharding
+    from vitlab.train import sharding
 
     return jax.device_put(batch, sharding.batch_sharding(self.mesh))
 

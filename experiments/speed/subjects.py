@@ -106,7 +106,7 @@ def jax_works(args):
   from safetensors.numpy import load_file
 
   from vitlab import registry
-  from vitlab.engine import flops
+  from vitlab.inspection import flops
   from vitlab.pretrained import import_tensors
 
   spec = dict(name=args.model, variant=args.variant, num_classes=1000, dtype=args.dtype)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from vitlab.data._images import ImageError
+from vitlab.data.pictures import ImageError
 
 
 class Noise:

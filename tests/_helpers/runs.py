@@ -79,7 +79,7 @@ def main():
   jax.config.update('jax_compilation_cache_dir', str(ROOT / '.jax_cache'))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_platforms', 'cpu')
-  from vitlab.engine.train import train
+  from vitlab.train.run import train
 
   train(config(**json.loads(sys.argv[2])), sys.argv[1])
 

@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 class State(NamedTuple):
-  """The shape of the state of `vitlab.engine.step`, without its imports."""
+  """The shape of the state of `vitlab.train.step`, without its imports."""
 
   step: Any
   variables: Any

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitlab.engine import step
+from vitlab.train import step
 
 KEY = jax.random.key(0)
 GENERATOR = np.random.default_rng(0)

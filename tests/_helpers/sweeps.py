@@ -27,7 +27,7 @@ def write(tmp_path, body):
 
 def define(path, overrides=(), spec=CONFIG):
   """The definition in such a file."""
-  from vitlab.engine import config_file
+  from vitlab.cli import config_file
   from vitlab.sweep import definition
 
   config = config_file.load(spec, overrides)

@@ -21,9 +21,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
-from vitlab.engine import cluster, fingerprint
-from vitlab.engine.checkpoint import Checkpoints
-from vitlab.engine.initial import Start
+from vitlab.hosts import cluster
+from vitlab.train.initial import Start
+from vitlab.workdir import fingerprint
+from vitlab.workdir.checkpoint import Checkpoints
 
 _ROOT = pathlib.Path(__file__).parents[2]
 DEVICES, PROCESSES = 4, 2

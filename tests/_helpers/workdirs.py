@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.report.classification.look import Layer, Look
 from vitlab.report.classification.pictures import Picture, Pictures
 

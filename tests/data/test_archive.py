@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from _helpers.trees import KINDS, write
 
-from vitlab.data import _archive
-from vitlab.data._images import ImageError
+from vitlab.data import archive as archive_lib
+from vitlab.data.pictures import ImageError
 from vitlab.errors import UserError
 
 FILES = {
@@ -29,14 +29,14 @@ def contents(tree):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_holds_the_files(tmp_path, kind):
-  tree = _archive.open_tree(write(tmp_path, FILES, kind))
+  tree = archive_lib.open_tree(write(tmp_path, FILES, kind))
   assert contents(tree) == FILES and list(tree.names) == sorted(FILES)
   assert contents(pickle.loads(pickle.dumps(tree))) == FILES
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_empty_folders_are_listed(tmp_path, kind):
-  tree = _archive.open_tree(write(tmp_path, FILES | {'empty/': b''}, kind))
+  tree = archive_lib.open_tree(write(tmp_path, FILES | {'empty/': b''}, kind))
   assert list(tree.names) == sorted([*FILES, 'empty/'])
 
 
@@ -47,7 +47,7 @@ CLUTTER += ['.ipynb_checkpoints/a.txt', 'a/.ipynb_checkpoints/b', '.git/c/d', '.
 @pytest.mark.parametrize('kind', KINDS)
 def test_clutter_belongs_to_no_tree(tmp_path, kind):
   files = FILES | dict.fromkeys(CLUTTER, b'') | {'empty/.gitkeep': b'', 'x/y/Thumbs.db': b''}
-  tree = _archive.open_tree(write(tmp_path, files, kind))
+  tree = archive_lib.open_tree(write(tmp_path, files, kind))
   assert list(tree.names) == sorted([*FILES, 'empty/', 'x/y/'])
   assert {name: tree(i) for i, name in enumerate(tree.names) if name in FILES} == FILES
 
@@ -55,7 +55,7 @@ def test_clutter_belongs_to_no_tree(tmp_path, kind):
 def test_folders_that_hold_something_are_not_listed(tmp_path):
   files = {'a/': b'', 'a/b/': b'', 'a/b/c': b'1', 'd/': b''}
   for kind in ('zip', 'tar'):
-    assert list(_archive.open_tree(write(tmp_path, files, kind)).names) == ['a/b/c', 'd/']
+    assert list(archive_lib.open_tree(write(tmp_path, files, kind)).names) == ['a/b/c', 'd/']
 
 
 def test_backslashes_in_a_zip(tmp_path):
@@ -63,7 +63,7 @@ def test_backslashes_in_a_zip(tmp_path):
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('a\\', b'')
     archive.writestr('a\\b\\c.png', b'1')
-  tree = _archive.open_tree(path)
+  tree = archive_lib.open_tree(path)
   assert contents(tree) == {'a/b/c.png': b'1'}
 
 
@@ -77,7 +77,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / 'root' / name).symlink_to(to, target_is_directory=True)
   (tmp_path / 'root' / 'e').symlink_to('c/d')
   (tmp_path / 'root' / 'f').symlink_to('a/1')
-  tree = _archive.open_tree(tmp_path / 'root')
+  tree = archive_lib.open_tree(tmp_path / 'root')
   files = {name for name in tree.names if not name.endswith('/')}
   assert files == {'a/1', 'b/a/1', 'c/d/2', 'e/2', 'f'}
 
@@ -95,7 +95,7 @@ def test_links_in_a_tar_are_the_files_that_they_name(tmp_path, kind):
       member = tarfile.TarInfo(name)
       member.type, member.linkname, member.size = link, to, 0 if to else 2
       archive.addfile(member, io.BytesIO(b'12'))
-  assert contents(_archive.open_tree(path)) == {'a/1': b'12', 'a/2': b'12', 'b/3': b'12'}
+  assert contents(archive_lib.open_tree(path)) == {'a/1': b'12', 'a/2': b'12', 'b/3': b'12'}
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -104,12 +104,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, 'scandir', denied)
   with pytest.raises(UserError, match='cannot be read: Permission denied'):
-    _archive.open_tree(tmp_path)
+    archive_lib.open_tree(tmp_path)
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_threads_may_read_at_once(tmp_path, kind):
-  tree = _archive.open_tree(write(tmp_path, FILES, kind))
+  tree = archive_lib.open_tree(write(tmp_path, FILES, kind))
   numbers = np.random.default_rng(0).integers(0, len(FILES), 500).tolist()
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
     read = list(pool.map(tree, numbers))
@@ -117,14 +117,14 @@ def test_threads_may_read_at_once(tmp_path, kind):
 
 
 def test_names_without_the_dot_of_tar(tmp_path):
-  tree = _archive.open_tree(write(tmp_path, {'./a/b': b'1'}, 'tar'))
+  tree = archive_lib.open_tree(write(tmp_path, {'./a/b': b'1'}, 'tar'))
   assert list(tree.names) == ['a/b']
 
 
 @pytest.mark.parametrize('kind', ['zip', 'stored.zip'])
 def test_no_bit_flips_in_a_zip_unnoticed(tmp_path, kind):
   path = pathlib.Path(write(tmp_path, {'a': FILES['a/11.bin']}, kind))
-  tree = _archive.open_tree(path)
+  tree = archive_lib.open_tree(path)
   content = path.read_bytes()
   for position in range(60, 1000, 47):  # inside of the compressed file
     damaged = bytearray(content)
@@ -143,7 +143,7 @@ def test_archives_cut_short_are_refused(tmp_path, kind, fraction):
   for cut in (length, length // 512 * 512):  # a tar is cut between two files, too
     path.write_bytes(content[:cut])
     with pytest.raises(UserError, match='is damaged|is no archive'):
-      _archive.open_tree(path)
+      archive_lib.open_tree(path)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_refuses_paths(tmp_path, name, content, words):
   if content is not None:
     (tmp_path / name).write_bytes(content)
   with pytest.raises(UserError, match=words):
-    _archive.open_tree(tmp_path / name)
+    archive_lib.open_tree(tmp_path / name)
 
 
 def test_refuses_encrypted_zips(tmp_path):
@@ -168,4 +168,4 @@ def test_refuses_encrypted_zips(tmp_path):
   content[content.index(b'PK\x01\x02') + 8] |= 1  # the flag in the central directory
   path.write_bytes(content)
   with pytest.raises(UserError, match='a is encrypted'):
-    _archive.open_tree(path)
+    archive_lib.open_tree(path)

@@ -7,8 +7,8 @@ from _helpers.pictures import encoded, kinds, noise
 from PIL import Image
 from transformers import CLIPImageProcessor, DeiTImageProcessor, ViTImageProcessor
 
-from vitlab.data import _depth
-from vitlab.data._images import ImageError, preprocess
+from vitlab.data import bit_depth
+from vitlab.data.pictures import ImageError, preprocess
 
 KINDS = kinds()
 # These bring theirs back from floats to the pixels: x / 255 - 0 over 1.
@@ -97,7 +97,7 @@ def test_a_line_of_pixels_does_not_fill_the_memory():
 
 
 def test_values_that_are_cut_off_are_named_once(monkeypatch, caplog):
-  monkeypatch.setattr(_depth, '_said', set())
+  monkeypatch.setattr(bit_depth, '_said', set())
   for name in ('a.png', 'b.png'):
     preprocess(KINDS['sixteen_bits'], image_size=8, library='timm', name=name)
   preprocess(encoded(noise(4, 4).astype(np.uint16)), image_size=8, library='huggingface')

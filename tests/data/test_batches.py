@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from _helpers.pictures import Noise
 
-from vitlab.data import Dataset, _batches, _pipeline, _splits
-from vitlab.data._sentences import Sentences
-from vitlab.data._sources import Arrays
+from vitlab.data import Dataset, pipeline, splits
+from vitlab.data import batches as batches_lib
+from vitlab.data.sentences import Sentences
+from vitlab.data.sources import Arrays
 from vitlab.errors import UserError
 
 BUCKETS = (4, 8, 16)
@@ -36,7 +37,7 @@ def numbers(batch):
 
 def test_a_batch_holds_its_examples_and_zeros():
   sentences = source()
-  for batch in take(_pipeline.train_batches(sentences, batch_size=7, seed=0), 30):
+  for batch in take(pipeline.train_batches(sentences, batch_size=7, seed=0), 30):
     length = int(sentences.lengths[numbers(batch)].max())
     assert batch['tokens'].shape == batch['targets'].shape
     assert batch['tokens'].shape[1] == min(n for n in BUCKETS if n >= length)
@@ -47,7 +48,7 @@ def test_a_batch_holds_its_examples_and_zeros():
 
 
 def test_every_epoch_holds_every_example_once():
-  batches = take(_pipeline.train_batches(source(96), batch_size=8, seed=1), 36)
+  batches = take(pipeline.train_batches(source(96), batch_size=8, seed=1), 36)
   epochs = np.concatenate([numbers(batch) for batch in batches]).reshape(3, 96)
   np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(96), (3, 1)))
   assert len({epoch.tobytes() for epoch in epochs}) == 3
@@ -55,7 +56,7 @@ def test_every_epoch_holds_every_example_once():
 
 def test_batches_are_of_similar_lengths_in_random_order():
   sentences = source(2000)
-  batches = take(_pipeline.train_batches(sentences, batch_size=20, seed=0), 60)
+  batches = take(pipeline.train_batches(sentences, batch_size=20, seed=0), 60)
   lengths = [sentences.lengths[numbers(batch)] for batch in batches]
   assert np.mean([np.ptp(row) for row in lengths]) < 2
   longest = np.array([row.max() for row in lengths])
@@ -63,12 +64,12 @@ def test_batches_are_of_similar_lengths_in_random_order():
 
 
 def test_it_starts_anywhere_and_seeds_differ():
-  whole = take(_pipeline.train_batches(source(), batch_size=8, seed=1), 30)
+  whole = take(pipeline.train_batches(source(), batch_size=8, seed=1), 30)
   for start in (1, 11, 12, 25):
-    rest = take(_pipeline.train_batches(source(), batch_size=8, seed=1, start=start), 30 - start)
+    rest = take(pipeline.train_batches(source(), batch_size=8, seed=1, start=start), 30 - start)
     for a, b in zip(rest, whole[start:], strict=True):
       np.testing.assert_array_equal(a['tokens'], b['tokens'])
-  other = take(_pipeline.train_batches(source(), batch_size=8, seed=2), 30)
+  other = take(pipeline.train_batches(source(), batch_size=8, seed=2), 30)
   assert any(not np.array_equal(numbers(a), numbers(b)) for a, b in zip(whole, other))
 
 
@@ -78,8 +79,8 @@ def test_processes_share_batches_of_one_shape(evaluation):
 
   def batches(**share):
     if evaluation:
-      return list(_pipeline.eval_batches(source(), batch_size=8, **share))
-    return take(_pipeline.train_batches(source(), batch_size=8, seed=3, **share), 20)
+      return list(pipeline.eval_batches(source(), batch_size=8, **share))
+    return take(pipeline.train_batches(source(), batch_size=8, seed=3, **share), 20)
 
   parts = [batches(process_index=i, process_count=4) for i in range(4)]
   for alone, *shares in zip(batches(), *parts, strict=True):
@@ -88,7 +89,7 @@ def test_processes_share_batches_of_one_shape(evaluation):
 
 
 def test_evaluation_keeps_the_order():
-  batches = list(_pipeline.eval_batches(source(), batch_size=16))
+  batches = list(pipeline.eval_batches(source(), batch_size=16))
   kept = np.concatenate([numbers(batch)[batch['mask']] for batch in batches])
   np.testing.assert_array_equal(kept, np.arange(100))
   assert sum(int((~batch['mask']).sum()) for batch in batches) == 12
@@ -103,9 +104,9 @@ def test_evaluation_keeps_the_order():
   ],
 )
 def test_shapes_are_those_of_batches(split, wanted):
-  shapes = _batches.shapes(split)
+  shapes = batches_lib.shapes(split)
   assert wanted is None or shapes == {k: (s, np.dtype(t)) for k, (s, t) in wanted.items()}
-  batch = take(_pipeline.eval_batches(split, batch_size=2), 1)[0]
+  batch = take(pipeline.eval_batches(split, batch_size=2), 1)[0]
   for key, (shape, dtype) in shapes.items():
     assert batch[key].dtype == dtype
     assert all(x <= most for x, most in zip(batch[key].shape[1:], shape, strict=True))
@@ -122,15 +123,15 @@ class Lanes(Arrays):
 
 def test_a_source_may_say_its_own_order():
   split = Lanes(dict(tokens=np.arange(12)[:, None]))
-  batches = take(_pipeline.train_batches(split, batch_size=3, seed=5, start=1), 4)
+  batches = take(pipeline.train_batches(split, batch_size=3, seed=5, start=1), 4)
   seen = [batch['tokens'][:, 0].tolist() for batch in batches]
   assert seen == [[1, 5, 9], [2, 6, 10], [3, 7, 11], [0, 4, 8]]
   halves = [
-    take(_pipeline.train_batches(split, batch_size=4, seed=5, process_index=i, process_count=2), 1)
+    take(pipeline.train_batches(split, batch_size=4, seed=5, process_index=i, process_count=2), 1)
     for i in range(2)
   ]
   assert np.concatenate([part[0]['tokens'][:, 0] for part in halves]).tolist() == [0, 3, 6, 9]
   dataset = Dataset(dict(train=split), {})
-  assert _splits.select(dataset, 'train') is split
+  assert splits.select(dataset, 'train') is split
   with pytest.raises(UserError, match='order of their own'):
-    _splits.select(dataset, 'train[:6]')
+    splits.select(dataset, 'train[:6]')

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from _helpers.pictures import Noise, noise
 
-from vitlab.data import Dataset, _classes, _identity, _pipeline, _splits
-from vitlab.data._sources import Arrays
+from vitlab.data import Dataset, classes, identity, pipeline, splits
+from vitlab.data.sources import Arrays
 from vitlab.errors import UserError
 
 MODEL = ('ant', 'bee', 'cat')
 
 
 def numbers(data, model=MODEL, **words):
-  found = _classes.numbers(data, model, 'runs/a', **words)
+  found = classes.numbers(data, model, 'runs/a', **words)
   return None if found is None else found.tolist()
 
 
@@ -72,24 +72,24 @@ def test_a_data_set_in_the_numbers_of_a_model(caplog):
     dict(train=Arrays(dict(image=image, label=label)), test=Noise()),
     dict(num_classes=2, class_names=['cat', 'bee'], image={}),
   )
-  found = _classes.align(own, MODEL, 'runs/a')
+  found = classes.align(own, MODEL, 'runs/a')
   assert found.facts == dict(num_classes=3, class_names=list(MODEL), image={})
   np.testing.assert_array_equal(found.splits['train'].arrays['label'], [2, 1, 1, 2, 1, 2])
-  part = _splits.select(found, 'train[2:4]')
+  part = splits.select(found, 'train[2:4]')
   assert [int(part[i]['label']) for i in range(2)] == [1, 2]
   assert part[0]['label'].dtype == np.int32
-  assert _classes.align(own, ['cat', 'bee'], 'runs/a') is own
-  assert _classes.align(Dataset({}, {}), MODEL, 'runs/a') == Dataset({}, {})
-  digests = [_identity.digest_of(one.splits['train']) for one in (own, found)]
+  assert classes.align(own, ['cat', 'bee'], 'runs/a') is own
+  assert classes.align(Dataset({}, {}), MODEL, 'runs/a') == Dataset({}, {})
+  digests = [identity.digest_of(one.splits['train']) for one in (own, found)]
   assert None not in digests and digests[0] != digests[1]
 
 
 def test_pictures_that_are_decoded_on_demand_stay_so():
   source = Noise(length=3)
-  found = _classes.Renumbered(source, np.array([2, 0, 1], np.int32))
+  found = classes.Renumbered(source, np.array([2, 0, 1], np.int32))
   assert not hasattr(found, 'arrays') and len(pickle.loads(pickle.dumps(found))) == 3
   assert [int(found[i]['label']) for i in range(3)] == [2, 0, 1]
   assert found.describe(1) == 'noise-1' and not hasattr(found, 'buckets')
-  loaded = _classes.Renumbered(_pipeline.Loaded(source), np.array([2, 0, 1], np.int32))
-  (batch,) = _pipeline.eval_batches(loaded, batch_size=4)
+  loaded = classes.Renumbered(pipeline.Loaded(source), np.array([2, 0, 1], np.int32))
+  (batch,) = pipeline.eval_batches(loaded, batch_size=4)
   assert batch['label'].tolist() == [2, 0, 1, 0] and batch['mask'].tolist() == [1, 1, 1, 0]

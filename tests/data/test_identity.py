@@ -9,7 +9,7 @@ from _helpers import text
 from _helpers.pictures import encoded, noise
 
 from vitlab import registry
-from vitlab.data import Dataset, _identity, _images, _splits
+from vitlab.data import Dataset, identity, pictures, splits
 from vitlab.errors import UserError
 
 
@@ -24,18 +24,18 @@ def folder(path, **classes):
 
 
 def make(path, **words):
-  return registry.make('data', dict(name='folder', path=str(path), image_size=6) | words)
+  return registry.make('data.sets', dict(name='folder', path=str(path), image_size=6) | words)
 
 
 def changes(before, now):
-  return _identity.changes(_identity.of(before), _identity.of(now))
+  return identity.changes(identity.of(before), identity.of(now))
 
 
 def npz(path, **arrays):
   label = np.arange(8, dtype=np.int32) % 2
   given = dict(train_image=noise(8, 4, 4), train_label=label)
   np.savez(path, **given | dict(test_image=noise(2, 4, 4), test_label=label[:2]) | arrays)
-  return registry.make('data', dict(name='arrays', path=str(path)))
+  return registry.make('data.sets', dict(name='arrays', path=str(path)))
 
 
 def sets(tmp_path):
@@ -46,17 +46,17 @@ def sets(tmp_path):
   yield make(shutil.make_archive(str(tmp_path / 'packed'), 'zip', photos))
   yield make(shutil.make_archive(str(tmp_path / 'packed'), 'gztar', photos))
   yield npz(tmp_path / 'mine.npz')
-  yield registry.make('data', dict(name='digits'))
-  yield registry.make('data', dict(name='reverse', train=20, test=4))
-  yield registry.make('data', text.spec(text.write(tmp_path / 'text', train=200, val=20)))
+  yield registry.make('data.sets', dict(name='digits'))
+  yield registry.make('data.sets', dict(name='reverse', train=20, test=4))
+  yield registry.make('data.sets', text.spec(text.write(tmp_path / 'text', train=200, val=20)))
 
 
 def test_every_set_says_what_it_is_and_twice_the_same(tmp_path, monkeypatch):
   decode = lambda *_, **__: pytest.fail('a picture was decoded')  # noqa: E731
-  monkeypatch.setattr(_images, 'preprocess', decode)
-  monkeypatch.setattr('vitlab.data._sources.preprocess', decode)
-  first = [_identity.of(one) for one in sets(tmp_path / 'a')]
-  again = [_identity.of(one) for one in sets(tmp_path / 'b')]
+  monkeypatch.setattr(pictures, 'preprocess', decode)
+  monkeypatch.setattr('vitlab.data.sources.preprocess', decode)
+  first = [identity.of(one) for one in sets(tmp_path / 'a')]
+  again = [identity.of(one) for one in sets(tmp_path / 'b')]
   assert first == again == json.loads(json.dumps(first))
   for one in first:
     assert all(len(split['digest']) == 16 for split in one['splits'].values())
@@ -95,22 +95,22 @@ def test_changes_of_arrays_are_seen(tmp_path, key):
 
 def test_of_a_large_array_every_nth_example_counts(monkeypatch):
   rows = np.arange(64, dtype=np.uint8).reshape(16, 4)
-  whole = _identity.digest(rows)
-  monkeypatch.setattr(_identity, 'SAMPLE', 32)
-  seen = _identity.digest(rows)
+  whole = identity.digest(rows)
+  monkeypatch.setattr(identity, 'SAMPLE', 32)
+  seen = identity.digest(rows)
   assert seen != whole
   assert [
     i
     for i in range(16)
-    if _identity.digest(np.where(np.arange(16)[:, None] == i, 0, rows).astype(np.uint8)) != seen
+    if identity.digest(np.where(np.arange(16)[:, None] == i, 0, rows).astype(np.uint8)) != seen
   ] == list(range(0, 16, 2))
 
 
 def test_other_words_and_other_orders():
-  words = lambda *given: dict(vocabulary=_identity.of_facts(dict(vocabulary=given))['vocabulary'])  # noqa: E731
-  assert not _identity.changes(words('a', 'b'), words('a', 'b'))
-  assert _identity.changes(words('a', 'b'), words('b', 'a')) == ['the vocabulary is another one']
-  names = _identity.changes(dict(class_names=['a', 'b', 'c']), dict(class_names=['a', 'c', 'b']))
+  words = lambda *given: dict(vocabulary=identity.of_facts(dict(vocabulary=given))['vocabulary'])  # noqa: E731
+  assert not identity.changes(words('a', 'b'), words('a', 'b'))
+  assert identity.changes(words('a', 'b'), words('b', 'a')) == ['the vocabulary is another one']
+  names = identity.changes(dict(class_names=['a', 'b', 'c']), dict(class_names=['a', 'c', 'b']))
   assert names == ["class 1 was 'b', is 'c'", "class 2 was 'c', is 'b'"]
 
 
@@ -125,29 +125,29 @@ class Own:
 
 
 def test_what_only_one_side_knows_is_no_change():
-  own = _identity.of(Dataset(dict(train=Own()), {}))
+  own = identity.of(Dataset(dict(train=Own()), {}))
   assert own == dict(splits=dict(train=dict(examples=3, digest=None)))
   known = dict(splits=dict(train=dict(examples=3, digest='0' * 16)), class_names=['a'])
-  assert not _identity.changes(own, known) and not _identity.changes(known, own)
-  assert not _identity.changes(dict(class_names=['a']), known)  # of a workdir of an older version
+  assert not identity.changes(own, known) and not identity.changes(known, own)
+  assert not identity.changes(dict(class_names=['a']), known)  # of a workdir of an older version
 
 
 def test_pieces_of_splits_differ(tmp_path):
   data = make(folder(tmp_path / 'photos', cat=4, dog=4))
   parts = ['train', 'train[:4]', 'train[4:]', 'train[:4]+test']
-  digests = [_identity.digest_of(_splits.select(data, part)) for part in parts]
+  digests = [identity.digest_of(splits.select(data, part)) for part in parts]
   assert len(set(digests)) == 4 and None not in digests
 
 
 def test_a_run_goes_on_with_its_own_data_only(tmp_path):
   data = make(folder(tmp_path / 'photos', cat=3, dog=4))
-  kept = _identity.check(None, data, 'runs/a')
+  kept = identity.check(None, data, 'runs/a')
   assert kept['class_names'] == ['cat', 'dog'] and set(kept['splits']) == {'train', 'test'}
   kept['splits']['val'] = dict(examples=1, digest=None)  # gone, and nobody reads it: remembered
-  assert _identity.check(kept, data, 'runs/a') == kept
+  assert identity.check(kept, data, 'runs/a') == kept
   folder(tmp_path / 'other', cat=2, emu=4)
   with pytest.raises(UserError) as error:
-    _identity.check(kept, make(tmp_path / 'other'), 'runs/a')
+    identity.check(kept, make(tmp_path / 'other'), 'runs/a')
   assert str(error.value).splitlines() == [
     "workdir 'runs/a' was started on other data: classes gone: 'dog'; classes new: 'emu'; "
     'train: 6 examples were 7',

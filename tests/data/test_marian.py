@@ -7,7 +7,8 @@ import pytest
 from _helpers import marian, text
 from transformers import MarianTokenizer
 
-from vitlab.data import _tokenizer, parallel
+from vitlab.data import tokenizers
+from vitlab.data.sets import parallel
 from vitlab.errors import UserError
 from vitlab.ops.tokens import EOS, PAD, SPECIAL, UNK
 
@@ -33,13 +34,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def vocabulary(folder):
-  return _tokenizer.load(str(folder))
+  return tokenizers.load(str(folder))
 
 
 def numbers(folder):
   """Theirs -> ours."""
   theirs = json.loads((folder / 'vocab.json').read_text())
-  pieces = _tokenizer.load(str(folder)).pieces
+  pieces = tokenizers.load(str(folder)).pieces
   found = {theirs[piece]: i for i, piece in enumerate(pieces) if piece in theirs}
   return found | {theirs['<pad>']: PAD, theirs['</s>']: EOS, theirs['<unk>']: UNK}
 
@@ -64,7 +65,7 @@ def test_texts_are_those_of_hugging_face(folder, vocabulary):
 
 
 def test_it_is_a_fact(vocabulary):
-  again = _tokenizer.from_text(json.loads(json.dumps(vocabulary.text)))
+  again = tokenizers.from_text(json.loads(json.dumps(vocabulary.text)))
   assert again.pieces == vocabulary.pieces and again.pieces[:4] == list(SPECIAL)
   assert len(again) == len(vocabulary) == len(again.pieces) and again.text == vocabulary.text
   assert again.encode(ASKED)[40].tolist() == vocabulary.encode(ASKED)[40].tolist()
@@ -90,5 +91,5 @@ def test_what_is_missing_is_named(name, spoil, tmp_path):
   if spoil == 'damaged':
     (tmp_path / name).write_text('[')
   with pytest.raises(UserError, match='the vocabulary cannot be read') as error:
-    _tokenizer.load(str(tmp_path))
+    tokenizers.load(str(tmp_path))
   assert str(tmp_path) in str(error.value) and len(str(error.value).splitlines()) <= 3

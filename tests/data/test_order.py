@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 
-from vitlab.data import _order
+from vitlab.data import order as order_lib
 
 
 @pytest.mark.parametrize('length', [1, 2, 3, 17, 1437])
 def test_every_epoch_is_a_permutation(length):
-  walk = _order.epoch_shuffle(np.arange(3 * length), length, seed=7).reshape(3, length)
+  walk = order_lib.epoch_shuffle(np.arange(3 * length), length, seed=7).reshape(3, length)
   np.testing.assert_array_equal(np.sort(walk, axis=1), np.tile(np.arange(length), (3, 1)))
 
 
 def test_positions_can_be_asked_for_in_any_order():
-  walk = _order.epoch_shuffle(np.arange(500), 100, seed=3)
+  walk = order_lib.epoch_shuffle(np.arange(500), 100, seed=3)
   positions = np.random.default_rng(0).permutation(500)[:60]
-  np.testing.assert_array_equal(_order.epoch_shuffle(positions, 100, seed=3), walk[positions])
+  np.testing.assert_array_equal(order_lib.epoch_shuffle(positions, 100, seed=3), walk[positions])
   far = np.array([10**15 * 100 + 5, 7])
-  assert _order.epoch_shuffle(far, 100, seed=3)[1] == walk[7]
+  assert order_lib.epoch_shuffle(far, 100, seed=3)[1] == walk[7]
 
 
 def test_seeds_and_epochs_are_unrelated():
-  orders = [_order.permutation(50, seed, stream) for seed in range(-2, 3) for stream in range(5)]
+  orders = [order_lib.permutation(50, seed, stream) for seed in range(-2, 3) for stream in range(5)]
   assert len({order.tobytes() for order in orders}) == 25
 
 
@@ -29,7 +29,7 @@ def test_permutations_are_uniform():
   """Chi-squared over the 24 orders of 4 examples; 23 degrees of freedom exceed 60 once in 3e4."""
   counts = np.zeros(256)
   for epoch in range(2400):
-    counts[_order.permutation(4, 5, epoch) @ [64, 16, 4, 1]] += 1
+    counts[order_lib.permutation(4, 5, epoch) @ [64, 16, 4, 1]] += 1
   seen = counts[counts > 0]
   assert len(seen) == 24
   assert ((seen - 100) ** 2 / 100).sum() < 60
@@ -37,14 +37,14 @@ def test_permutations_are_uniform():
 
 def test_order_does_not_change_between_versions():
   """The numbers are part of the promise that a run can be made again: never edit them."""
-  np.testing.assert_array_equal(_order.permutation(8, 0, 0), [0, 3, 5, 7, 6, 2, 1, 4])
+  np.testing.assert_array_equal(order_lib.permutation(8, 0, 0), [0, 3, 5, 7, 6, 2, 1, 4])
 
 
 @pytest.mark.parametrize('fraction', [0.1, 0.5, 0.8])
 def test_prefixes_are_stratified(fraction):
   counts = np.array([200, 50, 7, 1])
   labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), counts))
-  order = _order.stratified(labels, seed=1)
+  order = order_lib.stratified(labels, seed=1)
   np.testing.assert_array_equal(np.sort(order), np.arange(len(labels)))
   prefix = labels[order[: round(fraction * len(labels))]]
   assert np.abs(np.bincount(prefix, minlength=4) - fraction * counts).max() <= 1
@@ -52,5 +52,5 @@ def test_prefixes_are_stratified(fraction):
 
 def test_stratified_is_random_within_a_class_by_seed():
   labels = np.zeros(30, np.int64)
-  assert not np.array_equal(_order.stratified(labels, 0), _order.stratified(labels, 1))
-  assert not np.array_equal(_order.stratified(labels, 0), np.arange(30))
+  assert not np.array_equal(order_lib.stratified(labels, 0), order_lib.stratified(labels, 1))
+  assert not np.array_equal(order_lib.stratified(labels, 0), np.arange(30))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from _helpers.pictures import Noise
 
-from vitlab.data import _pipeline
-from vitlab.data._images import ImageError
-from vitlab.data._sources import Arrays
+from vitlab.data import pipeline
+from vitlab.data.pictures import ImageError
+from vitlab.data.sources import Arrays
 from vitlab.errors import UserError
 
 
@@ -48,9 +48,9 @@ def merged(parts):
 def test_processes_share_one_global_batch(kind, processes):
   make = SOURCES[kind]
   keywords = dict(batch_size=8, seed=3, process_count=processes)
-  alone = take(_pipeline.train_batches(make(), batch_size=8, seed=3), 12)
+  alone = take(pipeline.train_batches(make(), batch_size=8, seed=3), 12)
   parts = [
-    take(_pipeline.train_batches(make(), process_index=i, **keywords), 12) for i in range(processes)
+    take(pipeline.train_batches(make(), process_index=i, **keywords), 12) for i in range(processes)
   ]
   assert_equal(merged(parts), alone)
 
@@ -58,16 +58,16 @@ def test_processes_share_one_global_batch(kind, processes):
 @source_kinds
 def test_resumes_at_any_step(kind):
   source = SOURCES[kind]()
-  whole = take(_pipeline.train_batches(source, batch_size=8, seed=1), 20)
+  whole = take(pipeline.train_batches(source, batch_size=8, seed=1), 20)
   for start in (1, 4, 13):
-    rest = take(_pipeline.train_batches(source, batch_size=8, seed=1, start=start), 20 - start)
+    rest = take(pipeline.train_batches(source, batch_size=8, seed=1, start=start), 20 - start)
     assert_equal(rest, whole[start:])
 
 
 def test_worker_processes_change_nothing():
-  alone = take(_pipeline.train_batches(Noise(), batch_size=8, seed=1, max_corrupt=1.0), 10)
+  alone = take(pipeline.train_batches(Noise(), batch_size=8, seed=1, max_corrupt=1.0), 10)
   worked = take(
-    _pipeline.train_batches(Noise(), batch_size=8, seed=1, start=3, workers=2, max_corrupt=1.0), 7
+    pipeline.train_batches(Noise(), batch_size=8, seed=1, start=3, workers=2, max_corrupt=1.0), 7
   )
   assert_equal(worked, alone[3:])
 
@@ -76,7 +76,7 @@ def test_worker_processes_change_nothing():
 def test_every_epoch_visits_every_example_once(kind):
   source = SOURCES[kind]()
   length, batch_size = len(source), 5
-  batches = take(_pipeline.train_batches(source, batch_size=batch_size, seed=2), length)
+  batches = take(pipeline.train_batches(source, batch_size=batch_size, seed=2), length)
   labels = np.concatenate([batch['label'] for batch in batches]).reshape(batch_size, length)
   np.testing.assert_array_equal(np.sort(labels, axis=1), np.tile(np.arange(length), (5, 1)))
   assert len({epoch.tobytes() for epoch in labels}) == batch_size
@@ -86,14 +86,14 @@ def test_every_epoch_visits_every_example_once(kind):
 @source_kinds
 def test_images_belong_to_their_labels(kind):
   source = SOURCES[kind]()
-  for batch in take(_pipeline.train_batches(source, batch_size=6, seed=0), 4):
+  for batch in take(pipeline.train_batches(source, batch_size=6, seed=0), 4):
     for image, label in zip(batch['image'], batch['label']):
       np.testing.assert_array_equal(image, source[int(label)]['image'])
 
 
 def test_seeds_differ():
   first, second = (
-    take(_pipeline.train_batches(arrays(), batch_size=30, seed=seed), 1)[0] for seed in (0, 1)
+    take(pipeline.train_batches(arrays(), batch_size=30, seed=seed), 1)[0] for seed in (0, 1)
   )
   assert not np.array_equal(first['label'], second['label'])
 
@@ -104,7 +104,7 @@ def test_evaluation_is_one_pass_in_order(kind, processes):
   source = SOURCES[kind]()
   keywords = dict(batch_size=8, process_count=processes)
   parts = [
-    list(_pipeline.eval_batches(source, process_index=i, **keywords)) for i in range(processes)
+    list(pipeline.eval_batches(source, process_index=i, **keywords)) for i in range(processes)
   ]
   batches = merged(parts)
   assert {batch['image'].shape[0] for batch in batches} == {8}
@@ -119,14 +119,14 @@ def test_evaluation_is_one_pass_in_order(kind, processes):
 
 
 def test_evaluation_of_full_batches_has_no_padding():
-  batches = list(_pipeline.eval_batches(arrays(24), batch_size=8))
+  batches = list(pipeline.eval_batches(arrays(24), batch_size=8))
   assert len(batches) == 3 and all(batch['mask'].all() for batch in batches)
 
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_unreadable_pictures_are_masked_named_once_and_counted(workers, caplog):
   source = Noise(corrupt={4, 9})
-  batches = _pipeline.train_batches(source, batch_size=20, seed=0, workers=workers, max_corrupt=0.1)
+  batches = pipeline.train_batches(source, batch_size=20, seed=0, workers=workers, max_corrupt=0.1)
   seen = list(itertools.islice(batches, 4))
   assert batches.corrupt == {4, 9}
   batches.close()
@@ -142,7 +142,7 @@ def test_unreadable_pictures_are_masked_named_once_and_counted(workers, caplog):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_too_many_unreadable_pictures_stop_the_run(workers):
-  batches = _pipeline.train_batches(
+  batches = pipeline.train_batches(
     Noise(corrupt={4, 9, 30}), batch_size=20, seed=0, workers=workers, max_corrupt=0.05
   )
   with pytest.raises(UserError, match=r'3 of 40 examples are unreadable.*0.05.*noise-\d+: damaged'):
@@ -151,21 +151,21 @@ def test_too_many_unreadable_pictures_stop_the_run(workers):
 
 
 def test_unreadable_pictures_count_in_evaluation_too():
-  batch, *_ = _pipeline.eval_batches(Noise(corrupt={1}), batch_size=40, max_corrupt=0.5)
+  batch, *_ = pipeline.eval_batches(Noise(corrupt={1}), batch_size=40, max_corrupt=0.5)
   np.testing.assert_array_equal(np.flatnonzero(~batch['mask']), [1])
   with pytest.raises(UserError, match='1 of 40.*max_corrupt=0.0'):
-    list(_pipeline.eval_batches(Noise(corrupt={1}), batch_size=40, max_corrupt=0.0))
+    list(pipeline.eval_batches(Noise(corrupt={1}), batch_size=40, max_corrupt=0.0))
 
 
 def test_a_split_without_any_readable_picture_is_refused_at_once():
   with pytest.raises(UserError, match='none of the first 40 pictures.*noise-39: damaged'):
-    _pipeline.train_batches(Noise(corrupt=set(range(40))), batch_size=8, seed=0)
+    pipeline.train_batches(Noise(corrupt=set(range(40))), batch_size=8, seed=0)
 
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_other_errors_come_through(workers):
   source = Noise(raises={5: UserError('example 5 has label -1')})
-  batches = _pipeline.train_batches(source, batch_size=20, seed=0, workers=workers)
+  batches = pipeline.train_batches(source, batch_size=20, seed=0, workers=workers)
   with pytest.raises(UserError, match='label -1'):
     take(batches, 2)
   batches.close()
@@ -173,37 +173,37 @@ def test_other_errors_come_through(workers):
 
 def test_a_loaded_split_gives_the_same_batches(caplog):
   lazy = Noise(corrupt={4, 9})
-  loaded = _pipeline.Loaded(lazy)
+  loaded = pipeline.Loaded(lazy)
   assert not caplog.records  # nothing is read before it is used
   assert len(loaded.arrays['label']) == 40
   assert sum('noise-4: damaged' in record.getMessage() for record in caplog.records) == 1
   keywords = dict(batch_size=16, seed=0, max_corrupt=0.1)
   assert_equal(
-    take(_pipeline.train_batches(loaded, **keywords), 6),
-    take(_pipeline.train_batches(lazy, **keywords), 6),
+    take(pipeline.train_batches(loaded, **keywords), 6),
+    take(pipeline.train_batches(lazy, **keywords), 6),
   )
   keywords = dict(batch_size=16, max_corrupt=0.1)
   assert_equal(
-    list(_pipeline.eval_batches(loaded, **keywords)), list(_pipeline.eval_batches(lazy, **keywords))
+    list(pipeline.eval_batches(loaded, **keywords)), list(pipeline.eval_batches(lazy, **keywords))
   )
   with pytest.raises(UserError, match='1 of 40 .*noise-4'):
-    list(_pipeline.eval_batches(loaded, batch_size=16, max_corrupt=0.01))
+    list(pipeline.eval_batches(loaded, batch_size=16, max_corrupt=0.01))
 
 
 @pytest.mark.parametrize(
   ('call', 'words'),
   [
-    (lambda: _pipeline.train_batches(arrays(7), batch_size=8, seed=0), '7 examples, fewer than'),
-    (lambda: _pipeline.train_batches(arrays(), batch_size=0, seed=0), 'batch_size=0'),
+    (lambda: pipeline.train_batches(arrays(7), batch_size=8, seed=0), '7 examples, fewer than'),
+    (lambda: pipeline.train_batches(arrays(), batch_size=0, seed=0), 'batch_size=0'),
     (
-      lambda: _pipeline.train_batches(arrays(), batch_size=6, seed=0, process_count=4),
+      lambda: pipeline.train_batches(arrays(), batch_size=6, seed=0, process_count=4),
       'batch_size=6 cannot be divided among 4',
     ),
     (
-      lambda: _pipeline.eval_batches(arrays(), batch_size=6, process_count=4),
+      lambda: pipeline.eval_batches(arrays(), batch_size=6, process_count=4),
       'batch_size=6 cannot be divided among 4',
     ),
-    (lambda: _pipeline.eval_batches(arrays(0), batch_size=6), 'empty'),
+    (lambda: pipeline.eval_batches(arrays(0), batch_size=6), 'empty'),
   ],
 )
 def test_refuses(call, words):
@@ -213,7 +213,7 @@ def test_refuses(call, words):
 
 
 def test_closed_batches_are_exhausted_and_close_twice():
-  batches = _pipeline.train_batches(arrays(), batch_size=8, seed=0)
+  batches = pipeline.train_batches(arrays(), batch_size=8, seed=0)
   next(batches)
   batches.close()
   batches.close()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from _helpers.real_data import ROOT
 
-from vitlab.data import _pipeline, _splits, folder, idx
+from vitlab.data import pipeline, splits
+from vitlab.data.sets import folder, idx
 
 pytestmark = pytest.mark.data
 
@@ -28,8 +29,8 @@ def test_cifar10_straight_out_of_a_compressed_tar():
     train=50000, test=10000
   )
   assert dataset.facts['class_names'][0] == 'airplane' and dataset.facts['num_classes'] == 10
-  source = _splits.select(dataset, 'train[:2%]')
-  batches = list(_pipeline.eval_batches(source, batch_size=250))
+  source = splits.select(dataset, 'train[:2%]')
+  batches = list(pipeline.eval_batches(source, batch_size=250))
   labels = np.concatenate([batch['label'] for batch in batches])
   np.testing.assert_array_equal(np.bincount(labels), [100] * 10)
   assert all(batch['mask'].all() for batch in batches)
@@ -44,5 +45,5 @@ def test_clothing_straight_out_of_a_tar():
     train=800, test=372
   )
   assert dataset.facts['class_names'][-1] == 't-shirt'
-  batch = next(_pipeline.eval_batches(dataset.splits['test'], batch_size=40))
+  batch = next(pipeline.eval_batches(dataset.splits['test'], batch_size=40))
   assert batch['image'].shape == (40, 48, 64, 3) and batch['mask'].all()

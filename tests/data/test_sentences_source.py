@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from _helpers import text
 
-from vitlab.data import _sentences, _splits, _tokenizer
-from vitlab.data._sentences import Lines, Sentences
+from vitlab.data import sentences, tokenizers
+from vitlab.data import splits as splits_lib
+from vitlab.data.sentences import Lines, Sentences
 from vitlab.errors import UserError
 
 BUCKETS = (8, 24, 64)
@@ -22,11 +23,11 @@ def lines(count=100, seed=0, **change):
 
 
 def made(buckets=BUCKETS, **splits):
-  return _sentences.parallel(splits, 'bpe', 310, buckets)
+  return sentences.parallel(splits, 'bpe', 310, buckets)
 
 
 def texts(dataset, split):
-  vocabulary = _tokenizer.from_text(dataset.facts['tokenizer'])
+  vocabulary = tokenizers.from_text(dataset.facts['tokenizer'])
   return [
     tuple(vocabulary.decode(example[key]) for key in ('tokens', 'targets'))
     for example in map(dataset.splits[split].__getitem__, range(len(dataset.splits[split])))
@@ -55,7 +56,7 @@ def test_a_split_knows_its_lengths():
 
 def test_parts_of_splits_keep_their_lengths():
   dataset = made(train=lines(), test=lines(20, seed=1))
-  part = _splits.select(dataset, 'train[10:30]+test[:5]')
+  part = splits_lib.select(dataset, 'train[10:30]+test[:5]')
   train, test = dataset.splits['train'], dataset.splits['test']
   np.testing.assert_array_equal(part.lengths, [*train.lengths[10:30], *test.lengths[:5]])
   assert part.buckets == BUCKETS
@@ -117,5 +118,5 @@ def test_the_lines_of_an_example_are_kept_to_the_letter():
   pairs = [pair for i, pair in enumerate(pairs) if i not in changed]
   split = dataset.splits['train']
   assert [split.text(i) for i in range(len(split))] == pairs
-  part = _splits.select(dataset, 'train[10:20]+test[-16:]')
+  part = splits_lib.select(dataset, 'train[10:20]+test[-16:]')
   assert part.text(0) == pairs[10] and part.text(10)['targets'] == ' CAT\u2581\u00a0x '

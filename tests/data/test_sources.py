@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from _helpers.pictures import encoded, noise
 
-from vitlab.data._images import ImageError
-from vitlab.data._sources import Arrays, Pictures, Selection, describe, labelled_arrays
+from vitlab.data.pictures import ImageError
+from vitlab.data.sources import Arrays, Pictures, Selection, describe, labelled_arrays
 from vitlab.errors import UserError
 
 FILES = [encoded(noise(4, 3, 3, seed=i)) for i in range(5)] + [b'rubbish']

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vitlab.data import Dataset, _splits
-from vitlab.data._sources import Arrays
+from vitlab.data import Dataset, splits
+from vitlab.data.sources import Arrays
 from vitlab.errors import UserError
 
 
@@ -53,7 +53,7 @@ TRAIN, TEST = list(range(103)), list(range(200, 217))
   ],
 )
 def test_selects(kind, expression, expected):
-  selected = _splits.select(dataset(kind), expression)
+  selected = splits.select(dataset(kind), expression)
   assert values(selected) == expected
   assert hasattr(selected, 'arrays') == (kind == 'arrays')
 
@@ -61,16 +61,16 @@ def test_selects(kind, expression, expected):
 @pytest.mark.parametrize('percent', range(0, 101, 7))
 def test_percents_meet(percent):
   parts = [f'train[:{percent}%]'] * (percent > 0) + [f'train[{percent}%:]'] * (percent < 100)
-  assert values(_splits.select(dataset('listed'), '+'.join(parts))) == TRAIN
+  assert values(splits.select(dataset('listed'), '+'.join(parts))) == TRAIN
 
 
 def test_a_whole_split_is_itself():
   data = dataset('listed')
-  assert _splits.select(data, 'train') is data.splits['train']
+  assert splits.select(data, 'train') is data.splits['train']
 
 
 def test_selected_examples_keep_their_names():
-  selected = _splits.select(dataset('listed'), 'train[5:7]+test[3:]')
+  selected = splits.select(dataset('listed'), 'train[5:7]+test[3:]')
   assert [selected.describe(i) for i in range(3)] == ['file-5', 'file-6', 'file-203']
 
 
@@ -92,5 +92,5 @@ def test_selected_examples_keep_their_names():
 )
 def test_refuses(expression, words):
   with pytest.raises(UserError, match=words) as caught:
-    _splits.select(dataset('arrays'), expression)
+    splits.select(dataset('arrays'), expression)
   assert str(caught.value).count('\n') < 3

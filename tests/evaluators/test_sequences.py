@@ -8,7 +8,8 @@ import sacrebleu
 import sentencepiece
 from _helpers import text
 
-from vitlab.data import _tokenizer, parallel
+from vitlab.data import tokenizers
+from vitlab.data.sets import parallel
 from vitlab.errors import UserError
 from vitlab.evaluators import _text_scores, sequences
 
@@ -48,7 +49,7 @@ def test_counts_tokens_and_whole_sentences():
 
 def test_text_is_compared_as_text():
   lines = text.sentences(60)[0]
-  vocabulary = _tokenizer.train(lines, 'char', 200)
+  vocabulary = tokenizers.train(lines, 'char', 200)
   rows = vocabulary.encode(lines)
   width = max(map(len, rows))
   targets = np.stack([np.pad(row, (0, width - len(row))) for row in rows])
@@ -94,7 +95,7 @@ def write(folder, train, test):
 def evaluated(dataset, said, **words):
   """Of a model that says these lines."""
   split = dataset.splits['test']
-  vocabulary = _tokenizer.of(dataset.facts)
+  vocabulary = tokenizers.of(dataset.facts)
   rows = [split[i] for i in range(len(split))]
   batch = {key: padded([row[key] for row in rows]) for key in ('tokens', 'targets')}
   batch |= dict(index=np.arange(len(split)), text=[split.text(i) for i in range(len(split))])
@@ -140,7 +141,7 @@ def test_references_are_the_lines_of_the_file(kind, tmp_path):
   tokenizer = kind if kind == 'char' else own_model(tmp_path / 'own.model', train[1])
   words = dict(tokenizer=tokenizer, vocab_size=200, lengths=(64, 128))
   dataset = parallel.make(str(tmp_path), 'en', 'xx', **words)
-  vocabulary = _tokenizer.of(dataset.facts)
+  vocabulary = tokenizers.of(dataset.facts)
   said = [test[1][1], *test[1][1:]]
   printed = [vocabulary.decode(row) for row in vocabulary.encode(said)]
   assert printed != said
@@ -162,7 +163,7 @@ def test_bleu_is_tokenized_as_it_is_told(tmp_path):
   write(tmp_path, (english, chinese), (english, chinese))
   dataset = parallel.make(str(tmp_path), 'en', 'xx', tokenizer='char', vocab_size=200)
   said = [line.replace('散步', '走走') for line in chinese]
-  vocabulary = _tokenizer.of(dataset.facts)
+  vocabulary = tokenizers.of(dataset.facts)
   printed = [vocabulary.decode(row) for row in vocabulary.encode(said)]
   metrics, details = evaluated(dataset, said, tokenize='zh')
   assert metrics['bleu'] == sacrebleu.corpus_bleu(printed, [chinese], tokenize='zh').score > 70

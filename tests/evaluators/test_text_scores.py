@@ -8,7 +8,7 @@ import sacrebleu
 from _helpers import text
 from sacrebleu.tokenizers import tokenizer_ja_mecab, tokenizer_ko_mecab, tokenizer_spm
 
-from vitlab.data import _tokenizer
+from vitlab.data import tokenizers
 from vitlab.errors import UserError
 from vitlab.evaluators import _text_scores
 
@@ -82,7 +82,7 @@ def test_a_tokenizer_of_sentencepiece_is_read_from_where_sacrebleu_keeps_it(monk
   monkeypatch.setattr(tokenizer_spm, 'SACREBLEU_DIR', str(tmp_path))
   references = text.sentences(60)[0]
   (tmp_path / 'models').mkdir()
-  model = base64.b64decode(_tokenizer.train(references, 'bpe', 310).text)
+  model = base64.b64decode(tokenizers.train(references, 'bpe', 310).text)
   (tmp_path / 'models' / 'spbleu-1k_tokenizer_spm.model').write_bytes(model)
   _text_scores.check('spBLEU-1K')
   said = [references[1], *references[1:]]

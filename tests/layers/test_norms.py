@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vitlab.engine.sharding import batch_sharding, make_mesh
 from vitlab.errors import UserError
 from vitlab.layers.norms import MAP_NORMS, TOKEN_NORMS, BatchNorm, make_norm
+from vitlab.train.sharding import batch_sharding, make_mesh
 
 NUMBERS = np.random.default_rng(0)
 MAP = NUMBERS.normal(30, 2, (4, 3, 5, 6)) * NUMBERS.uniform(0.5, 2, 6)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from _helpers import quick
 
-from vitlab.engine import flops
 from vitlab.errors import UserError
+from vitlab.inspection import flops
 from vitlab.models import cnn
 
 IMAGE = jax.random.normal(jax.random.key(0), (4, 8, 12, 1))

@@ -10,11 +10,12 @@ import pytest
 from _helpers import quick
 
 from vitlab import registry
-from vitlab.engine import flops, sharding, step
-from vitlab.engine.experiment import on_mesh
 from vitlab.errors import UserError
+from vitlab.inspection import flops
 from vitlab.models import resnet
 from vitlab.tasks import classification
+from vitlab.train import sharding, step
+from vitlab.train.setup import on_mesh
 
 IMAGE = jax.random.normal(jax.random.key(0), (4, 16, 12, 3))
 TINY = dict(variant='mu', num_classes=5, stem='small')

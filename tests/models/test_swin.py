@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from _helpers import quick
 
-from vitlab.engine import flops
 from vitlab.errors import UserError
+from vitlab.inspection import flops
 from vitlab.layers.stack import stack_blocks, unstack_blocks
 from vitlab.models import swin
 

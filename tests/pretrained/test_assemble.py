@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.pretrained._assemble import LEAVES, Part, assemble, disassemble, lookup, shapes
-from vitlab.pretrained._layouts import flat, linear, reshaped, same
+from vitlab.pretrained.assemble import LEAVES, Part, assemble, disassemble, lookup, shapes
+from vitlab.pretrained.layouts import flat, linear, reshaped, same
 
 LIKE = {'params': {'a': {'x': jax.ShapeDtypeStruct((2,), jnp.float32)}}}
 

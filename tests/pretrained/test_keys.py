@@ -5,7 +5,8 @@ import re
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.pretrained import _keys, formats
+from vitlab.pretrained import formats
+from vitlab.pretrained import keys as keys_lib
 
 TIMM = formats('vit')['timm'].keys
 HUGGINGFACE = formats('vit')['huggingface'].keys
@@ -21,7 +22,7 @@ HUGGINGFACE = formats('vit')['huggingface'].keys
   ],
 )
 def test_what_is_read_or_changes_nothing_passes(keys, config):
-  _keys.check(config, keys)
+  keys_lib.check(config, keys)
 
 
 @pytest.mark.parametrize(
@@ -39,17 +40,17 @@ def test_what_is_read_or_changes_nothing_passes(keys, config):
 )
 def test_others_are_refused_by_name(keys, config, message):
   with pytest.raises(UserError, match=re.escape(message)):
-    _keys.check(config, keys)
+    keys_lib.check(config, keys)
 
 
 def test_lists_are_tuples_and_integers_are_floats():
   keys = formats('resnet')['timm'].keys
-  _keys.check(dict(model_args=dict(channels=[64, 128, 256, 512.0], output_stride=32.0)), keys)
+  keys_lib.check(dict(model_args=dict(channels=[64, 128, 256, 512.0], output_stride=32.0)), keys)
 
 
 def test_timm_leaves_null_out_and_older_files_are_flat():
   config = dict(architecture='vit', num_classes=3, std=[0.5], model_args=dict(depth=None, width=2))
-  assert _keys.settle(config) == dict(
+  assert keys_lib.settle(config) == dict(
     architecture='vit', num_classes=3, pretrained_cfg=dict(std=[0.5]), model_args=dict(width=2)
   )
-  assert _keys.settle({}) == {}
+  assert keys_lib.settle({}) == {}

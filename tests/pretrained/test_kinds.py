@@ -10,7 +10,7 @@ from _helpers.specs import SPECS, tree_of
 
 from vitlab import pretrained
 from vitlab.errors import UserError
-from vitlab.pretrained import _kinds
+from vitlab.pretrained import kinds
 
 GONE = object()
 WRONG = [GONE, None, 'abc', '12', [], [1], {}, {'a': 1}, [[2]], 1.5, 64.0, -1, 0, True, 1e400]
@@ -123,10 +123,10 @@ CLASSES = {
 
 @pytest.mark.parametrize('model', CLASSES)
 def test_what_is_silent_is_what_their_class_takes(model):
-  theirs, defaults = CLASSES[model]().to_dict(), _kinds.DEFAULTS[model]
+  theirs, defaults = CLASSES[model]().to_dict(), kinds.DEFAULTS[model]
   if model == 'swinv2' and 'pretrained_window_sizes' not in theirs:
     theirs['pretrained_window_sizes'] = [0, 0, 0, 0]
-  assert CLASSES.keys() == _kinds.DEFAULTS.keys()
+  assert CLASSES.keys() == kinds.DEFAULTS.keys()
   assert defaults == {key: theirs[key] for key in defaults}
 
 
@@ -142,7 +142,7 @@ def test_what_is_silent_is_what_their_class_takes(model):
   ],
 )
 def test_names_of_classes_in_every_form(names):
-  assert _kinds.labels(names) == ['a', 'b']
+  assert kinds.labels(names) == ['a', 'b']
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_names_of_classes_in_every_form(names):
 )
 def test_names_of_classes_that_say_no_order_are_refused(names):
   with pytest.raises(UserError, match='config.json names its classes otherwise'):
-    _kinds.labels(names)
+    kinds.labels(names)
 
 
 def test_a_config_that_is_no_object_or_cut_short_is_named(tmp_path):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from vitlab.errors import UserError
-from vitlab.pretrained._layouts import (
+from vitlab.pretrained.layouts import (
   batched,
   conv,
   first_positions,

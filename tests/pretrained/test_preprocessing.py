@@ -10,10 +10,10 @@ from _helpers.pictures import kinds
 from timm.models._hub import _parse_model_cfg
 from timm.models._pretrained import PretrainedCfg
 
-from vitlab.data._images import preprocess
+from vitlab.data.pictures import preprocess
 from vitlab.errors import UserError
 from vitlab.ops.color import normalize
-from vitlab.pretrained._preprocessing import Preprocessing, from_timm, image_size_of, to_timm
+from vitlab.pretrained.preprocessing import Preprocessing, from_timm, image_size_of, to_timm
 
 KINDS = kinds()
 DEFAULT = Preprocessing()

@@ -10,10 +10,10 @@ import transformers
 from _helpers.pictures import kinds
 from transformers import AutoImageProcessor
 
-from vitlab.data._images import preprocess
+from vitlab.data.pictures import preprocess
 from vitlab.errors import UserError
-from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing
-from vitlab.pretrained._processors import from_huggingface, to_huggingface
+from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
+from vitlab.pretrained.processors import from_huggingface, to_huggingface
 
 KINDS = kinds()
 DEFAULT = Preprocessing((32, 32), 'squash', 1.0, 'bilinear', **INCEPTION)

@@ -14,7 +14,7 @@ from transformers import ViTModel
 
 from vitlab import pretrained
 from vitlab.errors import UserError
-from vitlab.pretrained._read import read_files, write_safetensors
+from vitlab.pretrained.files import read_files, write_safetensors
 
 
 @pytest.fixture(scope='module')

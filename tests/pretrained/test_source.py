@@ -12,7 +12,7 @@ from _helpers import parity, published, round_trips
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
 from vitlab.models import vit
-from vitlab.pretrained._preprocessing import INCEPTION, Preprocessing
+from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
 
 
 @pytest.fixture(scope='module')

@@ -3,7 +3,7 @@
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.pretrained._specs import all_words, count, named, refuse
+from vitlab.pretrained.specs import all_words, count, named, refuse
 
 
 def test_a_spec_has_the_defaults_of_its_make():

@@ -7,7 +7,7 @@ import pytest
 from _helpers import workdirs
 from _helpers.html_pages import Page
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.errors import UserError
 from vitlab.report import page as page_lib
 from vitlab.report.classification.pictures import Pictures

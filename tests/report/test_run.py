@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from _helpers import workdirs
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.errors import UserError
 from vitlab.report import run as run_lib
 

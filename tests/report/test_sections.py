@@ -4,7 +4,7 @@ import pytest
 from _helpers import workdirs
 from _helpers.html_pages import Page
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.report import markup, sections
 from vitlab.report import run as run_lib
 from vitlab.report.run import Run

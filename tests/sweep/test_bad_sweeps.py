@@ -6,7 +6,7 @@ import pytest
 from _helpers import sweeps
 from _helpers.refusal import refused
 
-from vitlab.engine import command_line
+from vitlab.cli import command_line
 
 DIGITS, SWEEP = f'--config={sweeps.CONFIG}', '--mode=sweep'
 RATE = "'optim.learning_rate': log_uniform(1e-4, 1e-2)"

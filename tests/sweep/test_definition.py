@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from _helpers import sweeps
 
-from vitlab.engine import config_file
+from vitlab.cli import config_file
 from vitlab.errors import UserError
 from vitlab.sweep import definition
 

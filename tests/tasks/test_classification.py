@@ -7,7 +7,7 @@ import pytest
 from _helpers import tiny
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from vitlab.data import digits
+from vitlab.data.sets import digits
 from vitlab.errors import UserError
 from vitlab.tasks import classification
 

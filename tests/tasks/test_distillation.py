@@ -12,9 +12,9 @@ from _helpers import tiny
 from scipy.special import log_softmax, softmax
 from sklearn.datasets import load_digits
 
-from vitlab.engine import step
 from vitlab.errors import UserError
 from vitlab.tasks import Loss, Task, classification, distillation
+from vitlab.train import step
 
 RNG = np.random.default_rng(0)
 BATCH = dict(

@@ -1,7 +1,7 @@
 """Data sets as random access: a split is a sequence of examples; a data set is splits and facts.
 
-`vitlab/data/<name>.py` holds `make(**spec) -> Dataset`; `_pipeline.py` turns a split into batches
-whose content depends on nothing but (seed, step).
+`vitlab/data/sets/<name>.py` holds `make(**spec) -> Dataset`; `pipeline.py` turns a split into
+batches whose content depends on nothing but (seed, step).
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Source(Protocol):
     describe(index)    the name of an example for messages, such as its file.
     text(index)    of sentences: key -> the line that became these tokens, to the letter.
     digest()    which examples it holds, in which order, found without decoding them: see
-              `vitlab.data._identity`.
+              `vitlab.data.identity`.
   """
 
   def __len__(self) -> int: ...
@@ -41,7 +41,7 @@ class Dataset(NamedTuple):
   Attributes:
     splits: For example 'train' and 'test'.
     facts: JSON-able. For classification: num_classes, class_names, and image = the arguments of
-      `vitlab.data._images.preprocess` that turn any picture into what the model was trained on.
+      `vitlab.data.pictures.preprocess` that turn any picture into what the model was trained on.
   """
 
   splits: Mapping[str, Source]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from vitlab.data import _tokenizer
-from vitlab.data._marian import Marian
-from vitlab.data._tokenizer import Tokenizer
+from vitlab.data import tokenizers
+from vitlab.data.marian import Marian
+from vitlab.data.tokenizers import Tokenizer
 from vitlab.errors import UserError
 from vitlab.evaluators import Predictions, Result, _text_scores
 from vitlab.lines import one_line
@@ -49,7 +49,7 @@ def make(
     UserError: the split is empty; attention is asked of a model that has none; or as
       `_text_scores.check`, at once.
   """
-  vocabulary = _tokenizer.from_text(tokenizer) if tokenizer else None
+  vocabulary = tokenizers.from_text(tokenizer) if tokenizer else None
   if tokenizer or tokenize != _text_scores.TOKENIZE:
     _text_scores.check(tokenize)
 

@@ -6,7 +6,8 @@ a bottleneck, the 3×3 convolution has the stride, not the 1×1 before it, and t
 branch starts at zero, so that every block starts as the identity (arXiv:1706.02677, section 5.1).
 
 In: float images `b h w c`, normalised, of any size. Out: float32 logits and a dict of every
-intermediate. Loads the ResNets of torchvision, timm and Hugging Face (`vitlab.pretrained.resnet`).
+intermediate. Loads the ResNets of torchvision, timm and Hugging Face
+(`vitlab.pretrained.families.resnet`).
 
 The words of `make`, for those who write configs:
 

@@ -7,7 +7,8 @@ last map is classified. Version 2 attends by cosines, has norms at the end of th
 and computes the position bias from log-spaced offsets.
 
 In: float images `b h w c`, normalised, of any size. Out: float32 logits and a dict of every
-intermediate. Loads the Swin checkpoints of timm and Hugging Face (`vitlab.pretrained.swin`).
+intermediate. Loads the Swin checkpoints of timm and Hugging Face
+(`vitlab.pretrained.families.swin`).
 
 The words of `make`, for those who write configs:
 

@@ -6,9 +6,9 @@ have become is projected and added to their patch; an outer Transformer mixes th
 class token, as in ViT. The class token hears of pixels through the patches alone.
 
 In: float images `b h w c`, normalised. Out: float32 logits and a dict of every intermediate.
-Loads the TNT checkpoints of timm and of the authors (`vitlab.pretrained.tnt`). Their pixels are
-those of the original: a patch is cut out first and then convolved, so that no pixel sees over the
-edge of its patch (timm's `legacy` models convolve first, and do not load).
+Loads the TNT checkpoints of timm and of the authors (`vitlab.pretrained.families.tnt`). Their
+pixels are those of the original: a patch is cut out first and then convolved, so that no pixel sees
+over the edge of its patch (timm's `legacy` models convolve first, and do not load).
 
 The words of `make`, for those who write configs:
 

@@ -5,7 +5,7 @@ the encoder's tokens says the target. While it learns, all tokens are read and s
 
 In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
 token and a dict of every intermediate, both kinds of attention among them. Loads the Marian
-checkpoints of Hugging Face, opus-mt among them (`vitlab.pretrained.transformer`).
+checkpoints of Hugging Face, opus-mt among them (`vitlab.pretrained.families.transformer`).
 
 The words of `make`, for those who write configs:
 

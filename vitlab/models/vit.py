@@ -4,7 +4,7 @@ An image is cut into patches, each embedded linearly as a token; a Transformer e
 tokens; one vector of them (the class token, their mean, or a probe's attention) is classified.
 
 In: float images `b h w c`, normalised. Out: float32 logits and a dict of every intermediate.
-Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.vit`).
+Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.families.vit`).
 
 The words of `make`, for those who write configs:
 

@@ -11,7 +11,7 @@ pooling), what is done to pictures, the names of classes or the words. A family'
 of names; to add a family is to add one.
 """
 
-from vitlab.pretrained._convert import (
+from vitlab.pretrained.convert import (
   export_tensors,
   find_format,
   formats,
@@ -19,11 +19,11 @@ from vitlab.pretrained._convert import (
   import_tensors,
   transfer,
 )
-from vitlab.pretrained._generation import Generation, generation
-from vitlab.pretrained._preprocessing import Preprocessing
-from vitlab.pretrained._read import holds_weights
-from vitlab.pretrained._source import About, Weights, read
-from vitlab.pretrained._write import write
+from vitlab.pretrained.export import write
+from vitlab.pretrained.files import holds_weights
+from vitlab.pretrained.generation_config import Generation, generation
+from vitlab.pretrained.preprocessing import Preprocessing
+from vitlab.pretrained.source import About, Weights, read
 
 __all__ = [
   'About',

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vitlab import metrics
-from vitlab.engine import workdir
+from vitlab import metrics, workdir
 from vitlab.report import drawers
 from vitlab.report.markup import (
   ABSENT,

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vitlab import metrics, tasks
-from vitlab.engine import workdir
+from vitlab import metrics, tasks, workdir
 from vitlab.errors import UserError
 
 

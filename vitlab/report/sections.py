@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab import metrics
-from vitlab.data import _identity
-from vitlab.engine import workdir
+from vitlab import metrics, workdir
+from vitlab.data import identity
 from vitlab.report import drawers, figures
 from vitlab.report.markup import (
   ABSENT,
@@ -146,7 +145,7 @@ def facts(run: Run) -> dict[str, Any]:
   """Seed, data, commit, versions, device, fingerprint, time: everything but the metrics."""
   rest = {key: value for key, value in run.result.items() if key != 'metrics'}
   seed = {'seed': run.config['seed']} if 'seed' in run.config else {}
-  data = {key: run.facts[key] for key in (_identity.SPLITS,) if key in run.facts}
+  data = {key: run.facts[key] for key in (identity.SPLITS,) if key in run.facts}
   leaves = workdir.flatten(data | rest)
   return seed | {k: number(v) if isinstance(v, float) else v for k, v in leaves.items()}
 

@@ -11,8 +11,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab import metrics
-from vitlab.engine import workdir
+from vitlab import metrics, workdir
 from vitlab.report import figures, page
 from vitlab.report import trials as trials_lib
 from vitlab.report.markup import (

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.errors import UserError
 from vitlab.report.markup import plain
 

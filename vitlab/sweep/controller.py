@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.errors import UserError
 from vitlab.sweep import backends, trial
 from vitlab.sweep.backends import Job, Printer, Runner
@@ -25,7 +25,7 @@ from vitlab.sweep.tuner import Tuner, require
 
 _log = logging.getLogger(__name__)
 
-PREEMPTED = os.EX_TEMPFAIL  # 75, `vitlab.engine.preemption.EXIT_CODE`, which is JAX away
+PREEMPTED = os.EX_TEMPFAIL  # 75, `vitlab.hosts.preemption.EXIT_CODE`, which is JAX away
 MISTAKE = 2
 _TICK = 0.1  # seconds
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from vitlab import registry
-from vitlab.engine import config_file, workdir
+from vitlab import registry, workdir
+from vitlab.cli import config_file
 from vitlab.errors import UserError, unknown
 from vitlab.metrics import smaller_is_better
 from vitlab.sweep.points import Point

@@ -11,12 +11,13 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from vitlab.data import _identity
-from vitlab.engine import progress, workdir
+from vitlab import workdir
+from vitlab.data import identity
 from vitlab.errors import listed
 from vitlab.lines import visible
 from vitlab.sweep.definition import Definition
 from vitlab.sweep.trial import ENDED, FAILED, FINISHED, PRUNED, RUNNING, WAITING, Trial
+from vitlab.train import progress
 
 _STYLES = {WAITING: 'dim', RUNNING: 'cyan', FINISHED: 'green', FAILED: 'red', PRUNED: 'yellow'}
 
@@ -174,11 +175,11 @@ class Table:
 def _other_data(trials: Sequence[Trial], keys: Sequence[str]) -> str:
   """Which trials cannot be compared, since the data changed while the sweep ran; '' if none."""
   facts = [(each.number, workdir.read_json(each.folder / workdir.FACTS)) for each in trials]
-  known = [(n, _identity.of_facts(found)) for n, found in facts if isinstance(found, dict)]
+  known = [(n, identity.of_facts(found)) for n, found in facts if isinstance(found, dict)]
   if not known or any(key.partition('.')[0] == 'data' for key in keys):
     return ''
   first, data = known[0]
-  others = [(n, found) for n, one in known if (found := _identity.changes(data, one))]
+  others = [(n, found) for n, one in known if (found := identity.changes(data, one))]
   if not others:
     return ''
   numbers = listed([n for n, _ in others])

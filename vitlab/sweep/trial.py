@@ -14,7 +14,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.sweep.definition import Definition, flags
 from vitlab.sweep.points import Point
 

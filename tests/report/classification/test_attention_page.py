@@ -8,12 +8,12 @@ from _helpers import runs, tiny
 from _helpers.html_pages import Page
 from PIL import Image
 
-from vitlab.data import digits
-from vitlab.engine import trained as trained_lib
-from vitlab.engine.train import train
+from vitlab.data.sets import digits
 from vitlab.errors import UserError
 from vitlab.report.classification import attention_page
 from vitlab.tasks import classification
+from vitlab.train import trained as trained_lib
+from vitlab.train.run import train
 
 
 @pytest.fixture(scope='module')

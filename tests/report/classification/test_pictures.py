@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from _helpers import runs, tiny
 
-from vitlab.data import digits
-from vitlab.engine import experiment, workdir
-from vitlab.engine.train import train
-from vitlab.engine.trained import Trained
+from vitlab import workdir
+from vitlab.data.sets import digits
 from vitlab.errors import UserError
 from vitlab.report import page
 from vitlab.report.classification import pictures
 from vitlab.tasks import classification
+from vitlab.train import setup
+from vitlab.train.run import train
+from vitlab.train.trained import Trained
 
 DATA = digits.make()
 TEST = DATA.splits['test']
@@ -36,7 +37,7 @@ def trained(task, config=None):
 def look():
   """A ViT of 4 x 4 patches, and its pictures."""
   config = runs.config(model__patch_size=2)
-  model = trained(experiment.make_task(config, DATA.facts))
+  model = trained(setup.make_task(config, DATA.facts))
   return model, pictures.look(model, TEST, MISTAKES)
 
 

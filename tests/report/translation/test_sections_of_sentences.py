@@ -3,7 +3,7 @@
 import numpy as np
 from _helpers.html_pages import Page
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.report import comparison, page, sections
 from vitlab.report.run import Run
 from vitlab.report.translation import sections as sections_lib

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitlab.data import _images
-from vitlab.engine import predict
-from vitlab.engine.trained import Trained
+from vitlab.data import pictures as pictures_lib
 from vitlab.errors import UserError
 from vitlab.lines import visible
+from vitlab.predict import classification
 from vitlab.report import page
 from vitlab.report.classification import bias, gallery, pictures
 from vitlab.report.classification.look import looker, reads
 from vitlab.report.classification.pictures import Picture, Pictures
 from vitlab.report.markup import escape
+from vitlab.train.trained import Trained
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +44,13 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
   if path.suffix.lower() not in ('.html', '.htm'):
     raise UserError(f'--attention writes a page: --output={output} does not end in .html')
-  files = predict.find_images(paths)
+  files = classification.find_images(paths)
   if len(files) > MOST:
     _log.warning('the page holds the first %d of %d images', MOST, len(files))
   labels, seen = _look(trained, files[:MOST])
   if not seen:
     raise UserError(f'none of {len(files)} files could be read: see above')
-  print(predict.table(labels))
+  print(classification.table(labels))
   windows = [layer.window for layer in seen[0].look.layers]
   found = Pictures((), seen, reads(trained), bias.tables(trained, windows))
   words = f'{len(seen)} images, seen by <strong>{escape(trained.workdir)}</strong>.'
@@ -58,13 +58,15 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   return page.save(path, page.assemble('Attention', f'<p class="lead">{words}</p>', parts))
 
 
-def _look(trained: Trained, files: Sequence[str]) -> tuple[list[predict.Label], list[Picture]]:
+def _look(
+  trained: Trained, files: Sequence[str]
+) -> tuple[list[classification.Label], list[Picture]]:
   look_at, names = looker(trained), trained.facts['class_names']
   labels, seen = [], []
   for file in files:
     try:
-      image = _images.preprocess(file, **trained.facts['image'])
-    except _images.ImageError as error:
+      image = pictures_lib.preprocess(file, **trained.facts['image'])
+    except pictures_lib.ImageError as error:
       reason = str(error).partition('\n')[0]
       print(visible(f'cannot read {file}: {reason}'), file=sys.stderr)
       continue
@@ -73,7 +75,9 @@ def _look(trained: Trained, files: Sequence[str]) -> tuple[list[predict.Label], 
       raise UserError(
         'the model has no attention over the image: --mode=report shows its saliency and occlusion'
       )
-    best = np.argsort(-one.look.probabilities, kind='stable')[: predict.TOP]
-    labels.append(predict.Label(file, [(names[i], float(one.look.probabilities[i])) for i in best]))
+    best = np.argsort(-one.look.probabilities, kind='stable')[: classification.TOP]
+    labels.append(
+      classification.Label(file, [(names[i], float(one.look.probabilities[i])) for i in best])
+    )
     seen.append(one._replace(name=pathlib.Path(file).name))
   return labels, seen

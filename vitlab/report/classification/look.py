@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from vitlab.engine.trained import Trained
 from vitlab.errors import UserError
 from vitlab.ops import attention_maps, saliency
 from vitlab.ops.attention_maps import Layout
 from vitlab.ops.windows import window_and_shift
+from vitlab.train.trained import Trained
 
 QUERIES = 7  # along each side of a feature map
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vitlab import registry
-from vitlab.data import Source, _identity, _splits
-from vitlab.engine import trained as trained_lib
-from vitlab.engine import workdir
-from vitlab.engine.trained import Trained
+from vitlab import registry, workdir
+from vitlab.data import Source, identity, splits
 from vitlab.errors import UserError
 from vitlab.report.classification import bias
 from vitlab.report.classification.look import Look, looker, reads
+from vitlab.train import trained as trained_lib
+from vitlab.train.trained import Trained
 
 _log = logging.getLogger(__name__)
 
@@ -135,11 +134,11 @@ def _tested(folder: pathlib.Path) -> tuple[Trained, Source, list[Mistake]]:
   """A model, the split that it was evaluated on, its mistakes there."""
   trained = trained_lib.load(str(folder))
   mistakes, split = _stored_mistakes(folder, trained)
-  dataset = registry.make('data', trained.config.data.to_dict())
-  changes = _identity.changes(_identity.of_facts(trained.facts), _identity.of(dataset))
+  dataset = registry.make('data.sets', trained.config.data.to_dict())
+  changes = identity.changes(identity.of_facts(trained.facts), identity.of(dataset))
   if changes:  # numbers of examples and of classes would mean others
     raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
-  return trained, _splits.select(dataset, split), mistakes
+  return trained, splits.select(dataset, split), mistakes
 
 
 def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mistake], str]:
@@ -160,7 +159,7 @@ def _check_the_same(models: Sequence[Trained], sources: Sequence[Source]) -> Non
     (
       len(source),
       tuple(trained.facts.get('class_names') or ()),
-      _identity.digest_of(source) or trained.config.data['name'],
+      identity.digest_of(source) or trained.config.data['name'],
     )
     for trained, source in zip(models, sources)
   }

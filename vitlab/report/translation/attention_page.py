@@ -7,15 +7,15 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vitlab.data import _tokenizer
-from vitlab.engine import translate
-from vitlab.engine.trained import Trained
-from vitlab.engine.translate import Translation
+from vitlab.data import tokenizers
 from vitlab.errors import UserError
 from vitlab.ops.tokens import PAD
+from vitlab.predict import translation
+from vitlab.predict.translation import Translation
 from vitlab.report import page
 from vitlab.report.markup import Section, escape
 from vitlab.report.translation.sections import alignment
+from vitlab.train.trained import Trained
 
 PAGE = 'attention.html'
 MOST = 32  # sentences on one page
@@ -28,7 +28,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
     trained: The model.
     lines: Of text; of more than 32 the first are looked at.
     output: The page; by default attention.html in the workdir.
-    nbest: As for `vitlab.engine.translate.run`.
+    nbest: As for `vitlab.predict.translation.run`.
 
   Returns:
     The page.
@@ -39,9 +39,9 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
   path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
   if path.suffix.lower() not in ('.html', '.htm'):
     raise UserError(f'--attention writes a page: --output={output} does not end in .html')
-  pieces = _tokenizer.of(trained.facts).pieces
-  translate.run(trained, lines, nbest=nbest)
-  seen = [one for one in translate.translate(trained, lines[:MOST]) if one.found]
+  pieces = tokenizers.of(trained.facts).pieces
+  translation.run(trained, lines, nbest=nbest)
+  seen = [one for one in translation.translate(trained, lines[:MOST]) if one.found]
   if not seen:
     raise UserError('no line could be translated')
   words = f'{len(seen)} sentences, translated by <strong>{escape(trained.workdir)}</strong>.'

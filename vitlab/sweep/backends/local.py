@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vitlab.engine import host
 from vitlab.errors import UserError
+from vitlab.hosts import machine
 from vitlab.sweep.backends import _child
 from vitlab.sweep.trial import Trial
 
@@ -97,7 +97,7 @@ def make(slots: int) -> Local:
 
 def visible_gpus(environ: Mapping[str, str]) -> list[str]:
   """The GPUs that JAX would use, found without starting it."""
-  if host.runs_on_cpu(environ):
+  if machine.runs_on_cpu(environ):
     return []
   if 'CUDA_VISIBLE_DEVICES' in environ:
     return [name for name in environ['CUDA_VISIBLE_DEVICES'].split(',') if name.strip()]

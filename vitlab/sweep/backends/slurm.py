@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vitlab.engine import workdir
+from vitlab import workdir
 from vitlab.errors import UserError
 from vitlab.sweep.trial import LAUNCHER, Trial
 

@@ -1,0 +1,1 @@
+"""The command line and the config files that it names."""

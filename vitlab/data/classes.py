@@ -1,0 +1,130 @@
+"""Classes by name: what a model calls 3 and a data set calls 5 is the same, if both say 'dog'."""
+
+import collections
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from vitlab.data import Dataset, Example, Source
+from vitlab.data.identity import digest, digest_of
+from vitlab.errors import UserError, listed, unknown
+
+WAYS = ('name', 'position')
+_log = logging.getLogger(__name__)
+
+
+def align(dataset: Dataset, names: Sequence[str] | None, where: str, by: str = 'name') -> Dataset:
+  """A data set whose labels are the numbers of a model's classes.
+
+  Args:
+    dataset: Stays as it is where it has no classes.
+    names: The classes of the model, in the order of its logits.
+    where: Where the model is from, for messages.
+    by: See `numbers`.
+
+  Returns:
+    The data set, its labels renumbered if need be. Its classes are all of the model's: there may be
+    some of which it has no example.
+
+  Raises:
+    UserError: as `numbers`.
+  """
+  found = numbers(dataset.facts.get('class_names'), names, where, by)
+  if found is None:
+    return dataset
+  return Dataset(
+    {split: Renumbered(source, found) for split, source in dataset.splits.items()},
+    {**dataset.facts, 'class_names': list(names), 'num_classes': len(names)},
+  )
+
+
+def numbers(
+  data: Sequence[str] | None,
+  model: Sequence[str] | None,
+  where: str,
+  by: str = 'name',
+  instead: str = '',
+) -> Int[np.ndarray, ' classes'] | None:
+  """Where the classes of a data set stand among those of a model.
+
+  Args:
+    data: The names of the classes of the data set, in the order of their labels.
+    model: The names of the classes of the model, in the order of its logits; none if nobody said.
+    where: Where the model is from, for messages.
+    by: 'name', or 'position': the labels are the numbers of the model.
+    instead: What else the user may do, for messages.
+
+  Returns:
+    Label -> number of the model; None: they are the same, or nobody can know better.
+
+  Raises:
+    UserError: a class of the data is none of the model's, or a name does not tell classes apart;
+      by position, the model has another number of classes.
+  """
+  if by not in WAYS:
+    raise unknown('config.match_classes', by, WAYS)
+  if not data or list(data) == list(model or ()):
+    return None
+  named = are_names(data) and are_names(model or ())
+  if by == 'position' or not named:
+    if not named:
+      _log.warning('%s: classes without names are known by their position alone', where)
+    if model and len(data) != len(model):
+      raise UserError(
+        f'{where} has {len(model)} classes, the data have {len(data)}: {listed(data)}'
+      )
+    return None
+  place = {name: i for i, name in enumerate(model)}
+  what, wrong = 'unknown to it', [name for name in data if name not in place]
+  if not wrong:
+    count = collections.Counter(model) + collections.Counter(data)
+    what, wrong = 'of several classes', [name for name in dict.fromkeys(data) if count[name] > 2]
+  if wrong:
+    raise UserError(
+      f'{where} knows the classes {listed(model)}; the data have {listed(data)}; {what}: '
+      f'{listed(wrong)}\ngive the same classes the same names, or, if only their names differ and '
+      'not their order: --config.match_classes=position' + (instead and f'\n{instead}')
+    )
+  return np.array([place[name] for name in data], np.int32)
+
+
+def are_names(names: Sequence[str]) -> bool:
+  """Whether they say more than the position: Hugging Face's LABEL_3 does not, nor our 'class 3'."""
+  return any(name not in (f'LABEL_{i}', placeholder(i)) for i, name in enumerate(names))
+
+
+def placeholder(number: int) -> str:
+  """What a class is called whose name nobody knows."""
+  return f'class {number}'
+
+
+class Renumbered:
+  """A split with other labels: those of a table, label -> label."""
+
+  def __init__(self, source: Source, table: Int[np.ndarray, ' classes']):
+    self._source, self._table = source, table
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> Example:
+    example = self._source[index]
+    return {**example, 'label': self._table[example['label']]}
+
+  @functools.cached_property
+  def arrays(self) -> Mapping[str, np.ndarray]:
+    arrays = self._source.arrays  # AttributeError, as everywhere, where they are not in memory
+    return {**arrays, 'label': self._table[arrays['label']]}
+
+  def __getattr__(self, name: str) -> Any:  # lengths, order, ...: whatever else the split has
+    if name.startswith('_'):  # not of a half unpickled one
+      raise AttributeError(name)
+    return getattr(self._source, name)
+
+  def digest(self) -> str | None:
+    found = digest_of(self._source)
+    return found and digest(found, self._table)

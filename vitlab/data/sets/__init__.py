@@ -1,0 +1,1 @@
+"""The data sets: `vitlab/data/sets/<name>.py` holds `make(**spec) -> Dataset`."""

@@ -1,0 +1,78 @@
+"""Splits by slicing: 'train', 'train[:90%]', 'train[10:20]', 'train[-5%:]', 'train[:50%]+test'."""
+
+import re
+
+import numpy as np
+
+from vitlab.data import Dataset, Source
+from vitlab.data.sources import Arrays, RaggedSelection, Selection
+from vitlab.errors import UserError, unknown
+
+_CALLED = dict(  # a split -> what it is called, too
+  train=('train', 'training'),
+  val=('val', 'valid', 'validation', 'dev'),
+  test=('test', 'testing'),
+)
+_SLICE = re.compile(r'(?P<split>[^\[\]+:]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?')
+
+
+def select(dataset: Dataset, expression: str) -> Source:
+  """The examples that an expression names, in order.
+
+  Bounds are as in Python, in examples or percent; percents are rounded to the nearest example, so
+  'train[:90%]' and 'train[90%:]' always meet.
+
+  Raises:
+    UserError: not an expression, no such split, or nothing selected.
+  """
+  pieces = [_piece(dataset, term.strip(), expression) for term in expression.split('+')]
+  if len(pieces) == 1 and len(pieces[0][0]) == pieces[0][2] - pieces[0][1]:
+    return pieces[0][0]
+  if all(hasattr(source, 'buckets') for source, _, _ in pieces):
+    return RaggedSelection(pieces)
+  if any(hasattr(source, 'order') for source, _, _ in pieces):
+    raise UserError(
+      f'split {expression!r}: its examples follow an order of their own, which a part has not'
+      f'\ntake a whole split: {", ".join(dataset.splits)}'
+    )
+  if all(hasattr(source, 'arrays') for source, _, _ in pieces):
+    views = [{k: a[start:stop] for k, a in s.arrays.items()} for s, start, stop in pieces]
+    if len(views) == 1:
+      return Arrays(views[0])
+    return Arrays({key: np.concatenate([view[key] for view in views]) for key in views[0]})
+  return Selection(pieces)
+
+
+def canonical(name: str) -> str | None:
+  """'train', 'val' or 'test' of a usual name: 'Training', 'dev', 'test_set'; None of others."""
+  word = re.sub(r'[\W_]*(set|data|images)$', '', name.lower())
+  return next((split for split, words in _CALLED.items() if word in words), None)
+
+
+def _piece(dataset: Dataset, term: str, expression: str) -> tuple[Source, int, int]:
+  match = _SLICE.fullmatch(term)
+  if not match:
+    raise UserError(
+      f'split {expression!r} cannot be read: expected for example train, train[:90%], '
+      f'train[10:20] or train[:50%]+test\nsplits are {", ".join(dataset.splits)}'
+    )
+  split = match['split']
+  if split not in dataset.splits:
+    same = [name for name in dataset.splits if canonical(name) == canonical(split) is not None]
+    if len(same) != 1:
+      raise unknown('split', split, dataset.splits)
+    (split,) = same
+  source = dataset.splits[split]
+  length = len(source)
+  start = _bound(match['start'], length, default=0)
+  stop = _bound(match['stop'], length, default=length)
+  if stop <= start:
+    raise UserError(f'split {term!r} is empty: {split!r} has {length} examples')
+  return source, start, stop
+
+
+def _bound(text: str | None, length: int, default: int) -> int:
+  if text is None:
+    return default
+  value = round(int(text[:-1]) * length / 100) if text[-1] == '%' else int(text)
+  return min(max(value + length if text[0] == '-' else value, 0), length)

@@ -1,0 +1,1 @@
+"""What stands before, around and above JAX: the machine, the cluster, signals, restarts."""

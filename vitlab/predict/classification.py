@@ -1,0 +1,200 @@
+"""A trained classifier at work, from its workdir alone: labels image files, becomes one file."""
+
+import concurrent.futures
+import json
+import logging
+import os
+import pathlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from vitlab import workdir
+from vitlab.data import archive, pictures
+from vitlab.errors import UserError
+from vitlab.lines import visible
+from vitlab.predict import stablehlo as exporter
+from vitlab.train.trained import Trained
+
+_log = logging.getLogger(__name__)
+
+BATCH_SIZE = 64
+TOP = 5
+
+
+class Label(NamedTuple):
+  """What the model says about one file.
+
+  Attributes:
+    file: As it was found.
+    top: The most probable classes, (name, probability), best first; empty if it has an error.
+    error: Why the file could not be read, or ''.
+  """
+
+  file: str
+  top: Sequence[tuple[str, float]]
+  error: str = ''
+
+
+def find_images(paths: Sequence[str]) -> list[str]:
+  """The given files, and the image files in and below the given folders, in order.
+
+  Raises:
+    UserError: no path given, one does not exist, or nothing in them is an image.
+  """
+  if not paths:
+    raise UserError('--mode=predict needs images: put files or folders behind the flags')
+  found: list[str] = []
+  left_out: Counter[str] = Counter()
+  for path in map(pathlib.Path, paths):
+    if not path.exists():
+      raise UserError(f'no file or folder {str(path)!r} to predict')
+    if not path.is_dir():
+      found.append(str(path))
+      continue
+    files = [name for name in archive.list_folder(path) if not name.endswith('/')]
+    found += [str(path / name) for name in files if pictures.is_picture(name)]
+    left_out.update(pictures.ending(name) for name in files if not pictures.is_picture(name))
+  if not found:
+    there = archive.counted(left_out) if left_out else 'they are empty'
+    raise UserError(f'no images in {", ".join(paths)}: {there}')
+  if left_out:
+    _log.warning('%s', archive.counted(left_out))
+  return found
+
+
+def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:
+  """Labels files one after the other; one that cannot be read gets an error instead of classes.
+
+  Raises:
+    UserError: the task of the model does not classify images.
+  """
+  _check_classifier(trained)
+  classify = jax.jit(trained.task.predict['probabilities'])
+  names = trained.facts['class_names']
+  size = min(BATCH_SIZE, len(files))
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for start in range(0, len(files), size):
+      part = files[start : start + size]
+      read = list(pool.map(lambda file: _read(file, trained.facts['image']), part))
+      good = [image for image in read if isinstance(image, np.ndarray)]
+      # One shape, one compilation: the rest of the batch is filled up and dropped again.
+      batch = np.zeros((size, *(good[0].shape if good else ())), np.uint8)
+      batch[: len(good)] = good
+      rows = iter(np.asarray(classify(trained.variables, {'image': batch})) if good else ())
+      for file, image in zip(part, read):
+        if isinstance(image, str):
+          yield Label(file, (), image)
+        else:
+          yield Label(file, _top(next(rows), names))
+
+
+def run(trained: Trained, paths: Sequence[str], output: str = '') -> None:
+  """Prints a table of labels and, if asked for, writes them as JSON lines.
+
+  Files that cannot be read are named on standard error; the others go on.
+
+  Args:
+    trained: The model.
+    paths: Image files and folders of them.
+    output: Where the JSON lines go; '' for nowhere.
+
+  Raises:
+    UserError: as `find_images` and `label`; no file can be read; the output cannot be written.
+  """
+  files = find_images(paths)
+  try:
+    lines = open(output or os.devnull, 'w')  # noqa: SIM115 - before the work, to fail early
+  except OSError as error:
+    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
+  with lines:
+    labels = []
+    for one in label(trained, files):
+      lines.write(json.dumps(_as_json(one)) + '\n')
+      if one.error:
+        print(visible(f'cannot read {one.file}: {one.error}'), file=sys.stderr)
+      else:
+        labels.append(one)
+  if not labels:
+    raise UserError(f'none of {len(files)} files could be read: see above')
+  print(table(labels))
+
+
+def export(trained: Trained, output: str = '') -> pathlib.Path:
+  """Writes the classifier as one file that runs without the code of the model.
+
+  Args:
+    trained: The model.
+    output: The file; by default export/model.stablehlo in the workdir.
+
+  Returns:
+    The file; `vitlab.predict.stablehlo.load` reads it. It takes uint8 images of the size in the
+    facts beside it and gives probabilities.
+
+  Raises:
+    UserError: the task of the model does not classify images.
+  """
+  _check_classifier(trained)
+  size = trained.facts['image']
+  example = jax.ShapeDtypeStruct((1, *size['image_size'], size['channels']), np.uint8)
+  facts = {
+    'class_names': trained.facts['class_names'],
+    'image': size,
+    'step': trained.step,
+    'config': workdir.to_json(trained.config),
+  }
+  path = output or pathlib.Path(trained.workdir) / 'export' / 'model.stablehlo'
+  classify = trained.task.predict['probabilities']
+  return exporter.save(
+    path, lambda image: classify(trained.variables, {'image': image}), example, facts
+  )
+
+
+def table(labels: Sequence[Label]) -> str:
+  """Aligned columns, a line for each file: file, class, probability, runner-up."""
+  rows = [('file', 'class', 'probability', 'runner-up')]
+  for one in labels:
+    (name, probability), *others = one.top
+    runner_up = f'{others[0][0]} {others[0][1]:.1%}' if others else ''
+    rows.append(tuple(map(visible, (one.file, name, f'{probability:.1%}', runner_up))))
+  widths = [max(len(row[column]) for row in rows) for column in range(4)]
+  lines = []
+  for file, name, probability, runner_up in rows:
+    cells = file.ljust(widths[0]), name.ljust(widths[1]), probability.rjust(widths[2]), runner_up
+    lines.append('  '.join(cells).rstrip())
+  return '\n'.join(lines)
+
+
+def _check_classifier(trained: Trained) -> None:
+  if 'probabilities' not in trained.task.predict or 'image' not in trained.facts:
+    raise UserError(
+      f'workdir {trained.workdir!r} holds no classifier of images; only those predict and export'
+    )
+
+
+def _read(file: str, arguments: Mapping[str, Any]) -> np.ndarray | str:
+  """The image, or why there is none."""
+  try:
+    return pictures.preprocess(file, **arguments)
+  except pictures.ImageError as error:
+    return str(error).partition('\n')[0]
+
+
+def _top(
+  probabilities: Float[np.ndarray, ' classes'], names: Sequence[str]
+) -> list[tuple[str, float]]:
+  best = np.argsort(-probabilities, kind='stable')[:TOP]
+  return [(names[i], float(probabilities[i])) for i in best]
+
+
+def _as_json(one: Label) -> dict[str, Any]:
+  if one.error:
+    return {'file': one.file, 'error': one.error}
+  (name, probability), *_ = one.top
+  top = [{'class': other, 'probability': p} for other, p in one.top]
+  return {'file': one.file, 'class': name, 'probability': probability, 'top': top}

@@ -1,0 +1,138 @@
+"""Tensors of one format of one family <-> ours, in memory."""
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import PyTree
+
+from vitlab import registry
+from vitlab.errors import UserError, unknown
+from vitlab.ops.positions import Grid
+from vitlab.pretrained.assemble import Format, Part, Sides, assemble, disassemble, flatten, shapes
+from vitlab.pretrained.layouts import same
+
+
+def formats(family: str) -> Mapping[str, Format]:
+  """The formats that a family's weights are published in: 'timm', 'huggingface', ...
+
+  Raises:
+    UserError: no such family has published weights; names those that have.
+  """
+  if family not in registry.names('pretrained.families'):
+    raise unknown('family of published weights', family, registry.names('pretrained.families'))
+  return importlib.import_module(f'vitlab.pretrained.families.{family}').FORMATS
+
+
+def find_format(family: str, name: str) -> Format:
+  """One of them.
+
+  Raises:
+    UserError: as `formats`, or the family is not published in this format.
+  """
+  known = formats(family)
+  if name not in known:
+    raise unknown(f'format of {family} weights', name, known)
+  return known[name]
+
+
+def import_tensors(
+  tensors: Mapping[str, Any],
+  like: PyTree,
+  family: str,
+  format: str,
+  *,
+  spec: Mapping[str, Any] | None = None,
+  image_size: Grid | None = None,
+  keep_head: bool = True,
+  fresh: str = '',
+) -> PyTree:
+  """One player's collections from somebody else's tensors.
+
+  Args:
+    tensors: Name -> tensor of NumPy, JAX or torch.
+    like: Our model's collections, {'params': ..., 'batch_stats': ...}, arrays or their shapes. They
+      say the number of heads, whether blocks are stacked, and what positions are resampled to.
+    family: 'vit', ...: a file of `vitlab/pretrained/`.
+    format: One of its formats.
+    spec: Our model's, where known.
+    image_size: Pixels (height, width) that they were trained on; needed where learned positions
+      come neither from a square nor from the grid of `like`.
+    keep_head: False: the classifier is not read, and is missing in the result.
+    fresh: Regex (`re.match`) of paths of ours ('params/head/') that are not read and missing in the
+      result, whether or not the tensors have them.
+
+  Raises:
+    UserError: tensors are missing, left over or of another shape, or a grid is not clear.
+  """
+  table = find_format(family, format)
+  theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+  part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
+  left_out = '' if keep_head else table.head
+  return assemble(like, tensors, part_of, table.ignored, left_out, fresh)
+
+
+def transfer(
+  tree: PyTree,
+  like: PyTree,
+  spec: Mapping[str, Any],
+  *,
+  image_size: Grid | None = None,
+  head: str = 'keep',
+  fresh: str = '',
+) -> PyTree:
+  """One of our trees in the shapes of another model of ours.
+
+  Stacked or not, positions and bias tables resampled: by way of the names of timm.
+
+  Args:
+    tree: One player's collections.
+    like: Those of the model to fill, or their shapes.
+    spec: Of the model that `tree` is of.
+    image_size: Pixels (height, width) that it was trained on.
+    head: 'keep' the classifier, or 'new': it is missing in the result; of a model of sentences,
+      all that knows its words.
+    fresh: Regex of paths that are missing as well.
+
+  Raises:
+    UserError: what does not fit, listed.
+  """
+  heads = 'head|source|target' if 'vocab_size' in spec else 'head|head_dist'
+  left_out = '' if keeps_head(head) else rf'params/({heads})/'
+  given, wanted = shapes(tree), shapes(like)
+  kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
+  same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
+  if same_shapes or not has_timm(spec['name']):
+    part_of = lambda path, shape: Part((path,), same)  # noqa: E731
+    return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
+  family = spec['name']
+  tensors = export_tensors(tree, family, 'timm', spec)
+  known = dict(spec=spec, image_size=image_size)
+  return import_tensors(
+    tensors, like, family, 'timm', **known, keep_head=keeps_head(head), fresh=fresh
+  )
+
+
+def has_timm(model: str) -> bool:
+  """Whether timm has this family of ours: by its names trees are resampled (`transfer`)."""
+  return model in registry.names('pretrained.families') and 'timm' in formats(model)
+
+
+def keeps_head(head: str) -> bool:
+  """Whether an option says so; UserError if it says neither 'keep' nor 'new'."""
+  if head not in ('keep', 'new'):
+    raise UserError(f"head={head!r}: 'keep' the classifier of the weights or start a 'new' one")
+  return head == 'keep'
+
+
+def export_tensors(
+  tree: PyTree, family: str, format: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Their tensors from one player's collections: the inverse of `import_tensors`.
+
+  Raises:
+    UserError: the format has no place for a parameter of ours.
+  """
+  table = find_format(family, format)
+  return disassemble(tree, table.part_of(Sides(shapes(tree), spec=spec)))

@@ -1,0 +1,82 @@
+"""Writes our weights as timm and Hugging Face read them, with all that travels with them."""
+
+import json
+import pathlib
+from typing import Any
+
+from jaxtyping import PyTree
+
+from vitlab.errors import UserError
+from vitlab.pretrained import preprocessing, processors
+from vitlab.pretrained.convert import export_tensors, find_format
+from vitlab.pretrained.files import CONFIG, PROCESSOR, SAFETENSORS, VOCABULARY, write_safetensors
+from vitlab.pretrained.source import About
+
+
+def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -> pathlib.Path:
+  """Writes a folder that timm or transformers loads, and `read` as well.
+
+      timm.create_model('local-dir:FOLDER', pretrained=True)
+      transformers.AutoModelForImageClassification.from_pretrained(FOLDER)
+      transformers.AutoModelForSeq2SeqLM.from_pretrained(FOLDER)
+
+  Args:
+    folder: Made if it does not exist; files of the same names in it are replaced.
+    tree: One player's collections, {'params': ..., ...}.
+    about: The model, its pictures, its classes or words.
+    format: 'timm' or 'huggingface'.
+
+  Returns:
+    The folder.
+
+  Raises:
+    UserError: the family is not written in this format, or the format cannot say this model.
+  """
+  table = find_format(about.spec['name'], format)
+  if table.config is None:
+    raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
+  size = about.preprocessing.image_size if about.preprocessing else None
+  spec = about.spec
+  if table.rewrite:
+    tree, spec = table.rewrite(tree, spec, size)
+  config = table.config(spec, size)
+  tensors = export_tensors(tree, spec['name'], format, spec)
+  files = (_timm if format == 'timm' else _huggingface)(config, about)
+  folder = pathlib.Path(folder)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+      (folder / name).write_text(json.dumps(value, indent=2) + '\n')
+    write_safetensors(folder / SAFETENSORS, tensors)
+  except OSError as error:
+    raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error
+  return folder
+
+
+def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """Name of a JSON file -> its contents."""
+  config['model_args']['in_chans'] = about.preprocessing.channels
+  config['pretrained_cfg'] = preprocessing.to_timm(about.preprocessing) | dict(
+    num_classes=config['num_classes'],
+    # With this mark timm hands the model an img_size, a word that a ResNet does not have.
+    fixed_input_size='img_size' in config['model_args'],
+  )
+  if about.class_names:
+    config['label_names'] = list(about.class_names)
+  return {CONFIG: config}
+
+
+def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """Name of a JSON file -> its contents; there every class has a name."""
+  if about.preprocessing is None:
+    numbers = {word: i for i, word in enumerate(about.vocabulary)}
+    return {CONFIG: config} | ({VOCABULARY: numbers} if numbers else {})
+  count = about.spec.get('num_classes') or 0
+  names = about.class_names or [f'LABEL_{i}' for i in range(count)]
+  config |= dict(
+    num_labels=len(names),
+    id2label={str(i): name for i, name in enumerate(names)},
+    label2id={name: i for i, name in enumerate(names)},
+    num_channels=about.preprocessing.channels,
+  )
+  return {CONFIG: config, PROCESSOR: processors.to_huggingface(about.preprocessing)}

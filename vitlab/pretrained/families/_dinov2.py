@@ -1,0 +1,276 @@
+"""DINOv2 (arXiv:2304.07193) and its registers (arXiv:2309.16588) under two sets of names.
+
+Those of Hugging Face, Dinov2Model, Dinov2ForImageClassification and the same WithRegisters, and
+those of facebookresearch/dinov2, a single file without a config.json. timm's are those of all its
+ViTs.
+
+The positions, learned on 37×37 patches, are meant for 16×16 and more: each code resamples them at
+every size in a way of its own, which is followed here. Without registers both take torch's bicubic
+without anti-aliasing, facebookresearch's with 0.1 of a patch more; with registers with it.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from vitlab.errors import UserError
+from vitlab.ops.positions import Grid, resample, resample_bicubic
+from vitlab.pretrained.assemble import HEAD, LEAVES, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.families._vit_parts import make_part
+from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS, resolve, sizes
+from vitlab.pretrained.files import Files
+from vitlab.pretrained.layouts import after_zeros, grid_positions
+from vitlab.pretrained.preprocessing import Preprocessing
+from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
+
+# Our module or parameter -> their name; {} is the number of the block.
+HUGGINGFACE = {
+  'patch_embed': 'embeddings.patch_embeddings.projection',
+  'cls_token': 'embeddings.cls_token',
+  'registers': 'embeddings.register_tokens',
+  'position_embedding/prefix': 'embeddings.position_embeddings',
+  'position_embedding/grid': 'embeddings.position_embeddings',
+  'norm': 'layernorm',
+  'head': 'classifier',
+}
+HUGGINGFACE['encoder/block_{}/attention/qkv'] = tuple(
+  f'encoder.layer.{{}}.attention.attention.{x}' for x in ('query', 'key', 'value')
+)
+FACEBOOK = {
+  'patch_embed': 'patch_embed.proj',
+  'cls_token': 'cls_token',
+  'registers': 'register_tokens',
+  'position_embedding/prefix': 'pos_embed',
+  'position_embedding/grid': 'pos_embed',
+  'norm': 'norm',
+}
+BLOCK = {
+  'norm1': ('norm1', 'norm1'),
+  'norm2': ('norm2', 'norm2'),
+  'attention/qkv': (None, 'attn.qkv'),
+  'attention/out': ('attention.output.dense', 'attn.proj'),
+  'scale1': ('layer_scale1', 'ls1'),
+  'scale2': ('layer_scale2', 'ls2'),
+  'mlp/up': ('mlp.fc1', 'mlp.fc1'),
+  'mlp/down': ('mlp.fc2', 'mlp.fc2'),
+}
+GATED = {  # gate and up are one tensor
+  'mlp/gate': ('mlp.weights_in', 'mlp.w12'),
+  'mlp/up': ('mlp.weights_in', 'mlp.w12'),
+  'mlp/down': ('mlp.weights_out', 'mlp.w3'),
+}
+
+
+def is_it(theirs: Shapes, spec: Mapping[str, Any]) -> bool:
+  """Whether Hugging Face's tensors, or on export a ViT of ours, are those of a DINOv2."""
+  if theirs:
+    return any('.layer_scale1.' in name for name in theirs)
+  words = all_words(spec)
+  return bool(words['layer_scale']) and fits(words)
+
+
+def fits(words: Mapping[str, Any]) -> bool:
+  """Whether Hugging Face's DINOv2 computes this ViT, once it has factors on its branches."""
+  pool = words['pool']
+  return (
+    not (words['backbone'] or words['distillation_token'] or words['qk_norm'])
+    and (pool == 'cls' or bool(words['num_classes']) and _both(pool, words['class_token']))
+    and words['norm'] == 'layernorm'
+    and words['position_embedding'] != 'rope_2d'
+    and words['mlp'] in ('swiglu', *HF_ACTIVATIONS.values())
+  )
+
+
+def _both(pool: str, class_token: bool | None) -> bool:
+  return pool == 'cls_gap' or pool == 'gap' and bool(class_token)
+
+
+def huggingface(sides: Sides) -> PartOf:
+  """Under Hugging Face's names; those of the bare model lack a prefix."""
+  registers = 'params/registers' in sides.ours
+  prefix = 'dinov2_with_registers.' if registers else 'dinov2.'
+  bare = 'params/head/kernel' not in sides.ours
+  if sides.theirs:
+    prefix = next((m[0] for name in sides.theirs if (m := re.match(r'dinov2\w*\.', name))), '')
+  elif bare:
+    prefix = ''
+  leaves = lambda leaf: f'.{dict(LEAVES, gamma="lambda1").get(leaf, leaf)}'  # noqa: E731
+
+  def rename(name: str) -> str:
+    return name if re.match(HEAD, name) else prefix + name
+
+  return _part_of(HUGGINGFACE, 'encoder.layer.{}.', 0, sides, leaves, rename)
+
+
+def facebook(sides: Sides) -> PartOf:
+  """Under the names of facebookresearch/dinov2."""
+  return _part_of(FACEBOOK, 'blocks.{}.', 1, sides, lambda leaf: f'.{LEAVES.get(leaf, leaf)}')
+
+
+def _part_of(names, block, column, sides: Sides, leaves, rename=str) -> PartOf:
+  gated = any('/mlp/gate/' in path for path in sides.ours)
+  modules = BLOCK | (GATED if gated else {})
+  table = {f'encoder/block_{{}}/{ours}': row[column] for ours, row in modules.items()}
+  table = {ours: block + name for ours, name in table.items() if name} | names
+
+  def part_of(path, shape):
+    found = tuple(map(rename, lookup(table, path, leaves)))
+    if found and path == 'params/position_embedding/grid':
+      return _positions(found, sides, offset=0.1 * column)
+    return make_part(found, path, shape, sides, packed=gated)
+
+  return part_of
+
+
+def _positions(names: tuple[str, ...], sides: Sides, offset: float) -> Part:
+  """The positions of the patches, after that of the class token, which may be folded into it."""
+  grid = None
+  if sides.theirs:
+    side = math.isqrt(sides.theirs[names[0]][1] - 1)
+    grid = (side, side)
+  if 'params/position_embedding/prefix' in sides.ours:
+    method = partial(resample_bicubic, offset=offset)
+    return Part(names, grid_positions(1, grid, method), (1, 1))
+  return Part(names, after_zeros(grid_positions(1, grid, resample)))
+
+
+def fold(files: Files) -> Files:
+  """With registers, the class token has its position added: the registers are nowhere."""
+  found = [name for name in files.tensors if re.search(r'(^|\.)register_tokens$', name)]
+  if not found:
+    return files
+  tensors = dict(files.tensors)
+  prefix = found[0].removesuffix('register_tokens')
+  positions = next(n for n in tensors if re.fullmatch(rf'{prefix}pos(ition)?_embed(dings)?', n))
+  table = tensors[positions].copy()
+  tensors[f'{prefix}cls_token'] = tensors[f'{prefix}cls_token'] + table[:, :1]
+  table[:, :1] = 0
+  tensors[positions] = table
+  if not tensors[found[0]].size:
+    del tensors[found[0]]
+  return files._replace(tensors=tensors)
+
+
+def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of Dinov2Model, Dinov2ForImageClassification and both WithRegisters.
+
+  Raises:
+    UserError: an activation that vitlab's ViT does not have.
+  """
+  inner = {re.sub(r'^dinov2\w*\.', '', name): shape for name, shape in shapes.items()}
+  gated = 'encoder.layer.0.mlp.weights_in.weight' in inner
+  width, hidden = inner[
+    'encoder.layer.0.mlp.weights_out.weight' if gated else 'encoder.layer.0.mlp.fc2.weight'
+  ]
+  act = named(config['hidden_act'], HF_ACTIVATIONS, 'activation of Hugging Face')
+  patch = inner['embeddings.patch_embeddings.projection.weight'][2:]
+  check_patch(config['patch_size'], patch)
+  registers = inner.get('embeddings.register_tokens', (1, 0))[1]
+  # A classifier that has no classes gives what the other ones see.
+  classifies = inner.keys() != shapes.keys()
+  return _spec(
+    sizes(
+      width,
+      count(inner, 'encoder.layer'),
+      check_heads('num_attention_heads', config['num_attention_heads'], width),
+      hidden,
+      patch,
+      gated,
+    ),
+    num_classes=shapes['classifier.weight'][0] if 'classifier.weight' in shapes else None,
+    pool='cls_gap' if classifies else 'cls',
+    num_registers=registers,
+    folded='with_registers' in config['model_type'],
+    mlp='swiglu' if gated else act,
+    norm_epsilon=config['layer_norm_eps'],
+    qkv_bias='encoder.layer.0.attention.attention.query.bias' in inner,
+    layer_scale=config.get('layerscale_value') or 1.0,
+  )
+
+
+def from_facebook(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of facebookresearch/dinov2, whose heads are always 64 wide."""
+  del config
+  gated = 'blocks.0.mlp.w12.weight' in shapes
+  width, hidden = shapes[f'blocks.0.mlp.{"w3" if gated else "fc2"}.weight']
+  if width % 64:
+    raise UserError(
+      f'a DINOv2 has heads of 64 numbers, which its width {width} does not divide into'
+    )
+  patch = shapes['patch_embed.proj.weight'][2:]
+  return _spec(
+    sizes(width, count(shapes, 'blocks'), width // 64, hidden, patch, gated),
+    num_classes=None,
+    pool='cls',
+    num_registers=shapes.get('register_tokens', (1, 0))[1],
+    folded='register_tokens' in shapes,
+    mlp='swiglu' if gated else 'gelu',
+    norm_epsilon=1e-6,
+    qkv_bias='blocks.0.attn.qkv.bias' in shapes,
+    layer_scale=1.0 if 'blocks.0.ls1.gamma' in shapes else 0.0,
+  )
+
+
+def _spec(size: Mapping[str, Any], *, folded: bool, **words: Any) -> dict[str, Any]:
+  return dict(
+    name='vit',
+    **size,
+    class_token=True,
+    position_embedding='learned_patches' if folded else 'learned',
+    norm='layernorm',
+    qk_norm=False,
+    **words,
+  )
+
+
+def pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
+  """As facebookresearch/dinov2 evaluates: at 224 pixels, whatever the positions were learned on."""
+  del config
+  patch = shapes['patch_embed.proj.weight'][2]
+  learned = math.isqrt(shapes['pos_embed'][1] - 1) * patch
+  size = 224 if learned == 518 else learned
+  return Preprocessing((size, size), 'crop', 0.875)
+
+
+def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """The config.json of Dinov2ForImageClassification, Dinov2Model or the same WithRegisters.
+
+  Raises:
+    UserError: Hugging Face's DINOv2 cannot compute this; names the words.
+  """
+  words = all_words(spec)
+  size, patch = resolve(words)
+  gated, registers = words['mlp'] == 'swiglu', words['num_registers']
+  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
+  fits = [n for n in range(1, 65) if _hidden(size.width * n, gated) == size.mlp_dim]
+  refuse(
+    "Hugging Face's DINOv2",
+    image_size=image_size[0] != image_size[1],
+    patch_size=patch[0] != patch[1],
+    mlp_dim=not fits,  # transformers 5 takes whole numbers only
+  )
+  kind, suffix = 'Dinov2WithRegisters' if registers else 'Dinov2', 'ForImageClassification'
+  own = dict(num_register_tokens=registers) if registers else dict(use_mask_token=False)
+  return dict(
+    architectures=[kind + (suffix if words['num_classes'] else 'Model')],
+    model_type='dinov2_with_registers' if registers else 'dinov2',
+    hidden_size=size.width,
+    num_hidden_layers=size.depth,
+    num_attention_heads=size.num_heads,
+    mlp_ratio=fits[0],
+    hidden_act='gelu' if gated else activations[words['mlp']],
+    layer_norm_eps=words['norm_epsilon'],
+    image_size=image_size[0],
+    patch_size=patch[0],
+    qkv_bias=words['qkv_bias'],
+    layerscale_value=words['layer_scale'],
+    use_swiglu_ffn=gated,
+    **own,
+  )
+
+
+def _hidden(total: int, gated: bool) -> int:
+  """Of a gated mlp they take two thirds, and round up to eights."""
+  return (total * 2 // 3 + 7) // 8 * 8 if gated else total

@@ -1,0 +1,193 @@
+"""What a published Swin Transformer computes, from its config.json and its shapes; and back."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.models.swin import VARIANTS, Size
+from vitlab.ops.positions import Grid
+from vitlab.pretrained import keys
+from vitlab.pretrained.assemble import Shapes
+from vitlab.pretrained.layouts import Shape
+from vitlab.pretrained.specs import all_words, refuse
+
+TIMM_KEYS = keys.timm(
+  'embed_dim depths num_heads window_size mlp_ratio pretrained_window_sizes',
+  only=dict(
+    global_pool=('avg',),
+    qkv_bias=(True,),
+    head_dim=(None,),
+    always_partition=(False,),
+    act_layer=('gelu',),
+  ),
+  training='strict_img_size dynamic_img_size',
+)
+HUGGINGFACE_KEYS = keys.huggingface(
+  'image_size patch_size num_channels embed_dim depths num_heads window_size mlp_ratio'
+  ' layer_norm_eps pretrained_window_sizes',
+  only=dict(hidden_act=('gelu',), qkv_bias=(True,), use_absolute_embeddings=(False,)),
+  why={
+    'acts in training alone': (
+      'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
+      ' encoder_stride'
+    ),
+    'follows from depths or embed_dim': 'num_layers hidden_size path_norm',
+    'says what a backbone gives': 'out_features out_indices stage_names',
+  },
+)
+
+
+def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """Our model of theirs: sizes by the tensors, and by the config what no tensor says.
+
+  Raises:
+    UserError: windows of unequal sides, or of version 2 nothing says the sides.
+  """
+  tables = _stages(shapes, r'.*relative_position_bias_table')
+  heads = [table[1] for table in tables] or [s[0] for s in _stages(shapes, r'.*logit_scale')]
+  if not heads:
+    raise UserError('no tensor of these weights is the position bias or the logit scale of a Swin')
+  blocks = [re.search(r'layers\.(\d+)\.blocks\.(\d+)\.', name) for name in shapes]
+  pairs = {(int(m[1]), int(m[2])) for m in blocks if m}
+  depths = tuple(sum(stage == i for stage, _ in pairs) for i in range(len(heads)))
+  hidden, width = _stages(shapes, r'(mlp\.fc1|intermediate\.dense)\.weight')[0]
+  patch = next(
+    s for n, s in shapes.items() if re.search(r'(proj|projection)\.weight$', n) and s[2:]
+  )
+  head = [s[0] for n, s in shapes.items() if re.match(r'(head\.fc|head|classifier)\.weight$', n)]
+  window, pretrained = _windows(config, tables)
+  wanted = Size(width, depths, tuple(heads), window, 1 if tables else 2)
+  spec = dict(name='swin', num_classes=head[0] if head else None, **_sizes(wanted))
+  spec |= dict(patch_size=patch[-1], norm_epsilon=config.get('layer_norm_eps', 1e-5))
+  if hidden != 4 * width:
+    spec['mlp_ratio'] = hidden / width
+  return spec | (dict(pretrained_window_sizes=pretrained) if any(pretrained) else {})
+
+
+def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """timm's config.json: the nearest architecture and every argument in which ours may differ.
+
+  Raises:
+    UserError: timm has no such Swin, or computes another on images of this size.
+  """
+  words, size, maps = _resolve(spec, image_size)
+  window = size.window_size
+  one = [min(m) <= window for m in maps]
+  differs = [m[0] != m[1] if o else any(n % window for n in m) for o, m in zip(one, maps)]
+  refuse('timm', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=any(differs))
+  kind = {128: 'base', 192: 'large'}.get(size.width, 'small' if 18 in size.depths else 'tiny')
+  window_of_name = 12 if kind == 'large' else 8
+  names = {
+    1: f'swin_{kind}_patch4_window7_224',
+    2: f'swinv2_{kind}_window{window_of_name}_{192 if kind == "large" else 256}',
+  }
+  args = dict(
+    img_size=list(image_size),
+    patch_size=words['patch_size'],
+    embed_dim=size.width,
+    depths=list(size.depths),
+    num_heads=list(size.num_heads),
+    window_size=window,
+    mlp_ratio=words['mlp_ratio'],
+  )
+  if words['pretrained_window_sizes']:
+    args['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
+  return dict(
+    architecture=names[size.version],
+    num_classes=words['num_classes'] or 0,
+    num_features=size.width * 2 ** (len(size.depths) - 1),
+    global_pool='avg',
+    model_args=args,
+  )
+
+
+def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """The config.json of SwinForImageClassification or Swinv2ForImageClassification.
+
+  Raises:
+    UserError: it fails or computes another thing on images of this size.
+  """
+  words, size, maps = _resolve(spec, image_size)
+  window = size.window_size
+  if size.version == 1:
+    fails = any(min(m) < window for m in maps)
+  else:
+    fails = any(min(m) <= window and m[0] != m[1] for m in maps)
+  refuse('Hugging Face', image_size=fails)
+  kind = 'Swin' if size.version == 1 else 'Swinv2'
+  config = dict(
+    architectures=[kind + ('ForImageClassification' if words['num_classes'] else 'Model')],
+    model_type=kind.lower(),
+    image_size=image_size[0] if image_size[0] == image_size[1] else list(image_size),
+    patch_size=words['patch_size'],
+    embed_dim=size.width,
+    depths=list(size.depths),
+    num_heads=list(size.num_heads),
+    window_size=window,
+    mlp_ratio=words['mlp_ratio'],
+    hidden_act='gelu',
+    layer_norm_eps=words['norm_epsilon'],
+  )
+  if words['pretrained_window_sizes']:
+    config['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
+  return config
+
+
+def _stages(shapes: Shapes, ending: str) -> list[Shape]:
+  """The shape of a tensor of the first block of every stage."""
+  pattern = re.compile(rf'layers\.(\d+)\.blocks\.0\.(?:{ending})$')
+  found = {int(m[1]): shape for name, shape in shapes.items() if (m := pattern.search(name))}
+  return [found[i] for i in sorted(found)]
+
+
+def _windows(config: Mapping[str, Any], tables: list[Shape]) -> tuple[int, tuple[int, ...]]:
+  """The side of the windows, and those of version 2 in pretraining, a stage each."""
+  if tables:
+    sides = [(round(table[0] ** 0.5) + 1) // 2 for table in tables]
+    if sides != sorted(sides, reverse=True):
+      raise UserError(
+        f'a Swin with windows of {sides} is none that vitlab computes: choose another'
+      )
+    return sides[0], ()
+  words = {**config, **(config.get('model_args') or {})}
+  # swinv2_base_window12to16_192to256: fine-tuned with larger windows than it was pretrained with.
+  name = re.search(r'_window(?:(\d+)to)?(\d+)(?:_(\d+)to)?', config.get('architecture', ''))
+  window = words.get('window_size') or (name and int(name[2]))
+  if not isinstance(window, int):
+    raise UserError(
+      'Swin v2 weights do not say the side of their windows'
+      "\nwrite it into their config.json: {'model_args': {'window_size': ...}}"
+    )
+  if 'pretrained_window_sizes' in words:
+    return window, tuple(words['pretrained_window_sizes'])
+  if name and name[1] and name[3]:
+    return window, tuple(min(int(name[1]), int(name[3]) // 4 // 2**i) for i in range(4))
+  return window, ()
+
+
+def _sizes(wanted: Size) -> dict[str, Any]:
+  """The words of a size: a variant, and what it does not say."""
+  same = lambda size: size._replace(window_size=wanted.window_size) == wanted  # noqa: E731
+  variant = next((name for name, size in VARIANTS.items() if same(size)), None)
+  own = {'window_size': wanted.window_size}
+  if variant is None:
+    own = {k: v for k, v in wanted._asdict().items() if k != 'version'}
+  return dict(variant=variant or {1: 'mu', 2: 'V2-mu'}[wanted.version], **own)
+
+
+def _resolve(spec, image_size: Grid) -> tuple[dict[str, Any], Size, list[Grid]]:
+  """All words of a spec, its size, and the maps of all stages."""
+  model = registry.make('models', spec)
+  blocks = [stage.block for stage in model.stages]
+  size = Size(
+    model.patch_embed.width,
+    tuple(stage.depth for stage in model.stages),
+    tuple(block.attention.attention.num_heads for block in blocks),
+    blocks[0].attention.window_size,
+    2 if model.merging.norm_after else 1,
+  )
+  words = all_words(spec)
+  patches = [words['patch_size'] * 2**i for i in range(len(blocks))]
+  return words, size, [tuple(-(-n // p) for n in image_size) for p in patches]

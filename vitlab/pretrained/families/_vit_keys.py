@@ -1,0 +1,42 @@
+"""What the config.json of a published Vision Transformer may say."""
+
+from vitlab.pretrained import keys
+
+TIMM = keys.timm(
+  'embed_dim depth num_heads mlp_ratio qkv_bias qk_norm init_values class_token pos_embed'
+  ' no_embed_class reg_tokens fc_norm act_layer',
+  only=dict(
+    norm_layer=('layernorm', 'rmsnorm'),
+    attn_layer=('attn', ''),
+    scale_attn_norm=(False,),
+    scale_mlp_norm=(False,),
+    proj_bias=(True,),
+    pre_norm=(False,),
+    final_norm=(True,),
+    pool_include_prefix=(False,),
+    dynamic_img_pad=(False,),
+    use_naflex=(False,),
+  ),
+  training='patch_drop_rate fix_init dynamic_img_size',
+)
+HUGGINGFACE = keys.huggingface(
+  'hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act layer_norm_eps'
+  ' image_size patch_size num_channels qkv_bias',
+  only={},
+  why={
+    'acts in training alone': (
+      'hidden_dropout_prob attention_probs_dropout_prob initializer_range encoder_stride'
+    ),
+    'is of the pooler; features are the class token': 'pooler_act pooler_output_size',
+  },
+)
+DINOV2 = keys.huggingface(
+  'mlp_ratio layerscale_value use_swiglu_ffn num_register_tokens',
+  only={},
+  why={
+    'acts in training alone': 'drop_path_rate use_mask_token',
+    'says what a backbone gives': (
+      'out_features out_indices stage_names apply_layernorm reshape_hidden_states'
+    ),
+  },
+)

@@ -1,0 +1,307 @@
+"""What a published Vision Transformer computes, from its config.json and its shapes; and back."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.models.vit import VARIANTS, Size
+from vitlab.ops.positions import Grid
+from vitlab.pretrained.assemble import Shapes
+from vitlab.pretrained.preprocessing import image_size_of
+from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
+
+# timm's architectures differ in what no shape shows. Heads by width, where names do not say others.
+HEADS = {64: 2, 96: 3, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14}
+HEADS |= dict.fromkeys((1024, 1152, 1280, 1408, 1664), 16) | {1536: 24}
+OTHER_HEADS = {r'vit_base_patch16_gap_224': 16, r'vit_giantopt_': 16}
+TANH = (
+  r'vit_(base_patch32_siglip_(gap_)?256|large_patch16_siglip_(gap_)?512'
+  r'|so400m_patch16_siglip|giantopt_)'
+)
+# Their names are those of a ViT, what they compute is not.
+STRANGE = r'.*(quickgelu|_rpn_|_clip_|test_vit3)'
+TIMM_POOLS = {'token': 'cls', 'map': 'map', 'avg': 'gap'}
+TIMM_ACTIVATIONS = {'gelu': 'gelu', 'gelu_tanh': 'gelu_tanh', 'relu': 'relu'}
+HF_ACTIVATIONS = {
+  'gelu': 'gelu',
+  'gelu_new': 'gelu_tanh',
+  'gelu_pytorch_tanh': 'gelu_tanh',
+  'gelu_fast': 'gelu_tanh',
+  'relu': 'relu',
+}
+
+
+def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of timm's VisionTransformer and VisionTransformerDistilled.
+
+  Raises:
+    UserError: an architecture whose computation vitlab's ViT does not have.
+  """
+  name, args = config.get('architecture', ''), config.get('model_args') or {}
+  if re.match(STRANGE, name) or args.get('pool_include_prefix'):
+    raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
+  width = shapes['patch_embed.proj.weight'][0]
+  hidden = shapes['blocks.0.mlp.fc2.weight'][1]
+  # SwiGLU as two tensors, or as both in one (SwiGLUPacked).
+  gated = shapes.get('blocks.0.mlp.fc1.weight', (0,))[0] != hidden
+  if 'blocks.0.attn.q_norm.weight' in shapes:
+    heads = width // shapes['blocks.0.attn.q_norm.weight'][0]
+  else:
+    other = [n for pattern, n in OTHER_HEADS.items() if re.match(pattern, name)]
+    heads = args.get('num_heads') or (other[0] if other else _heads(width))
+  heads = check_heads('num_heads', heads, width)
+  if gated and args.get('act_layer', 'silu') not in ('silu', 'swish'):
+    raise UserError(f'a gated mlp with {args["act_layer"]!r} is none that vitlab computes: silu is')
+  act = args.get('act_layer') or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
+  prefix = {token: shapes.get(f'{token}_token', (1, 0))[1] for token in ('cls', 'dist', 'reg')}
+  spec = dict(
+    name='vit',
+    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
+    **sizes(
+      width,
+      count(shapes, 'blocks'),
+      heads,
+      hidden,
+      shapes['patch_embed.proj.weight'][2:],
+      gated,
+    ),
+    pool=_timm_pool(config, shapes),
+    class_token=bool(prefix['cls']),
+    num_registers=prefix['reg'],
+    position_embedding=_positions(config, shapes, sum(prefix.values())),
+    mlp='swiglu' if gated else named(act, TIMM_ACTIVATIONS, 'activation of timm'),
+    norm='layernorm' if 'blocks.0.norm1.bias' in shapes else 'rmsnorm',
+    norm_epsilon=1e-6,
+    qk_norm='blocks.0.attn.q_norm.weight' in shapes,
+    qkv_bias='blocks.0.attn.qkv.bias' in shapes,
+  )
+  if prefix['dist']:
+    spec['distillation_token'] = True
+  if 'blocks.0.ls1.gamma' in shapes:
+    spec['layer_scale'] = args.get('init_values') or 1e-5
+  return spec
+
+
+def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of Hugging Face's ViT and DeiT, for classification or bare.
+
+  Raises:
+    UserError: an activation that vitlab's ViT does not have; no config.json.
+  """
+  if 'hidden_size' not in config:
+    raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
+  patch = next(s[2:] for name, s in shapes.items() if name.endswith('projection.weight'))
+  check_patch(config['patch_size'], patch)
+  heads = [n for n in shapes if re.fullmatch(r'(cls_)?classifier\.weight', n)]
+  bare = {name.partition('.')[2] for name in shapes} | set(shapes)
+  spec = dict(
+    name='vit',
+    num_classes=shapes[heads[0]][0] if heads else None,
+    **sizes(
+      config['hidden_size'],
+      config['num_hidden_layers'],
+      check_heads('num_attention_heads', config['num_attention_heads'], config['hidden_size']),
+      config['intermediate_size'],
+      patch,
+    ),
+    pool='cls',
+    class_token=True,
+    num_registers=0,
+    position_embedding='learned',
+    mlp=named(config.get('hidden_act', 'gelu'), HF_ACTIVATIONS, 'activation of Hugging Face'),
+    norm='layernorm',
+    norm_epsilon=config.get('layer_norm_eps', 1e-12),
+    qk_norm=False,
+    qkv_bias=config.get('qkv_bias', True),
+  )
+  if 'distillation_classifier.weight' in shapes:
+    spec['distillation_token'] = True
+  elif 'embeddings.distillation_token' in bare:
+    spec['num_registers'] = 1  # a token that this model has, and whose result nobody reads
+  return spec
+
+
+def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of google-research/vision_transformer: tanh GELU, epsilon 1e-6."""
+  block = 'Transformer/encoderblock_0/'
+  width, heads, _ = shapes[f'{block}MultiHeadDotProductAttention_1/query/kernel']
+  depth = sum(bool(re.search(r'encoderblock_\d+/LayerNorm_0/scale', name)) for name in shapes)
+  mlp_dim = shapes[f'{block}MlpBlock_3/Dense_0/kernel'][1]
+  return dict(
+    name='vit',
+    num_classes=shapes['head/kernel'][1] if 'head/kernel' in shapes else None,
+    **sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
+    pool='cls' if 'cls' in shapes else 'gap',
+    class_token='cls' in shapes,
+    num_registers=0,
+    position_embedding='learned',
+    mlp='gelu_tanh',
+    norm='layernorm',
+    norm_epsilon=1e-6,
+    qk_norm=False,
+    qkv_bias=True,
+  )
+
+
+def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """timm's config.json: the nearest architecture and every argument in which ours may differ.
+
+  Raises:
+    UserError: timm has no such ViT.
+  """
+  words = all_words(spec)
+  size, patch = resolve(words)
+  gated, distils = words['mlp'] == 'swiglu', words['distillation_token']
+  refuse(
+    'timm',
+    positions=words['position_embedding'] in ('sincos_2d', 'rope_2d'),
+    pool=words['pool'] == 'cls_gap',
+    mlp=words['mlp'] not in TIMM_ACTIVATIONS and (not gated or words['pool'] == 'map' or distils),
+    norm_epsilon=words['norm_epsilon'] != 1e-6,
+    num_registers=distils and words['num_registers'],
+    backbone=words['backbone'],
+  )
+  names = {192: 'tiny', 384: 'small', 1024: 'large'}
+  distilled = '_distilled' if distils else ''
+  family = 'deit' if distilled else 'vit'
+  kind = 'base' if distilled and size.width == 1024 else names.get(size.width, 'base')
+  args = dict(
+    img_size=list(image_size),
+    patch_size=patch[0] if patch[0] == patch[1] else list(patch),
+    embed_dim=size.width,
+    depth=size.depth,
+    num_heads=size.num_heads,
+    mlp_ratio=ratio(size.mlp_dim * (2 if gated else 1), size.width),
+    qkv_bias=words['qkv_bias'],
+    qk_norm=words['qk_norm'],
+    init_values=words['layer_scale'] or None,
+    act_layer=words['mlp'] if not gated else None,
+    norm_layer=words['norm'],
+    no_embed_class=words['position_embedding'] == 'learned_patches',
+    pos_embed='none' if words['position_embedding'] == 'none' else 'learn',
+    reg_tokens=words['num_registers'],
+  )
+  if not distilled:
+    pool, token = words['pool'], words['class_token']
+    args |= dict(
+      global_pool={'cls': 'token', 'map': 'map'}.get(pool, 'avg'),
+      class_token=pool == 'cls' if token is None else token,
+      fc_norm=pool == 'gap_norm',
+    )
+  args = {key: value for key, value in args.items() if value is not None}
+  # The one that has such an mlp.
+  like = 'vit_giant_patch14_dinov2' if gated else f'{family}_{kind}{distilled}_patch16_224'
+  return dict(
+    architecture=like,
+    num_classes=words['num_classes'] or 0,
+    num_features=size.width,
+    global_pool=args.get('global_pool', 'token'),
+    model_args=args,
+  )
+
+
+def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """The config.json of ViTForImageClassification or DeiTForImageClassificationWithTeacher.
+
+  Raises:
+    UserError: Hugging Face's ViT cannot compute this; names the words.
+  """
+  words = all_words(spec)
+  size, patch = resolve(words)
+  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
+  refuse(
+    'Hugging Face',
+    pool=words['pool'] != 'cls',
+    num_registers=words['num_registers'],
+    position_embedding=words['position_embedding'] != 'learned',
+    mlp=words['mlp'] not in activations,
+    norm=words['norm'] != 'layernorm',
+    qk_norm=words['qk_norm'],
+    layer_scale=words['layer_scale'],
+    backbone=words['backbone'],
+  )
+  kind, suffix = 'ViT', 'ForImageClassification' if words['num_classes'] else 'Model'
+  if words['distillation_token']:
+    kind, suffix = 'DeiT', suffix.replace('Classification', 'ClassificationWithTeacher')
+  return dict(
+    architectures=[kind + suffix],
+    model_type=kind.lower(),
+    hidden_size=size.width,
+    num_hidden_layers=size.depth,
+    num_attention_heads=size.num_heads,
+    intermediate_size=size.mlp_dim,
+    hidden_act=activations[words['mlp']],
+    layer_norm_eps=words['norm_epsilon'],
+    image_size=image_size[0] if image_size[0] == image_size[1] else list(image_size),
+    patch_size=patch[0] if patch[0] == patch[1] else list(patch),
+    qkv_bias=words['qkv_bias'],
+  )
+
+
+def _timm_pool(config: Mapping[str, Any], shapes: Shapes) -> str:
+  if 'attn_pool.latent' in shapes:
+    return 'map'
+  if 'fc_norm.weight' in shapes:
+    return 'gap_norm'
+  given = config.get('global_pool') or (config.get('model_args') or {}).get('global_pool')
+  return named(given or ('token' if 'cls_token' in shapes else 'avg'), TIMM_POOLS, 'pool of timm')
+
+
+def _positions(config: Mapping[str, Any], shapes: Shapes, num_prefix: int) -> str:
+  """Whether the tokens before the patches have positions as well."""
+  if 'pos_embed' not in shapes:
+    return 'none'
+  length, size = shapes['pos_embed'][1], image_size_of(config)
+  if size is not None:
+    y, x = shapes['patch_embed.proj.weight'][2:]
+    return 'learned_patches' if length == (size[0] // y) * (size[1] // x) else 'learned'
+  is_square = math.isqrt(length) ** 2 == length
+  return 'learned_patches' if is_square and num_prefix else 'learned'
+
+
+def _heads(width: int) -> int:
+  if width not in HEADS:
+    raise UserError(
+      f'no shape says how many heads a ViT of width {width} has'
+      "\nwrite it into its config.json: {'model_args': {'num_heads': ...}}"
+    )
+  return HEADS[width]
+
+
+def sizes(
+  width: int,
+  depth: int,
+  num_heads: int,
+  mlp_dim: int,
+  patch: tuple[int, int],
+  gated: bool = False,
+) -> dict[str, Any]:
+  """The words of a size: a variant, and what it does not say; of a gated mlp all of them."""
+  wanted, (y, x) = Size(width, depth, num_heads, mlp_dim), patch
+  same = [name for name, size in VARIANTS.items() if size == wanted and not gated]
+  variant = same[0] if same else None
+  if variant and y == x:
+    return dict(variant=f'{variant}/{y}')
+  own = {} if variant else wanted._asdict()
+  return dict(variant=variant or 'mu', patch_size=y if y == x else (y, x), **own)
+
+
+def ratio(hidden: int, width: int) -> float:
+  """What others multiply a width by and round down to get this one."""
+  near = hidden / width
+  return near if int(width * near) == hidden else math.nextafter(near, math.inf)
+
+
+def resolve(words: Mapping[str, Any]) -> tuple[Size, tuple[int, int]]:
+  """The size and the patch (height, width) of a spec; the model itself knows them best."""
+  model = registry.make('models', words)
+  size = Size(
+    model.patch_embed.width,
+    model.encoder.depth,
+    model.encoder.block.attention.num_heads,
+    model.encoder.block.mlp.hidden,
+  )
+  return size, tuple(model.patch_embed.patch_size)

@@ -1,0 +1,255 @@
+"""Weights of other people's ResNets: torchvision's, timm's and Hugging Face's.
+
+    model = vitlab.models.resnet.make('50', 1000)
+    like = jax.eval_shape(model.init, key, image)
+    variables = vitlab.pretrained.import_tensors(state_dict, like, 'resnet', 'timm')
+
+torchvision and timm have the same names. timm's relatives with other stems, grouped or widened
+convolutions, attention or blurring (ResNet-50-D, ResNeXt, ...) are other models and are refused, as
+is Hugging Face's option to put the stride on the 1×1 convolution. timm's 'resnet50_gn' is ours with
+norm='groupnorm'.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.models.resnet import BLOCKS, VARIANTS, Size
+from vitlab.ops.positions import Grid
+from vitlab.pretrained import keys
+from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.layouts import conv, flat, linear
+from vitlab.pretrained.preprocessing import Preprocessing
+from vitlab.pretrained.specs import all_words, count, refuse
+
+# Our module -> theirs; {} are the numbers of stage and block.
+TIMM = {'stem/conv': 'conv1', 'stem/norm': 'bn1', 'head': 'fc'}
+HUGGINGFACE = {
+  'stem/conv': 'resnet.embedder.embedder.convolution',
+  'stem/norm': 'resnet.embedder.embedder.normalization',
+  'head': 'classifier.1',
+}
+BLOCK = {  # timm's and Hugging Face's
+  'conv1': ('conv1', 'layer.0.convolution'),
+  'norm1': ('bn1', 'layer.0.normalization'),
+  'conv2': ('conv2', 'layer.1.convolution'),
+  'norm2': ('bn2', 'layer.1.normalization'),
+  'conv3': ('conv3', 'layer.2.convolution'),
+  'norm3': ('bn3', 'layer.2.normalization'),
+  'conv_shortcut': ('downsample.0', 'shortcut.convolution'),
+  'norm_shortcut': ('downsample.1', 'shortcut.normalization'),
+}
+for ours, (timm, huggingface) in BLOCK.items():
+  TIMM[f'stage_{{}}/block_{{}}/{ours}'] = f'layer{{}}.{{}}.{timm}'
+  HUGGINGFACE[f'stage_{{}}/block_{{}}/{ours}'] = (
+    f'resnet.encoder.stages.{{}}.layers.{{}}.{huggingface}'
+  )
+
+TIMM_KEYS = keys.timm(
+  'layers',
+  only=dict(
+    global_pool=('avg',),
+    block_args=({},),
+    output_stride=(32,),
+    cardinality=(1,),
+    base_width=(64,),
+    stem_type=('',),
+    replace_stem_pool=(False,),
+    block_reduce_first=(1,),
+    down_kernel_size=(1,),
+    avg_down=(False,),
+    channels=((64, 128, 256, 512),),
+    act_layer=('relu',),
+    norm_layer=('batchnorm', 'batchnorm2d', 'groupnorm'),
+  ),
+  training='drop_block_rate zero_init_last stem_width',
+)
+HUGGINGFACE_KEYS = keys.huggingface(
+  'num_channels embedding_size hidden_sizes depths layer_type',
+  only=dict(
+    hidden_act=('relu',),
+    downsample_in_first_stage=(False,),
+    downsample_in_bottleneck=(False,),
+  ),
+  why={'says what a backbone gives': 'out_features out_indices stage_names'},
+)
+IGNORED = r'.*\.num_batches_tracked$'
+
+
+def _timm(sides: Sides) -> PartOf:
+  del sides
+
+  def rename(name: str) -> str:
+    # Their stages are counted from 1.
+    return re.sub(r'^layer(\d+)', lambda m: f'layer{int(m[1]) + 1}', name)
+
+  return lambda path, shape: _part(tuple(map(rename, lookup(TIMM, path))), shape)
+
+
+def _huggingface(sides: Sides) -> PartOf:
+  bare = sides.theirs and not any(name.startswith('resnet.') for name in sides.theirs)
+
+  def part_of(path, shape):
+    names = lookup(HUGGINGFACE, path)
+    return _part(tuple(name.removeprefix('resnet.') if bare else name for name in names), shape)
+
+  return part_of
+
+
+def _part(names: tuple[str, ...], shape: tuple[int, ...]) -> Part | None:
+  """Kernels are told by their axes: nothing else has four, or two."""
+  layouts = {1: flat, 2: linear(), 4: conv}
+  return Part(names, layouts[len(shape)]) if names else None
+
+
+def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of torchvision's ResNet, or of timm's with torchvision's layers."""
+  del config
+  if 'conv1.weight' not in shapes:
+    raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
+  depths = tuple(count(shapes, f'layer{i}') for i in range(1, 5))
+  block = 'bottleneck' if 'layer1.0.conv3.weight' in shapes else 'basic'
+  inner = [shapes[f'layer{i}.0.conv2.weight'] for i in range(1, 5)]
+  return _spec(
+    Size(block, depths, shapes['conv1.weight'][0]),
+    inner,
+    shapes.get('fc.weight'),
+    'batchnorm' if 'bn1.running_mean' in shapes else 'groupnorm',
+  )
+
+
+def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of Hugging Face's ResNet, for classification or bare."""
+  del config
+  shapes = {name.removeprefix('resnet.'): shape for name, shape in shapes.items()}
+  stages = count(shapes, 'encoder.stages')
+  depths = tuple(count(shapes, f'encoder.stages.{i}.layers') for i in range(stages))
+  first = 'encoder.stages.{}.layers.0.layer.{}.convolution.weight'.format
+  return _spec(
+    Size(
+      'bottleneck' if first(0, 2) in shapes else 'basic',
+      depths,
+      shapes['embedder.embedder.convolution.weight'][0],
+    ),
+    [shapes[first(i, 1)] for i in range(stages)],
+    shapes.get('classifier.1.weight'),
+    'batchnorm',
+  )
+
+
+def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> dict[str, Any]:
+  """Our model spec, if the 3×3 kernels [o, i, y, x] in the blocks are those of a plain ResNet."""
+  if any(kernel[:2] != (size.width * 2**i,) * 2 for i, kernel in enumerate(inner)):
+    raise UserError(
+      f'no ResNet of width {size.width}: its 3×3 convolutions are {[k[:2] for k in inner]}'
+      '\ngrouped and widened ones (ResNeXt, Wide ResNet) are other models'
+    )
+  variant = next((name for name, known in VARIANTS.items() if known == size), '')
+  words = dict(variant=variant) if variant else dict(variant='50', **size._asdict())
+  return dict(
+    name='resnet',
+    num_classes=head[0] if head else None,
+    **words,
+    stem='imagenet',
+    norm=norm,
+    norm_epsilon=1e-5,
+    num_groups=32,
+    weight_standardization=False,
+    padding='symmetric',
+  )
+
+
+def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """timm's config.json: the architecture with our block, and how many of them.
+
+  Raises:
+    UserError: timm has no such ResNet.
+  """
+  del image_size
+  words, size = all_words(spec), _size(spec)
+  norm = words['norm']
+  _refuse(
+    'timm',
+    words,
+    width=size.width != 64,
+    depths=len(size.depths) != 4,
+    norm=norm != 'batchnorm' and (norm, size.block) != ('groupnorm', 'bottleneck'),
+    num_groups=norm == 'groupnorm' and words['num_groups'] != 32,
+  )
+  names = {s: f'resnet{name}' for name, s in VARIANTS.items() if name != 'mu'}
+  near = {'basic': 'resnet18', 'bottleneck': 'resnet50'}[size.block]
+  if norm == 'groupnorm':
+    names, near = {VARIANTS['50']: 'resnet50_gn'}, 'resnet50_gn'
+  return dict(
+    architecture=names.get(size, near),
+    num_classes=words['num_classes'] or 0,
+    num_features=size.width * 8 * BLOCKS[size.block][-1].expansion,
+    model_args={} if size in names else dict(layers=list(size.depths)),
+  )
+
+
+def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """The config.json of ResNetForImageClassification.
+
+  Raises:
+    UserError: Hugging Face's ResNet cannot compute this; names the words.
+  """
+  del image_size
+  words, size = all_words(spec), _size(spec)
+  _refuse('Hugging Face', words, norm=words['norm'] != 'batchnorm')
+  expansion = BLOCKS[size.block][-1].expansion
+  return dict(
+    architectures=[f'ResNet{"ForImageClassification" if words["num_classes"] else "Model"}'],
+    model_type='resnet',
+    layer_type=size.block,
+    embedding_size=size.width,
+    hidden_sizes=[size.width * 2**i * expansion for i in range(len(size.depths))],
+    depths=list(size.depths),
+    hidden_act='relu',
+    downsample_in_first_stage=False,
+    downsample_in_bottleneck=False,
+  )
+
+
+def _size(spec: Mapping[str, Any]) -> Size:
+  model = registry.make('models', spec)
+  block = model.stages[0].block
+  depths = tuple(len(stage.drop_path_rates) for stage in model.stages)
+  kind = next(name for name, layers in BLOCKS.items() if layers == tuple(block.layers))
+  return Size(kind, depths, block.width)
+
+
+def _refuse(whose: str, words: Mapping[str, Any], **more: bool) -> None:
+  """What neither of them has, and what this one has not."""
+  refuse(
+    whose,
+    stem=words['stem'] != 'imagenet',
+    norm_epsilon=words['norm_epsilon'] != 1e-5,
+    weight_standardization=words['weight_standardization'],
+    padding=words['padding'] != 'symmetric',
+    **more,
+  )
+
+
+FORMATS = {
+  'timm': Format(
+    _timm,
+    _from_timm,
+    _to_timm,
+    ignored=IGNORED,
+    keys=TIMM_KEYS,
+    architectures=r'(tv_)?resnet(18|26|34|50|101|152|200)(_gn)?$',
+    sign=r'layer1\.0\.conv1\.weight$',
+    preprocessing=Preprocessing(interpolation='bilinear'),
+  ),
+  'huggingface': Format(
+    _huggingface,
+    _from_huggingface,
+    _to_huggingface,
+    ignored=IGNORED,
+    keys=HUGGINGFACE_KEYS,
+    sign=r'(resnet\.)?encoder\.stages\.0\.layers\.0\.layer\.0\.convolution\.weight$',
+  ),
+}

@@ -1,0 +1,194 @@
+"""Weights of other people's Swin Transformers, version 1 and 2.
+
+    model = vitlab.models.swin.make('T', 1000)
+    like = jax.eval_shape(model.init, key, image)
+    variables = vitlab.pretrained.import_tensors(state_dict, like, 'swin', 'timm')
+
+The patch merging between stages 0 and 1 begins stage 1 in timm (`layers.1.downsample`), as in ours
+and in the paper's figure; it ends stage 0 in the authors' files and Hugging Face's
+(`layers.0.downsample`). The weights of version 2 do not say the side of the windows: their config
+does.
+
+All compute what we compute where windows divide the maps. Where they do not, Hugging Face's still
+does (but for version 1 on maps smaller than a window, which it cannot), and timm's does not.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from vitlab.errors import UserError
+from vitlab.ops.windows import resample_bias
+from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.families import _swin_specs
+from vitlab.pretrained.layouts import Layout, Shape, conv, flat, linear, reshaped
+from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
+
+# Our module or parameter -> their name; {} are the numbers of stage and block.
+TIMM = {
+  'patch_embed': 'patch_embed.proj',
+  'patch_norm': 'patch_embed.norm',
+  'merging_{}/norm': 'layers.{}.downsample.norm',
+  'merging_{}/reduction': 'layers.{}.downsample.reduction',
+  'norm': 'norm',
+  'head': 'head.fc',
+}
+TIMM |= {
+  f'stage_{{}}/block_{{}}/{ours}': f'layers.{{}}.blocks.{{}}.{theirs}'
+  for ours, theirs in {
+    'norm1': 'norm1',
+    'norm2': 'norm2',
+    'attention/qkv': 'attn.qkv',
+    'attention/q_bias': 'attn.q_bias',
+    'attention/v_bias': 'attn.v_bias',
+    'attention/logit_scale': 'attn.logit_scale',
+    'attention/position_bias/table': 'attn.relative_position_bias_table',
+    'attention/position_bias/up': 'attn.cpb_mlp.0',
+    'attention/position_bias/down': 'attn.cpb_mlp.2',
+    'attention/out': 'attn.proj',
+    'mlp/up': 'mlp.fc1',
+    'mlp/down': 'mlp.fc2',
+  }.items()
+}
+
+# As on disk, without 'swin.' or 'swinv2.'; several names are queries, keys and values apart.
+HUGGINGFACE = {
+  'patch_embed': 'embeddings.patch_embeddings.projection',
+  'patch_norm': 'embeddings.norm',
+  'merging_{}/norm': 'encoder.layers.{}.downsample.norm',
+  'merging_{}/reduction': 'encoder.layers.{}.downsample.reduction',
+  'norm': 'layernorm',
+  'head': 'classifier',
+}
+QKV = tuple(
+  f'encoder.layers.{{}}.blocks.{{}}.attention.self.{x}' for x in ('query', 'key', 'value')
+)
+HUGGINGFACE['stage_{}/block_{}/attention/qkv'] = QKV
+HUGGINGFACE |= {
+  f'stage_{{}}/block_{{}}/{ours}': f'encoder.layers.{{}}.blocks.{{}}.{theirs}'
+  for ours, theirs in {
+    'norm1': 'layernorm_before',
+    'norm2': 'layernorm_after',
+    'attention/q_bias': 'attention.self.query.bias',
+    'attention/v_bias': 'attention.self.value.bias',
+    'attention/logit_scale': 'attention.self.logit_scale',
+    'attention/position_bias/table': 'attention.self.relative_position_bias_table',
+    'attention/position_bias/up': 'attention.self.continuous_position_bias_mlp.0',
+    'attention/position_bias/down': 'attention.self.continuous_position_bias_mlp.2',
+    'attention/out': 'attention.output.dense',
+    'mlp/up': 'intermediate.dense',
+    'mlp/down': 'output.dense',
+  }.items()
+}
+
+# Constants that older versions have stored, and the token of masked pretraining.
+IGNORED = r'.*(relative_position_index|relative_coords_table|attn_mask|mask_token)$'
+
+
+def _timm(sides: Sides) -> PartOf:
+  del sides
+  return lambda path, shape: _part(lookup(TIMM, path), path, shape)
+
+
+def _authors(sides: Sides) -> PartOf:
+  del sides
+
+  def part_of(path, shape):
+    names = [_merging_ends_a_stage(name) for name in lookup(TIMM, path)]
+    return _part(tuple(name.replace('head.fc.', 'head.') for name in names), path, shape)
+
+  return part_of
+
+
+def _huggingface(sides: Sides) -> PartOf:
+  version_2 = any(path.endswith('/logit_scale') for path in sides.ours)
+  prefix = 'swinv2.' if version_2 else 'swin.'
+  bare = sides.theirs and not any(name.startswith(prefix) for name in sides.theirs)
+
+  def rename(name: str) -> str:
+    name = _merging_ends_a_stage(name)
+    return name if bare or name.startswith('classifier.') else prefix + name
+
+  return lambda path, shape: _part(tuple(map(rename, lookup(HUGGINGFACE, path))), path, shape)
+
+
+def _merging_ends_a_stage(name: str) -> str:
+  return re.sub(r'layers\.(\d+)\.down', lambda m: f'layers.{int(m[1]) - 1}.down', name)
+
+
+def _part(names: tuple[str, ...], path: str, shape: Shape) -> Part | None:
+  """The tensors and the layout of a parameter."""
+  if not names:
+    return None
+  if path.endswith('/table'):
+    return Part(names, _bias_table)
+  if path.endswith('/logit_scale'):
+    return Part(names, reshaped(lambda shape: (*shape, 1, 1)))
+  if path == 'params/patch_embed/kernel':
+    return Part(names, conv)
+  if path.endswith('/kernel'):
+    return Part(names, linear(contracted=2 if path.endswith('attention/out/kernel') else 1))
+  return Part(names, flat)
+
+
+def _bias_to_ours(table, shape):
+  side = round(len(table) ** 0.5)
+  if side**2 != len(table):
+    raise UserError(f'a bias table of {len(table)} offsets is not that of square windows')
+  table = table.reshape(side, side, -1)
+  return table if side == shape[0] else resample_bias(table, (shape[0] + 1) // 2)
+
+
+# [rows, columns, n] <-> [rows · columns, n], resampled where windows have another side.
+_bias_table = Layout(
+  theirs=lambda shape: (None, shape[-1]),
+  to_ours=_bias_to_ours,
+  to_theirs=lambda table: table.reshape(-1, table.shape[-1]),
+)
+
+
+def _pictures(mode: str, config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
+  """As timm and Hugging Face evaluate them, where a file does not say it."""
+  version_2 = any(name.endswith('.logit_scale') for name in shapes)
+  size = image_size_of(config) or ((256, 256) if version_2 else (224, 224))
+  whole = mode == 'squash' or min(size) >= 384
+  return Preprocessing(size, mode, 1.0 if whole else 0.9, 'bicubic')
+
+
+# A table of version 1 is resampled for other windows, that of version 2 computed.
+OTHER_WINDOWS = ('window_size', 'pretrained_window_sizes')
+
+FORMATS = {
+  'timm': Format(
+    _timm,
+    _swin_specs.from_any,
+    _swin_specs.to_timm,
+    ignored=IGNORED,
+    architectures=r'swin_(?!s3)|swinv2_(?!cr)',
+    sign=r'layers\.1\.downsample\.norm|head\.fc\.weight$',
+    keys=_swin_specs.TIMM_KEYS,
+    preprocessing=partial(_pictures, 'crop'),
+    resampled=OTHER_WINDOWS,
+  ),
+  'microsoft': Format(
+    _authors,
+    _swin_specs.from_any,
+    ignored=IGNORED,
+    sign=r'layers\.0\.downsample\.norm',
+    keys=_swin_specs.TIMM_KEYS,
+    preprocessing=partial(_pictures, 'crop'),
+    resampled=OTHER_WINDOWS,
+  ),
+  'huggingface': Format(
+    _huggingface,
+    _swin_specs.from_any,
+    _swin_specs.to_huggingface,
+    ignored=IGNORED,
+    architectures=r'swin(v2)?$',
+    sign=r'(swin|swinv2)\.',
+    keys=_swin_specs.HUGGINGFACE_KEYS,
+    preprocessing=partial(_pictures, 'squash'),
+    resampled=OTHER_WINDOWS,
+  ),
+}

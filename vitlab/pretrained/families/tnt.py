@@ -1,0 +1,255 @@
+"""Weights of other people's TNTs, under timm's names or those of the authors.
+
+    model = vitlab.models.tnt.make('S', 1000)
+    like = jax.eval_shape(model.init, key, image)
+    variables = vitlab.pretrained.import_tensors(state_dict, like, 'tnt', 'timm')
+
+timm's `legacy` models are others under the same name: they convolve before they cut, and norm every
+pixel by itself. They are refused.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.models.tnt import VARIANTS, Size
+from vitlab.ops.positions import Grid
+from vitlab.pretrained import keys
+from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.layouts import (
+  Layout,
+  batched,
+  conv,
+  first_positions,
+  flat,
+  grid_positions,
+  linear,
+  reshaped,
+)
+from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
+from vitlab.pretrained.specs import all_words, check_heads, count, named, refuse
+
+# Our module or parameter -> timm's name; {} is the number of the block.
+TIMM = {
+  'pixel_embed': 'pixel_embed.proj',
+  'pixel_position/grid': 'pixel_pos',
+  'cls_token': 'cls_token',
+  'position_embedding/prefix': 'patch_pos',
+  'position_embedding/grid': 'patch_pos',
+  'projection/norm1': 'norm1_proj',
+  'projection/dense': 'proj',
+  'projection/norm2': 'norm2_proj',
+  'norm': 'norm',
+  'head': 'head',
+}
+TIMM |= {
+  f'encoder/block_{{}}/{ours}': 'blocks.{}.' + theirs
+  for ours, theirs in {
+    'inner/norm1': 'norm_in',
+    'inner/attention/out': 'attn_in.proj',
+    'inner/norm2': 'norm_mlp_in',
+    'inner/mlp/up': 'mlp_in.fc1',
+    'inner/mlp/down': 'mlp_in.fc2',
+    'projection/norm1': 'norm1_proj',
+    'projection/dense': 'proj',
+    'projection/norm2': 'norm2_proj',
+    'outer/norm1': 'norm_out',
+    'outer/attention/out': 'attn_out.proj',
+    'outer/norm2': 'norm_mlp',
+    'outer/mlp/up': 'mlp.fc1',
+    'outer/mlp/down': 'mlp.fc2',
+  }.items()
+}
+# Queries and keys in one tensor, values in another.
+TIMM |= {
+  f'encoder/block_{{}}/{ours}/attention/qkv': tuple(
+    f'blocks.{{}}.{theirs}.{x}' for x in ('qk', 'v')
+  )
+  for ours, theirs in {'inner': 'attn_in', 'outer': 'attn_out'}.items()
+}
+
+# timm's words -> the authors'.
+AUTHORS = {
+  'patch_pos': 'outer_pos',
+  'pixel_pos': 'inner_pos',
+  'pixel_embed': 'patch_embed',
+  'norm1_proj': 'proj_norm1',
+  'norm2_proj': 'proj_norm2',
+  'norm_in': 'inner_norm1',
+  'attn_in': 'inner_attn',
+  'norm_mlp_in': 'inner_norm2',
+  'mlp_in': 'inner_mlp',
+  'norm_out': 'outer_norm1',
+  'attn_out': 'outer_attn',
+  'norm_mlp': 'outer_norm2',
+  'mlp': 'outer_mlp',
+}
+KEYS = keys.timm(
+  'embed_dim inner_dim depth num_heads_inner num_heads_outer mlp_ratio qkv_bias first_stride',
+  only=dict(legacy=(False,)),
+)
+POOLS = {'token': 'cls', 'avg': 'gap'}
+
+_pixel_map = Layout(  # [y, x, c] <-> [1, c, y, x]
+  theirs=lambda shape: (1, shape[2], *shape[:2]),
+  to_ours=lambda array, shape: array[0].transpose(1, 2, 0),
+  to_theirs=lambda array: array.transpose(2, 0, 1)[None],
+)
+_pixel_list = reshaped(lambda shape: (1, shape[0] * shape[1], shape[2]))  # the authors'
+
+
+def _part_of(sides: Sides) -> PartOf:
+  authors = 'inner_pos' in sides.theirs
+
+  def part_of(path, shape):
+    names = lookup(TIMM, path)
+    if authors:
+      names = tuple('.'.join(AUTHORS.get(x, x) for x in name.split('.')) for name in names)
+    return _part(names, path.removeprefix('params/'), _pixel_list if authors else _pixel_map, sides)
+
+  return part_of
+
+
+def _part(names: tuple[str, ...], path: str, pixels: Layout, sides: Sides) -> Part | None:
+  """The tensors and the layout of a parameter."""
+  if not names:
+    return None
+  sizes = (2, 1) if len(names) == 2 else ()
+  whole = {
+    'pixel_embed/kernel': Part(names, conv),
+    'pixel_position/grid': Part(names, pixels),
+    'cls_token': Part(names, batched),
+    'position_embedding/prefix': Part(names, first_positions(), (1, 0)),
+    'position_embedding/grid': Part(names, grid_positions(1, _grid(sides)), (1, 1)),
+  }
+  if path in whole:
+    return whole[path]
+  if path.endswith('/kernel'):
+    contracted = 2 if path.endswith('attention/out/kernel') else 1
+    return Part(names, linear(contracted), sizes=sizes)
+  return Part(names, flat, sizes=sizes)
+
+
+def _grid(sides: Sides) -> Grid | None:
+  """The patches that the positions were learned on, if image and patch size are known."""
+  if sides.image_size is None or not sides.spec:
+    return None
+  y, x = _pair(all_words(sides.spec)['patch_size'])
+  return sides.image_size[0] // y, sides.image_size[1] // x
+
+
+def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of timm's TNT or of the authors', from config.json, if there is one, and shapes."""
+  args = config.get('model_args') or {}
+  authors = 'inner_pos' in shapes
+  projected = 'proj_norm2' if authors else 'norm2_proj'
+  if args.get('legacy') or f'blocks.0.{projected}.weight' not in shapes:
+    raise UserError(
+      'these are weights of a legacy TNT, which convolves the whole image: vitlab has the original'
+      '\ntake tnt_s_patch16_224 or tnt_b_patch16_224'
+    )
+  stride = args.get('first_stride', 4)
+  side = math.isqrt(shapes['inner_pos'][1]) if authors else 0
+  pixels = (side, side) if authors else shapes['pixel_pos'][2:]
+  patch = args.get('patch_size') or (pixels[0] * stride, pixels[1] * stride)
+  pool = config.get('global_pool') or args.get('global_pool') or 'token'
+  inner, outer = ('inner_attn', 'outer_mlp') if authors else ('attn_in', 'mlp')
+  return dict(
+    name='tnt',
+    **_sizes(
+      shapes['cls_token'][-1],
+      count(shapes, 'blocks'),
+      shapes[f'blocks.0.{outer}.fc1.weight'][0],
+      shapes[f'blocks.0.{inner}.v.weight'][0],
+      args,
+    ),
+    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
+    patch_size=_short(_pair(patch)),
+    inner_stride=stride,
+    pool=named(pool, POOLS, 'pool of timm'),
+    mlp='gelu',
+    norm='layernorm',
+    norm_epsilon=1e-5,
+    qkv_bias=f'blocks.0.{inner}.v.bias' in shapes,
+  )
+
+
+def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[str, Any]:
+  """The words of a size: a variant, and what it does not say. No shape says the heads."""
+  fits = lambda size: (size.width, size.inner_width) == (width, inner_width)  # noqa: E731
+  variant = next((name for name, size in VARIANTS.items() if fits(size)), '')
+  given = VARIANTS.get(variant)
+  heads = args.get('num_heads_outer', given and given.num_heads)
+  inner_heads = args.get('num_heads_inner', given.inner_num_heads if given else 4)
+  if heads is None:
+    raise UserError(
+      f'no shape says how many heads a TNT of widths {width} and {inner_width} has'
+      "\nwrite it into its config.json: {'model_args': {'num_heads_outer': ...}}"
+    )
+  check_heads('num_heads_outer', heads, width)
+  check_heads('num_heads_inner', inner_heads, inner_width)
+  size = Size(width, depth, heads, mlp_dim, inner_width, inner_heads)
+  base = given or VARIANTS['mu']
+  other = {key: n for key, n, m in zip(Size._fields, size, base) if n != m}
+  return dict(variant=variant or 'mu', **other)
+
+
+def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
+  """timm's config.json: its S or B, and every argument in which ours may differ.
+
+  Raises:
+    UserError: timm has no such TNT.
+  """
+  words = all_words(spec)
+  refuse(
+    'timm',
+    mlp=words['mlp'] != 'gelu',
+    norm=words['norm'] != 'layernorm',
+    norm_epsilon=words['norm_epsilon'] != 1e-5,
+  )
+  model = registry.make('models', spec)
+  block, width = model.encoder.block, model.projection.width
+  pool = {ours: theirs for theirs, ours in POOLS.items()}[words['pool']]
+  args = dict(
+    img_size=list(image_size),
+    patch_size=_short(_pair(words['patch_size'])),
+    first_stride=words['inner_stride'],
+    embed_dim=width,
+    inner_dim=model.pixel_embed.width,
+    depth=model.encoder.depth,
+    num_heads_inner=block.inner.attention.num_heads,
+    num_heads_outer=block.outer.attention.num_heads,
+    mlp_ratio=block.outer.mlp.hidden / width,
+    qkv_bias=words['qkv_bias'],
+    global_pool=pool,
+  )
+  return dict(
+    architecture=f'tnt_{"b" if width == VARIANTS["B"].width else "s"}_patch16_224',
+    num_classes=words['num_classes'] or 0,
+    num_features=width,
+    global_pool=pool,
+    model_args=args,
+  )
+
+
+def _pair(size) -> Grid:
+  return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _short(pair: Grid) -> int | Grid:
+  return pair[0] if pair[0] == pair[1] else pair
+
+
+FORMATS = {
+  'timm': Format(
+    _part_of,
+    _spec,
+    _config,
+    ignored=r'outer_tokens$',  # the authors': constant zeros
+    keys=KEYS,
+    sign=r'blocks\.0\.(attn_in|inner_attn)\.',
+    preprocessing=Preprocessing(crop_fraction=0.9, **INCEPTION),
+  ),
+}

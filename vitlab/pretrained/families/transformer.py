@@ -1,0 +1,221 @@
+"""Weights of other people's Transformers.
+
+  'huggingface'  Marian (opus-mt): the Transformer of the paper, with 'swish' in most files
+
+Their tokens have other numbers than ours: </s> is 0, <unk> 1, and the padding, with which their
+decoder also starts, the last one. Rows of what has a row for each token are moved before anything
+else is read (`Format.prepare`), so that all tables and exports know `vitlab.ops.tokens` alone. Our
+<s> is a copy of the token that their decoder starts with: where that is the padding, our vocabulary
+is larger by one. Which word came to lie where, `About.vocabulary` says: a tokenizer reads it there.
+
+`final_logits_bias` is Marian's `decoder_ff_logit_out_b`, which it has learned like all else; it is
+not zero in opus-mt and becomes a parameter (logits_bias=True). That of the copy for <s> is 30 below
+the original's, which hides it from the softmax: all probabilities are theirs to 1e-13. A huge one
+would make the loss with label smoothing infinite. Nobody says <pad> or <s> (`vitlab.ops.search`;
+their `bad_words_ids`).
+
+What is written has our numbers, and a config.json that says so.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vitlab import registry
+from vitlab.data import marian
+from vitlab.errors import UserError
+from vitlab.models.transformer import VARIANTS, Size
+from vitlab.ops.positions import Grid
+from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
+from vitlab.pretrained import keys
+from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
+from vitlab.pretrained.files import Files
+from vitlab.pretrained.layouts import batched, flat, linear, same
+from vitlab.pretrained.specs import all_words, named, refuse
+
+# Our module or parameter -> their name; {} is the number of the block. Several names are queries,
+# keys and values apart.
+EMBEDDING, BIAS = 'model.shared.weight', 'final_logits_bias'
+HUGGINGFACE = {'source/embedding': EMBEDDING, 'source/bias': BIAS}
+BLOCK = {  # of encoder and decoder
+  'attention/qkv': ('self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'),
+  'attention/out': ('self_attn.out_proj',),
+  'mlp/up': ('fc1',),
+  'mlp/down': ('fc2',),
+  'norm1': ('self_attn_layer_norm',),
+}
+BLOCKS = {
+  'encoder': BLOCK | {'norm2': ('final_layer_norm',)},
+  'decoder': BLOCK
+  | {
+    'cross/q': ('encoder_attn.q_proj',),
+    'cross/kv': ('encoder_attn.k_proj', 'encoder_attn.v_proj'),
+    'cross/out': ('encoder_attn.out_proj',),
+    'norm2': ('encoder_attn_layer_norm',),
+    'norm3': ('final_layer_norm',),
+  },
+}
+for stack, table in BLOCKS.items():
+  for ours, theirs in table.items():
+    names = tuple(f'model.{stack}.layers.{{}}.{name}' for name in theirs)
+    HUGGINGFACE[f'{stack}/block_{{}}/{ours}'] = names
+
+ACTIVATIONS = HF_ACTIVATIONS | dict(swish='swish', silu='swish')
+# The paper's model is one answer to each question of theirs.
+KEYS = keys.huggingface(
+  'vocab_size decoder_vocab_size d_model activation_function unk_token_id encoder_layers'
+  ' encoder_attention_heads encoder_ffn_dim decoder_layers decoder_attention_heads decoder_ffn_dim',
+  only=dict(
+    is_encoder_decoder=(True,),
+    scale_embedding=(True,),
+    share_encoder_decoder_embeddings=(True,),
+    static_position_embeddings=(True,),
+    normalize_before=(False,),
+    normalize_embedding=(False,),
+    add_final_layer_norm=(False,),
+    add_bias_logits=(False,),
+  ),
+  why={
+    'acts in training alone': (
+      'dropout attention_dropout activation_dropout init_std encoder_layerdrop decoder_layerdrop'
+      ' classifier_dropout classif_dropout'
+    ),
+    'is the length of a table that is computed': 'max_position_embeddings extra_pos_embeddings',
+    'says again what encoder_layers says': 'num_hidden_layers',
+  },
+)
+NORM_EPSILON = 1e-5  # theirs is torch's, said nowhere
+HIDDEN = -30.0  # what the bias of a copied token is lowered by
+
+
+def _huggingface(sides: Sides) -> PartOf:
+  del sides
+
+  def part_of(path, shape):
+    names, layout = lookup(HUGGINGFACE, path), flat
+    if path.endswith('/kernel'):
+      layout = linear(contracted=2 if path.endswith('/out/kernel') else 1)
+    elif path.startswith('params/source/'):
+      layout = same if len(shape) == 2 else batched
+    return Part(names, layout) if names else None
+
+  return part_of
+
+
+def _renumber(files: Files) -> Files:
+  """Files in which tokens have our numbers.
+
+  Raises:
+    UserError: as `vitlab.data.marian.order`.
+  """
+  config, words = files.config, files.words
+  if 'd_model' not in config:
+    raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
+  size = len(files.tensors[EMBEDDING])
+  order = marian.order(config, words, size)
+  tensors = dict(files.tensors)
+  tensors[EMBEDDING] = tensors[EMBEDDING][order]
+  copied = order[BOS] == order[PAD]
+  if copied:
+    tensors.setdefault(BIAS, np.zeros((1, size), np.float32))
+  if BIAS in tensors and tensors[BIAS].shape == (1, size):
+    tensors[BIAS] = tensors[BIAS][:, order] + HIDDEN * copied * (np.arange(len(order)) == BOS)
+  moved = {i: words[int(token)] for i, token in enumerate(order) if token in words}
+  numbers = dict(pad_token_id=PAD, decoder_start_token_id=BOS, eos_token_id=EOS, unk_token_id=UNK)
+  return files._replace(
+    tensors=tensors,
+    config={**config, **numbers, 'vocab_size': len(order)},
+    words=moved | dict(enumerate(SPECIAL)) if words else {},
+  )
+
+
+def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+  """The model of MarianMTModel.
+
+  Raises:
+    UserError: it is not the Transformer of the paper, or its activation is none of ours.
+  """
+  wrong = {} if config.get('scale_embedding') else {'scale_embedding': False}  # their default
+  for key in ('layers', 'attention_heads', 'ffn_dim'):
+    if config[f'decoder_{key}'] != config[f'encoder_{key}']:
+      wrong |= {f'{side}_{key}': config[f'{side}_{key}'] for side in ('encoder', 'decoder')}
+  if wrong:
+    words = ', '.join(f'{key}={value!r}' for key, value in wrong.items())
+    raise UserError(f'Marian with {words} is none that vitlab computes: choose another')
+  sizes = ('d_model', 'encoder_layers', 'encoder_attention_heads', 'encoder_ffn_dim')
+  wanted = Size(*(config[key] for key in sizes))
+  variant = next((name for name, size in VARIANTS.items() if size == wanted), '')
+  activation = config.get('activation_function', 'gelu')
+  return dict(
+    name='transformer',
+    vocab_size=config['vocab_size'],
+    **(dict(variant=variant) if variant else dict(variant='base', **wanted._asdict())),
+    norm_place='post',
+    norm_epsilon=NORM_EPSILON,
+    position_embedding='sincos',
+    tied=True,
+    logits_bias=BIAS in shapes,
+    mlp=named(activation, ACTIVATIONS, 'activation of Hugging Face'),
+  )
+
+
+def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
+  """The config.json of MarianMTModel.
+
+  Raises:
+    UserError: Marian cannot compute this; names the words.
+  """
+  del image_size
+  words, model = all_words(spec), registry.make('models', spec)
+  activations = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+  refuse(
+    'Marian of Hugging Face',
+    norm_place=words['norm_place'] != 'post',
+    norm_epsilon=words['norm_epsilon'] != NORM_EPSILON,
+    position_embedding=words['position_embedding'] != 'sincos',
+    tied=not words['tied'],
+    mlp=words['mlp'] not in activations,
+  )
+  block = model.encoder.block
+  sizes = dict(
+    layers=model.encoder.depth,
+    attention_heads=block.attention.num_heads,
+    ffn_dim=block.mlp.hidden,
+  )
+  return dict(
+    architectures=['MarianMTModel'],
+    model_type='marian',
+    is_encoder_decoder=True,
+    vocab_size=words['vocab_size'],
+    d_model=model.source.width,
+    **{f'{side}_{key}': size for side in ('encoder', 'decoder') for key, size in sizes.items()},
+    activation_function=activations[words['mlp']],
+    dropout=words['dropout_rate'],
+    scale_embedding=True,
+    max_position_embeddings=words['max_length'],
+    pad_token_id=PAD,
+    decoder_start_token_id=BOS,
+    eos_token_id=EOS,
+    forced_eos_token_id=EOS,
+    unk_token_id=UNK,
+    bad_words_ids=[[PAD], [BOS]],  # what `generate` must not say
+  )
+
+
+FORMATS = {
+  'huggingface': Format(
+    _huggingface,
+    _from_huggingface,
+    _to_huggingface,
+    # Copies of the one matrix; sines and cosines.
+    ignored=r'model\.(encoder|decoder)\.embed_(tokens|positions)\.weight$|lm_head\.weight$',
+    head=rf'({EMBEDDING}|{BIAS})$',
+    keys=KEYS,
+    architectures=r'marian$',
+    sign=r'model\.decoder\.layers\.0\.encoder_attn\.q_proj\.weight$',
+    preprocessing=None,
+    prepare=_renumber,
+  ),
+}

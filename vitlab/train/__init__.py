@@ -1,0 +1,1 @@
+"""The training program: from a config to the end of its run."""

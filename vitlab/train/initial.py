@@ -1,0 +1,98 @@
+"""The state before the first step: random, or with loaded weights in their places."""
+
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PyTree
+
+from vitlab.errors import UserError, unknown
+
+
+def jit_once(function: Callable, mesh: Mesh, **options: Any) -> Callable:
+  """`jax.jit` of what runs once, such as the hundreds of small kernels of an init.
+
+  On CPU it is optimised less: compiled in half the time, to the same bits.
+  """
+  on_cpu = mesh.devices.flat[0].platform == 'cpu'
+  less = {'xla_backend_optimization_level': 1} if on_cpu else None
+  return jax.jit(function, compiler_options=less, **options)
+
+
+def overlay(variables: PyTree, loaded: PyTree) -> PyTree:
+  """Variables with those that were loaded in their places."""
+  if not isinstance(variables, Mapping):
+    return loaded
+  return {
+    name: overlay(tree, loaded[name]) if name in loaded else tree
+    for name, tree in variables.items()
+  }
+
+
+class Start:
+  """() -> the state before the first step, with what was loaded in its place.
+
+  Args:
+    init: Loaded variables, player -> tree, perhaps parts of it -> state; compiled as one program.
+    abstract: Shapes of all variables, with shardings.
+    init_from: Of the config.
+    sources: Player -> `vitlab.train.start.Source`; None: init_from is read when it is needed.
+    frozen: Players that do not learn: they need sources.
+    data: What sources are told of the data set: its facts, and how classes are matched.
+  """
+
+  def __init__(
+    self,
+    init: Callable[[PyTree], Any],
+    abstract: PyTree,
+    init_from: Any = None,
+    sources: Mapping[str, Any] | None = None,
+    frozen: Collection[str] = (),
+    data: Mapping[str, Any] = types.MappingProxyType({}),
+  ):
+    self._init, self._abstract, self._frozen, self._data = init, abstract, frozen, data
+    self._init_from, self._sources = init_from, sources
+    self._loaded: dict[str, PyTree] | None = None
+
+  def prepare(self) -> None:
+    """Loads sources that have been found, and keeps what they gave until it is used.
+
+    Raises:
+      UserError: they do not fit the model, and lists what is missing, left over or misshapen; or
+        there are none for a player that does not learn.
+    """
+    if self._sources is not None:
+      for player in sorted(set(self._frozen) - self._sources.keys()):
+        raise UserError(
+          f'the {player} does not learn and has no weights: what it says would be noise'
+          f'\ngive it a file, folder or workdir: config.init_from=dict({player}=...)'
+        )
+      self._loaded = self._load(self._sources)
+
+  def __call__(self) -> Any:
+    if self._loaded is None:
+      self.prepare()
+    if self._loaded is None:
+      from vitlab.train import start  # which builds runs, whose start this is
+
+      self._loaded = self._load(start.find(self._init_from))
+    loaded, self._loaded = _place(self._loaded, self._abstract), None
+    return self._init(loaded)
+
+  def _load(self, sources: Mapping[str, Any]) -> dict[str, PyTree]:
+    for player in sources.keys() - self._abstract.keys():
+      raise unknown('player in config.init_from', player, self._abstract)
+    return {
+      name: source.load(self._abstract[name], **self._data) for name, source in sources.items()
+    }
+
+
+def _place(loaded: PyTree, abstract: PyTree) -> PyTree:
+  """Arrays that every process has -> arrays that lie as the state does, over all devices."""
+  if isinstance(loaded, Mapping):
+    return {name: _place(tree, abstract[name]) for name, tree in loaded.items()}
+  array = np.asarray(loaded, abstract.dtype)
+  return jax.make_array_from_callback(array.shape, abstract.sharding, lambda i: array[i])

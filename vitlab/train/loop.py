@@ -1,0 +1,300 @@
+"""The training loop: the same for every task, resumable at every step.
+
+A run is a function of its config. A session continues it after its newest checkpoint, and what it
+does from there on is, bit for bit, what an undisturbed run does: the parameters, the rows of
+metrics.jsonl (all but `time/...`), the result.
+
+Order within a step: update; train metrics and evaluators that are due, together one row of
+metrics.jsonl; checkpoint. A checkpoint remembers the metrics since the last row and which row that
+is, so that no row is missing or doubled wherever a session ends.
+"""
+
+import collections
+import contextlib
+import logging
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vitlab import names, workdir
+from vitlab.data import pipeline
+from vitlab.errors import UserError
+from vitlab.hosts.preemption import Preempted, StopSignal
+from vitlab.train.clock import Clock
+from vitlab.train.evaluate import Interrupted, evaluate, predictions, shared
+from vitlab.train.feed import Feed
+from vitlab.train.meter import Meter, check_finite
+from vitlab.train.progress import Progress
+from vitlab.train.setup import Experiment
+from vitlab.train.step import metric_name
+from vitlab.workdir import provenance
+from vitlab.workdir.checkpoint import CheckpointError, Checkpoints
+from vitlab.workdir.events import Events
+from vitlab.workdir.writers import Writers
+
+_log = logging.getLogger(__name__)
+_AHEAD = 2  # steps that the devices may have in hand before the loop waits for the oldest
+
+
+class Session:
+  """One session of a run: a context manager that restores on entry and writes to the workdir.
+
+  Args:
+    experiment: What to run.
+    path: The workdir, claimed by this process or by process 0.
+    stop: Whether to stop early.
+    started: `time.perf_counter()` when the session began.
+
+  Attributes:
+    state: After `step` steps.
+    row: The newest row of metrics.jsonl, without its step.
+    best: dict(metric, value, step) of `checkpoint.best`, of equals the latest; None if it is off or
+      nothing was finite.
+    clock: Of the run.
+    seconds_to_first_step: Of this session; None if it made no step.
+  """
+
+  def __init__(self, experiment: Experiment, path: pathlib.Path, stop: StopSignal, started: float):
+    self.experiment = experiment
+    self._path, self._stop = path, stop
+    self._writes = jax.process_index() == 0
+    config = experiment.config
+    self._eval_every = {n: experiment.steps(spec.every) for n, spec in config.evaluators.items()}
+    self._log_every = experiment.steps(config.log_every)
+    options = dict(config.checkpoint)
+    self._save_every = experiment.steps(options.pop('every'))
+    options['keep_every'] = experiment.steps(options['keep_every'])
+    self._stack = contextlib.ExitStack()
+    with self._stack:
+      self._checkpoints = Checkpoints(path / workdir.CHECKPOINTS, **options)
+      self._stack.callback(self._checkpoints.close)
+      self._restore(started)
+      self._progress = self._stack.enter_context(self._display())
+      if self._writes:
+        self._writers = self._stack.enter_context(Writers(path, self._logged))
+      self._stack = self._stack.pop_all()
+
+  def __enter__(self) -> 'Session':
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    self._stack.close()
+
+  def run(self) -> None:
+    """Steps until the run is complete and its last checkpoint is on the disk.
+
+    Raises:
+      Preempted, Diverged, CheckpointError: see `vitlab.train.run`.
+    """
+    try:
+      self._log_if_due()  # a session that was stopped while it evaluated owes a row
+      if self.step < self.experiment.total_steps:
+        self._train()
+    except Interrupted:
+      self._preempt()
+    self._save(needed=True)
+    self._events.add('end', self.step, goodput=self.clock.goodput())
+
+  def _restore(self, started: float) -> None:
+    restored = self._checkpoints.restore(self.experiment.abstract_state)
+    past = restored.meta['session'] if restored else {}
+    self.state = restored.state if restored else self.experiment.init()
+    self.step = restored.step if restored else 0
+    self.row, self.best = past.get('row', {}), past.get('best')
+    self._events = Events(self._path if self._writes else None)
+    self.clock = Clock(past.get('clock'), started, self._events)
+    lost = max(self._events.reached - self.step, 0)
+    self._events.add('start', self.step, seconds=self.clock.session(), lost=lost)
+    self.seconds_to_first_step: float | None = None
+    self._logged = past.get('logged', 0)  # the step of `row`
+    self._meter = Meter(past.get('window'))
+    self._running = collections.deque()  # metrics of steps that the devices may have in hand
+
+  def _train(self) -> None:
+    config = self.experiment.config
+    batches = pipeline.train_batches(
+      self.experiment.train_source,
+      batch_size=config.batch_size,
+      seed=config.seed,
+      start=self.step,
+      workers=config.num_workers,
+      max_corrupt=config.max_corrupt,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+    with Feed(batches, self.experiment.put) as self._feed:
+      while self.step < self.experiment.total_steps:
+        if self._stop.at_step(self.step):
+          self._preempt()
+        if self.clock.running:
+          self._take_step()
+        else:
+          self._take_first_step()
+        is_best = self._log_if_due()
+        if is_best or self._is_due(self._save_every):
+          self._save()
+
+  def _take_step(self) -> None:
+    batch = self._feed.next(busy=list(self._running))
+    self.state, metrics = self.experiment.train_step(self.state, batch)
+    self.step += 1
+    self._meter.add(self.step, metrics)
+    if self.clock.running:
+      self.clock.count(self.experiment.config.batch_size, self._feed.waited)
+    self._feed.waited = 0.0
+    self._progress.advance(self.step)
+    self._running.append(metrics)
+    if len(self._running) > _AHEAD:
+      jax.block_until_ready(self._running.popleft())
+
+  def _take_first_step(self) -> None:
+    with self.clock.spending('compile', self.step + 1), self._progress.doing('compiling'):
+      self._take_step()
+      jax.block_until_ready(self.state.step)
+    self.seconds_to_first_step = self.clock.session()
+    self.clock.begin()
+
+  def _is_due(self, every: int) -> bool:
+    last = self.step == self.experiment.total_steps
+    return self.step > 0 and (last or (every > 0 and self.step % every == 0))
+
+  def _log_if_due(self) -> bool:
+    """Writes the row of this step if there is to be one; returns whether it is the best so far."""
+    due = [name for name, every in self._eval_every.items() if self._is_due(every)]
+    if self._logged >= self.step or not (due or self._is_due(self._log_every)):
+      return False
+    row = {f'train/{name}': x for name, x in self._meter.means().items()}
+    for player, schedule in self.experiment.schedules.items():
+      name = metric_name('learning_rate', player, self.experiment.schedules)
+      row[f'train/{name}'] = float(schedule(self.step - 1))
+    speed = self.clock.window(self.step)
+    self._progress.trained(self.step, row, speed)
+    row |= self._evaluate(due)
+    row |= {f'time/{name}': x for name, x in speed.items()}
+    row['time/seconds'] = self.clock.totals()['seconds']
+    if self._writes:
+      self._writers.write(self.step, row)
+    self._meter.reset()
+    self.row, self._logged = row, self.step
+    return self._note_best()
+
+  def _evaluate(self, due: Sequence[str]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    variables = self.state.averaged()
+    source = shared(predictions(self.experiment, variables, self._stop.asked))
+    for name in due:
+      try:
+        with (
+          self.clock.spending('evaluate', self.step),
+          self._progress.doing(f'evaluating {name}'),
+        ):
+          found, details = evaluate(self.experiment, variables, [name], source=source)
+          self._write_details(name, details[name])
+          for signature in details[name].get('signatures', ()):
+            self._progress.note(str(signature))
+      except (UserError, Interrupted):
+        raise
+      except Exception:  # of an evaluator: no reason to lose the run
+        _log.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
+        continue
+      metrics |= found
+      self._progress.evaluated(self.step, name, found)
+    return metrics
+
+  def _write_details(self, name: str, details: Mapping[str, Any]) -> None:
+    try:
+      if self._writes:
+        workdir.write_details(self._path, name, details)
+    except OSError as error:
+      _log.warning('details of %s at step %d are not written: %s', name, self.step, error)
+
+  def _note_best(self) -> bool:
+    options = self.experiment.config.checkpoint
+    value = self.row.get(options.best, math.nan)
+    if not math.isfinite(value):
+      return False
+    sign = 1 if options.best_mode == 'max' else -1
+    # Of equals the later: on a small split many steps are equally good, and the first by chance.
+    if self.best is not None and sign * value < sign * self.best['value']:
+      return False
+    self.best = dict(metric=options.best, value=value, step=self.step)
+    return True
+
+  def _save(self, needed: bool = False) -> None:
+    """Starts to write a checkpoint.
+
+    Args:
+      needed: Wait for it, and fail if it cannot be written. Else a failure is a warning: the older
+        checkpoints are intact, and the next one may find the disk in a better state.
+    """
+    past = dict(
+      logged=self._logged, row=self.row, best=self.best, window=dict(self._meter.totals())
+    )
+    jax.block_until_ready(self.state.step)  # until then it is training, not saving
+    with self.clock.spending('save', self.step), self._progress.doing('saving'):
+      _check_parameters(self.step, self.state.variables)
+      meta = dict(
+        session=past | {'clock': self.clock.totals()},
+        config=workdir.to_json(self.experiment.config),
+        versions=provenance.versions(),
+        facts=self.experiment.dataset.facts,
+      )
+      metrics = self.row if self._logged == self.step else {}
+      try:
+        self._checkpoints.save(self.step, self.state, meta, metrics)
+        if needed:
+          self._checkpoints.wait()
+      except CheckpointError as error:
+        if needed or jax.process_count() > 1:
+          raise
+        _log.warning('%s', error)
+
+  def _preempt(self) -> None:
+    self._events.add('preempted', self.step)
+    message = 'stopped before the first step: the same command starts again'
+    if self.step:
+      self._save(needed=True)
+      message = f'stopped after step {self.step:,}, saved: the same command continues'
+    self._progress.note(message)
+    raise Preempted(message)
+
+  def _display(self) -> Progress:
+    config, experiment = self.experiment.config, self.experiment
+    count = sum(experiment.num_parameters.values())
+    mesh = ' '.join(f'{axis}={size}' for axis, size in experiment.mesh.shape.items())
+    where = f'{self._path}, continuing after step {self.step:,}' if self.step else str(self._path)
+    header = (
+      ('model', f'{config.model.get("name", "?")}, {count:,} parameters'),
+      ('data', f'{config.data.name}, {len(experiment.train_source):,} examples to train on'),
+      ('devices', f'{provenance.device(list(experiment.mesh.devices.flat))} ({mesh})'),
+      ('workdir', where),
+    )
+    return Progress(
+      self._path.name,
+      experiment.total_steps,
+      step=self.step,
+      header=header,
+      unit='images' if 'image' in experiment.abstract_batch else 'examples',
+      quiet=not self._writes,
+    )
+
+
+@jax.jit
+def _finite(params: Any) -> Any:
+  return jax.tree.map(lambda x: jnp.isfinite(x).all(), params)
+
+
+def _check_parameters(step: int, variables: Mapping[str, Any]) -> None:
+  params = {player: collections['params'] for player, collections in variables.items()}
+  finite = names.flatten(jax.device_get(_finite(params)))
+  check_finite(step, {name: 0.0 if fine else math.nan for name, fine in finite.items()})

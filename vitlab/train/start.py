@@ -1,0 +1,297 @@
+"""What a run starts from: `config.init_from`, published weights or another run.
+
+  config.init_from = 'weights/vit_small'                     # the model; kept as they are
+  config.init_from = dict(path='weights/vit_small', head='new')
+  config.init_from = dict(teacher='runs/resnet')             # a player, each with a path or options
+
+A path is a file or folder that `vitlab.pretrained.read` knows, or a workdir. Options: `head`,
+'keep' or 'new', a classifier for other classes, or embeddings and logits for other words; `fresh`,
+a regex of paths of ours that start anew; `rename`, {regex: replacement} for tensors of strangers.
+
+What the config leaves open, the source decides: words of the model (GELU, epsilon, pooling, sizes),
+what is done to pictures, their mean and std. A word of the model that says otherwise is an error,
+unless parts of it start anew. A classifier that is kept is brought into the order of the classes of
+the data, by their names; other names are an error, unless `config.match_classes` is 'position'.
+All this happens once, before the first step: the workdir then holds it, and a run that continues
+reads nothing but its checkpoint.
+"""
+
+import inspect
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from vitlab import registry, workdir
+from vitlab.cli import config_file
+from vitlab.data import classes as classes_lib
+from vitlab.data import tokenizers
+from vitlab.errors import UserError, unknown
+from vitlab.pretrained import Preprocessing
+from vitlab.train import weights as weights_lib
+from vitlab.train.weights import Published
+
+MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
+RECORD = 'init_from.json'  # in the workdir
+OPTIONS = ('path', 'head', 'fresh', 'rename')
+COUNTS = ('num_classes', 'vocab_size')  # words of a model that stay with the data
+HEADS = ('head', 'head_dist')  # modules whose last axis are the classes
+
+
+class Source(NamedTuple):
+  """Where a player's variables come from.
+
+  Attributes:
+    weights: Them.
+    head: 'keep' or 'new'.
+    fresh: Regex of paths of ours that start anew.
+  """
+
+  weights: Published
+  head: str = 'keep'
+  fresh: str = ''
+
+  def load(
+    self, like: PyTree, facts: Mapping[str, Any] | None = None, match_classes: str = 'name'
+  ) -> PyTree:
+    """As `Published.load`; what starts anew is missing, and what is kept means what the data say.
+
+    Args:
+      like: Shapes of the player's collections.
+      facts: Of the data set: the classifiers get the order of its classes.
+      match_classes: See `vitlab.data.classes.numbers`.
+
+    Raises:
+      UserError: as `Published.load`; the weights know other classes or words than the data.
+    """
+    if self.head == 'keep' and not self.fresh:
+      self._check_counts(like['params'])
+    loaded = self.weights.load(like, head=self.head, fresh=self.fresh)
+    params = dict(loaded['params'])
+    heads = [name for name in HEADS if params.get(name)]
+    if facts and heads and 'class_names' in facts:
+      order = self._order(facts['class_names'], match_classes)
+      if order is not None:
+        take = lambda x: np.asarray(x)[..., order]  # noqa: E731
+        params |= {name: jax.tree.map(take, params[name]) for name in heads}
+    if facts and params.get('source'):
+      known, path = dict(vocabulary=self.weights.about.vocabulary), self.weights.path
+      instead = f'give it that one: data.tokenizer={path}, or {self._anew("with new words")}'
+      tokenizers.check_same(facts, known, path, instead)
+    return {**loaded, 'params': params}
+
+  def _order(self, classes: Sequence[str], by: str) -> np.ndarray | None:
+    """The outputs of a classifier in the order of the classes of the data; None: as they are."""
+    about, path = self.weights.about, self.weights.path
+    return classes_lib.numbers(classes, about.class_names, path, by, self._anew('a new classifier'))
+
+  def _anew(self, what: str) -> str:
+    return f"to start {what}: config.init_from = dict(path={self.weights.path!r}, head='new')"
+
+  def _check_counts(self, params: PyTree) -> None:
+    """Raises UserError if the weights know other classes or words than the model."""
+    spec, path = self.weights.about.spec, self.weights.path
+    part, leaf, axis, count = 'head', 'kernel', -1, 'num_classes'
+    what, anew = 'classes', 'a new classifier'
+    if 'vocab_size' in spec:
+      part, leaf, axis, count = 'source', 'embedding', 0, 'vocab_size'
+      what, anew = 'words', 'with new words'
+    found = params.get(part, {}).get(leaf)
+    if found is not None and found.shape[axis] != spec.get(count):
+      raise UserError(
+        f'the weights in {path} have {spec.get(count) or "no"} {what}, '
+        f'the model {found.shape[axis]}'
+        f'\n{self._anew(anew)}'
+      )
+
+
+def requests(init_from: Any) -> dict[str, dict[str, Any]]:
+  """config.init_from as player -> options, among them a path.
+
+  Raises:
+    UserError: an option that does not exist, or no path.
+  """
+  if not init_from:
+    return {}
+  if isinstance(init_from, ConfigDict):
+    init_from = init_from.to_dict()
+  if isinstance(init_from, str) or 'path' in init_from or lacks_path(init_from):
+    init_from = {MODEL: init_from}
+  found = {}
+  for player, options in init_from.items():
+    options = dict(options) if isinstance(options, Mapping) else dict(path=options)
+    for key in options.keys() - set(OPTIONS):
+      raise unknown(f'option of config.init_from for {player}', key, OPTIONS)
+    if not options.get('path'):
+      raise UserError(
+        f'config.init_from for {player} has no path: give a file, folder or workdir,'
+        '\nor evaluate weights without training: --mode=eval --workdir=WEIGHTS'
+      )
+    found[player] = options
+  return found
+
+
+def lacks_path(init_from: Any) -> bool:
+  """Whether only options are given: the path is then that of the weights to evaluate."""
+  options = isinstance(init_from, Mapping | ConfigDict)
+  return bool(init_from) and options and set(init_from) <= set(OPTIONS[1:])
+
+
+def of_weights(config: ConfigDict, folder: str, overrides: Sequence[str] = ()) -> ConfigDict:
+  """The config of an evaluation of weights: they say what the model is and how it sees pictures.
+
+  Args:
+    config: A config whose words of the model and of its pictures are those of a training.
+    folder: The weights.
+    overrides: Changes of a command line, '--config.a.b=value': these words stay.
+  """
+  said = {text.partition('=')[0].partition('config.')[2] for text in overrides}
+  result = ConfigDict(config.to_dict(), type_safe=False)
+  result.init_from = dict(config.init_from if lacks_path(config.init_from) else {}, path=folder)
+  for key in set(result.model) - {*COUNTS, 'dtype'}:
+    if f'{MODEL}.{key}' not in said:
+      del result.model[key]
+  for name, node in (('data', result.data), ('task', _innermost(result.task))):
+    for key in set(node) & set(Preprocessing._fields):
+      if f'{name}.{key}' not in said:
+        node[key] = None
+  return result.lock()
+
+
+def find(init_from: Any) -> dict[str, Source]:
+  """The sources of a config by player; reads their files.
+
+  Raises:
+    UserError: as `requests`, or a path that holds no weights that vitlab knows.
+  """
+  sources = {}
+  for player, options in requests(init_from).items():
+    rename = options.pop('rename', None)
+    weights = weights_lib.find(options.pop('path'), player, rename)
+    sources[player] = Source(weights, **options)
+  return sources
+
+
+def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[str, Source] | None]:
+  """The config as `fill` completes it, and the sources; of a run that exists nothing is read.
+
+  Args:
+    config: Perhaps with init_from.
+    folder: Its workdir, or '': what it holds has been decided.
+
+  Returns:
+    The config, and the sources, or None where the workdir knew what they say.
+
+  Raises:
+    UserError: as `find` and `fill`.
+  """
+  wanted = workdir.to_json(config)['init_from']
+  kept = workdir.read_json(pathlib.Path(folder) / RECORD) if folder else None
+  if not wanted or kept is None or kept.get('init_from') != wanted:
+    sources = find(config.init_from)
+    return fill(config, sources), sources
+  filled = ConfigDict(config.to_dict())
+  _complete(filled, config_file.from_json(kept['config']))
+  return filled.lock(), None
+
+
+def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
+  """The config with what the sources decide in the places that it leaves open.
+
+  Raises:
+    UserError: the config contradicts a source; names the words.
+  """
+  filled = ConfigDict(config.to_dict())
+  for player, source in sources.items():
+    image, pictures = {}, {}
+    if about := source.weights.about.preprocessing:
+      image, pictures = about.image(), dict(mean=about.mean, std=about.std)
+    if player == MODEL:
+      _fill_model(filled.model, source, f'config.{MODEL}')
+      _fill_open(filled.data, image, 'data')
+      _fill_open(_innermost(filled.task), pictures, 'tasks')
+    elif player == TEACHER and TEACHER in filled.task:
+      _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
+      _fill_open(filled.task, {f'teacher_{key}': x for key, x in pictures.items()}, 'tasks')
+  return filled.lock()
+
+
+def write_record(
+  folder: pathlib.Path, config: ConfigDict, sources: Mapping[str, Source] | None
+) -> None:
+  """Keeps in the workdir what was asked for, the words it decided and the files it came from."""
+  if not sources:
+    return
+  stored = workdir.to_json(config)
+  record = dict(
+    init_from=stored['init_from'],
+    config={key: stored[key] for key in ('model', 'data', 'task')},
+    sources={
+      player: dict(head=source.head, fresh=source.fresh, **source.weights.describe())
+      for player, source in sources.items()
+    },
+  )
+  workdir.write_json(folder / RECORD, record)
+
+
+def _complete(node: ConfigDict, kept: ConfigDict) -> None:
+  """Sets what is open; what is said stays, that the workdir may refuse it."""
+  for key, value in kept.items():
+    if node.get(key) is None:
+      node[key] = value
+    elif isinstance(value, ConfigDict) and isinstance(node[key], ConfigDict):
+      _complete(node[key], value)
+
+
+def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
+  """Fills the words of a model; the number of its classes or words stays with the data."""
+  about = source.weights.about
+  spec = {key: value for key, value in about.spec.items() if key not in COUNTS}
+  given = {key: value for key, value in node.to_dict().items() if value is not None}
+  given = {key: value for key, value in given.items() if key not in COUNTS}
+  if given.get('name', spec['name']) != spec['name']:
+    raise UserError(
+      f'{where} is a {given["name"]}, the weights in {source.weights.path} are of a {spec["name"]}'
+    )
+  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
+  defaults = {p.name: p.default for p in parameters.values()}
+  # Sizes are None by default: they override the variant. Not one that the config gives.
+  numbers = {key for key, value in spec.items() if type(value) in (int, tuple, list)}
+  sizes = {key for key in numbers if 'variant' in given and defaults[key] is None}
+  merged = {key: value for key, value in spec.items() if key not in sizes} | given
+  free = source.weights.free
+  wanted = merged | {key: value for key, value in spec.items() if key not in free}
+  if not source.fresh and _shape(merged) != _shape(wanted):
+    words = defaults | spec
+    wrong = [key for key in given if key not in free and given[key] != words[key]]
+    said = ', '.join(f'{key}={given[key]!r} (weights: {words[key]!r})' for key in wrong)
+    raise UserError(
+      f'{where} contradicts the weights in {source.weights.path}: {said}'
+      '\nleave these words out, and the weights decide'
+    )
+  for key, value in merged.items():
+    node[key] = value
+
+
+def _shape(spec: Mapping[str, Any]) -> str:
+  """All that a model computes, as text."""
+  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
+  one = {key: 1 for key in COUNTS if key in parameters}
+  return registry.describe('models', {**spec, **one})
+
+
+def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:
+  """Sets the words that the component takes and the config does not say."""
+  parameters = inspect.signature(registry.find(folder, node.name)).parameters
+  for key, value in words.items():
+    if key in parameters and node.get(key) is None:
+      node[key] = value
+
+
+def _innermost(task: ConfigDict) -> ConfigDict:
+  """The task that a wrapper wraps."""
+  return _innermost(task.task) if isinstance(task.get('task'), ConfigDict) else task
