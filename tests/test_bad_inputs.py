@@ -162,7 +162,7 @@ def world(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
   """Leaves the devices and the compile cache of this process alone."""
-  monkeypatch.setattr(command_line.host, 'prepare', lambda **_: None)
+  monkeypatch.setattr(command_line.machine, 'prepare', lambda **_: None)
   monkeypatch.setenv('TFDS_DATA_DIR', '/nowhere')
 
 

@@ -115,7 +115,7 @@ def world(tmp_path_factory):
 
 @pytest.mark.parametrize('arguments, named', ARGUMENTS.values(), ids=ARGUMENTS)
 def test_a_wrong_command_line(arguments, named, world, tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(command_line.host, 'prepare', lambda **_: None)
+  monkeypatch.setattr(command_line.machine, 'prepare', lambda **_: None)
   arguments = [text.replace('{tmp}', str(world)) for text in arguments]
   workdir = tmp_path / 'run'
   if '--workdir' not in str(arguments):

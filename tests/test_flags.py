@@ -130,7 +130,7 @@ REFUSED = {
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
   """Leaves the devices and the compile cache of this process alone."""
-  monkeypatch.setattr(command_line.host, 'prepare', lambda **_: None)
+  monkeypatch.setattr(command_line.machine, 'prepare', lambda **_: None)
   monkeypatch.chdir(ROOT)
 
 

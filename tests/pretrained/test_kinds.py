@@ -11,6 +11,7 @@ from _helpers.specs import SPECS, tree_of
 from vitlab import pretrained
 from vitlab.errors import UserError
 from vitlab.pretrained import kinds
+from vitlab.pretrained.files import write_safetensors
 
 GONE = object()
 WRONG = [GONE, None, 'abc', '12', [], [1], {}, {'a': 1}, [[2]], 1.5, 64.0, -1, 0, True, 1e400]
@@ -37,7 +38,7 @@ def resnet(folder):
   """Narrower than timm's, or its file were large."""
   spec = SPECS['resnet']
   tensors = pretrained.export_tensors(tree_of(spec, (32, 32)), 'resnet', 'timm', spec)
-  pretrained._write.write_safetensors(folder / 'model.safetensors', tensors)
+  write_safetensors(folder / 'model.safetensors', tensors)
   picture = dict(input_size=[3, 32, 32], crop_pct=0.9, mean=[0.5], std=[0.5], crop_mode='center')
   config = dict(architecture='resnet18', num_classes=3, label_names=['a', 'b', 'c'])
   config |= dict(model_args=dict(layers=[2, 2, 2, 2], in_chans=3), pretrained_cfg=picture)

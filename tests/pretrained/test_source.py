@@ -12,6 +12,7 @@ from _helpers import parity, published, round_trips
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
 from vitlab.models import vit
+from vitlab.pretrained.files import write_safetensors
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
 
 
@@ -107,7 +108,7 @@ def test_names_of_strangers_are_renamed(timm_folder, tmp_path):
   odd = {f'module.net.{name}': array for name, array in weights.tensors.items()}
   odd['module.loss.weight'] = np.ones(3)
   shutil.copytree(timm_folder, tmp_path, dirs_exist_ok=True)
-  pretrained._write.write_safetensors(tmp_path / 'model.safetensors', odd)
+  write_safetensors(tmp_path / 'model.safetensors', odd)
   renamed = pretrained.read(str(tmp_path), {r'^module\.net\.': '', r'^module\..*': ''})
   assert renamed.tensors.keys() == weights.tensors.keys()
   with pytest.raises(UserError, match="gives two tensors the name 'x'"):
@@ -130,7 +131,7 @@ def test_families_that_vitlab_does_not_have_are_named(timm_folder, huggingface_f
 
 def test_tensors_of_nobody_are_shown(tmp_path):
   tensors = {'conv.weight': np.ones(2), 'linear.weight': np.ones(2)}
-  pretrained._write.write_safetensors(tmp_path / 'x.safetensors', tensors)
+  write_safetensors(tmp_path / 'x.safetensors', tensors)
   with pytest.raises(
     UserError, match='neither a config.json nor the names .*: conv.weight, linear'
   ):
@@ -139,7 +140,7 @@ def test_tensors_of_nobody_are_shown(tmp_path):
 
 def test_another_model_s_tensors_under_a_config_are_an_error(timm_folder, tmp_path):
   shutil.copytree(timm_folder, tmp_path, dirs_exist_ok=True)
-  pretrained._write.write_safetensors(tmp_path / 'model.safetensors', {'a': np.ones(2)})
+  write_safetensors(tmp_path / 'model.safetensors', {'a': np.ones(2)})
   with pytest.raises(UserError, match="timm weights of a vit without 'patch_embed.proj.weight'"):
     pretrained.read(str(tmp_path))
 

@@ -45,7 +45,7 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize('arguments, body, named', ARGUMENTS.values(), ids=ARGUMENTS)
 def test_a_wrong_sweep(arguments, body, named, tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(command_line.host, 'prepare', lambda **_: None)
+  monkeypatch.setattr(command_line.machine, 'prepare', lambda **_: None)
   monkeypatch.setitem(sys.modules, 'optuna', None)
   folder = tmp_path / 'new'
   if body:
