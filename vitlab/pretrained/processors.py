@@ -1,7 +1,7 @@
 """Hugging Face's image processors: preprocessor_config.json <-> ours.
 
 What a file does not say is the default of the class that it names. The numbers are those of the
-slow processors; the fast ones resize with torch, a grey level or two away.
+slow processors; the fast ones resize with torch, a grey level away.
 """
 
 from collections.abc import Mapping
