@@ -140,7 +140,7 @@ def _published(path: str, overrides: Sequence[str]) -> Trained:
   if config.model.get('num_classes', 'a model of sentences') is None:
     raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
   if weights.about.preprocessing is None:
-    searched = any(text.startswith('--config.task.search=') for text in overrides)
+    searched = any(text.partition('=')[0].endswith('config.task.search') for text in overrides)
     config.task, facts, batch = _translator(path, weights.about, searched)
   else:
     config.task, facts, batch = _classifier(weights.about)

@@ -55,9 +55,8 @@ def test_an_alignment_has_a_square_for_every_pair_of_words():
 
 def test_pieces_that_cannot_be_seen_are_written_out():
   vocabulary = [*VOCABULARY[:4], '\n', '<b>', '\x1b[31m']
-  body = part(
-    Run('seq', {}, [], {}, {'vocabulary': vocabulary}, {'test': DETAILS | ATTENTION}), 'Alignment'
-  ).body
+  details = {'test': DETAILS | ATTENTION}
+  body = part(Run('seq', CONFIG, [], {}, {'vocabulary': vocabulary}, details), 'Alignment').body
   assert r'>\n</text>' in body and r'>\x1b[31m</text>' in body and '>&lt;b&gt;</text>' in body
   assert body.isprintable()
 
