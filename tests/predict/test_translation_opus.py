@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from _helpers import marian, text
+import sacrebleu
+from _helpers import marian, runs, text
 from transformers import MarianTokenizer
 
 from vitlab.errors import UserError
 from vitlab.predict import translation
-from vitlab.train import trained
+from vitlab.train import start, trained
 
 LINES = text.sentences(300)
 ASKED = [*text.sentences(40, seed=7)[0], '>>xx<< a dog', 'žörk dog', ' two  spaces', '']
@@ -81,3 +82,23 @@ def test_many_beams_make_small_batches(said):
   model.config.task.max_tokens = 511
   assert translation._batch_size(model) == 2**15 // (511 * 4)
   assert json.dumps(model.config.task.search.to_dict())
+
+
+def test_it_is_evaluated_on_text_that_is_read_with_its_vocabulary(said, tmp_path, capsys):
+  """The two scores are sacrebleu's of what it says and of the lines of the file."""
+  folder = str(said[False][0])
+  path = text.write(tmp_path, train=100, val=20)
+  config = runs.config(
+    data=text.spec(path, tokenizer=folder, lengths=(64, 128)),
+    model=dict(name='transformer', vocab_size=None),
+    task=dict(name='translation'),
+    evaluators=dict(test=dict(name='sequences', split='val', every='50%', tokenizer=None)),
+    checkpoint__best='test/bleu',
+    init_from=folder,
+  )
+  metrics = trained.evaluate(folder, start.resolve(config, folder)[0])
+  source, target = text.sentences(20, 1)
+  model = trained.load(folder, ['--config.task.search=greedy', '--config.task.max_tokens=0'])
+  found = [one.found[0][0] for one in translation.translate(model, source)]
+  assert metrics['test/chrf'] == sacrebleu.corpus_chrf(found, [target]).score > 0
+  assert 'tok:13a' in capsys.readouterr().out

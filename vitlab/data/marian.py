@@ -91,7 +91,7 @@ def load(folder: pathlib.Path) -> Marian:
   except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
     names = ', '.join((CONFIG, VOCABULARY, SOURCE, TARGET))
     raise UserError(
-      f'{folder}: the vocabulary cannot be read: {error}\nput {names} of the same model there'
+      f'the vocabulary cannot be read: {error}\nput {names} of the same model there'
     ) from error
 
 
