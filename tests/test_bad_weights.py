@@ -100,7 +100,7 @@ def world(tmp_path_factory):
   spec = SENTENCES['transformer'] | dict(norm_epsilon=1e-5)
   pretrained.write(tmp / 'marian', tree_of(spec, ()), pretrained.About(spec, None), 'huggingface')
   shutil.copytree(tmp / 'marian', tmp / 'wordless')
-  config = (tmp / 'marian' / 'config.json').read_text().replace('unk_token_id', 'unknown')
+  config = (tmp / 'marian' / 'config.json').read_text().replace('unk_token_id', '_unknown')
   (tmp / 'wordless' / 'config.json').write_text(config)
   (tmp / 'reverse.py').write_text(REVERSE_PY)
   whole = (tmp / 'vit' / 'model.safetensors').read_bytes()
