@@ -19,7 +19,8 @@ from vitlab.errors import UserError
 from vitlab.ops.positions import Grid, resample, resample_bicubic
 from vitlab.pretrained.assemble import HEAD, LEAVES, Part, PartOf, Shapes, Sides, lookup
 from vitlab.pretrained.families._vit_parts import make_part
-from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS, resolve, sizes
+from vitlab.pretrained.families._vit_sizes import resolve, sizes
+from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
 from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import after_zeros, grid_positions
 from vitlab.pretrained.preprocessing import Preprocessing

@@ -5,11 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vitlab import registry
 from vitlab.errors import UserError
-from vitlab.models.vit import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained.assemble import Shapes
+from vitlab.pretrained.families._vit_sizes import ratio, resolve, sizes
 from vitlab.pretrained.preprocessing import image_size_of
 from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
 
@@ -165,9 +164,8 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     backbone=words['backbone'],
   )
   names = {192: 'tiny', 384: 'small', 1024: 'large'}
-  distilled = '_distilled' if distils else ''
-  family = 'deit' if distilled else 'vit'
-  kind = 'base' if distilled and size.width == 1024 else names.get(size.width, 'base')
+  family, distilled = ('deit', '_distilled') if distils else ('vit', '')
+  kind = 'base' if distils and size.width == 1024 else names.get(size.width, 'base')
   args = dict(
     img_size=list(image_size),
     patch_size=patch[0] if patch[0] == patch[1] else list(patch),
@@ -175,23 +173,8 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     depth=size.depth,
     num_heads=size.num_heads,
     mlp_ratio=ratio(size.mlp_dim * (2 if gated else 1), size.width),
-    qkv_bias=words['qkv_bias'],
-    qk_norm=words['qk_norm'],
-    init_values=words['layer_scale'] or None,
-    act_layer=words['mlp'] if not gated else None,
-    norm_layer=words['norm'],
-    no_embed_class=words['position_embedding'] == 'learned_patches',
-    pos_embed='none' if words['position_embedding'] == 'none' else 'learn',
-    reg_tokens=words['num_registers'],
+    **_timm_arguments(words),
   )
-  if not distilled:
-    pool, token = words['pool'], words['class_token']
-    args |= dict(
-      global_pool={'cls': 'token', 'map': 'map'}.get(pool, 'avg'),
-      class_token=pool == 'cls' if token is None else token,
-      fc_norm=pool == 'gap_norm',
-    )
-  args = {key: value for key, value in args.items() if value is not None}
   # The one that has such an mlp.
   like = 'vit_giant_patch14_dinov2' if gated else f'{family}_{kind}{distilled}_patch16_224'
   return dict(
@@ -199,7 +182,29 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     num_classes=words['num_classes'] or 0,
     num_features=size.width,
     global_pool=args.get('global_pool', 'token'),
-    model_args=args,
+    model_args={key: value for key, value in args.items() if value is not None},
+  )
+
+
+def _timm_arguments(words: Mapping[str, Any]) -> dict[str, Any]:
+  """timm's arguments but for the sizes; None for those that are not given."""
+  args = dict(
+    qkv_bias=words['qkv_bias'],
+    qk_norm=words['qk_norm'],
+    init_values=words['layer_scale'] or None,
+    act_layer=words['mlp'] if words['mlp'] != 'swiglu' else None,
+    norm_layer=words['norm'],
+    no_embed_class=words['position_embedding'] == 'learned_patches',
+    pos_embed='none' if words['position_embedding'] == 'none' else 'learn',
+    reg_tokens=words['num_registers'],
+  )
+  if words['distillation_token']:
+    return args
+  pool, token = words['pool'], words['class_token']
+  return args | dict(
+    global_pool={'cls': 'token', 'map': 'map'}.get(pool, 'avg'),
+    class_token=pool == 'cls' if token is None else token,
+    fc_norm=pool == 'gap_norm',
   )
 
 
@@ -269,39 +274,3 @@ def _heads(width: int) -> int:
       "\nwrite it into its config.json: {'model_args': {'num_heads': ...}}"
     )
   return HEADS[width]
-
-
-def sizes(
-  width: int,
-  depth: int,
-  num_heads: int,
-  mlp_dim: int,
-  patch: tuple[int, int],
-  gated: bool = False,
-) -> dict[str, Any]:
-  """The words of a size: a variant, and what it does not say; of a gated mlp all of them."""
-  wanted, (y, x) = Size(width, depth, num_heads, mlp_dim), patch
-  same = [name for name, size in VARIANTS.items() if size == wanted and not gated]
-  variant = same[0] if same else None
-  if variant and y == x:
-    return dict(variant=f'{variant}/{y}')
-  own = {} if variant else wanted._asdict()
-  return dict(variant=variant or 'mu', patch_size=y if y == x else (y, x), **own)
-
-
-def ratio(hidden: int, width: int) -> float:
-  """What others multiply a width by and round down to get this one."""
-  near = hidden / width
-  return near if int(width * near) == hidden else math.nextafter(near, math.inf)
-
-
-def resolve(words: Mapping[str, Any]) -> tuple[Size, tuple[int, int]]:
-  """The size and the patch (height, width) of a spec; the model itself knows them best."""
-  model = registry.make('models', words)
-  size = Size(
-    model.patch_embed.width,
-    model.encoder.depth,
-    model.encoder.block.attention.num_heads,
-    model.encoder.block.mlp.hidden,
-  )
-  return size, tuple(model.patch_embed.patch_size)
