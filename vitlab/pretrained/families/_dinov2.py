@@ -46,6 +46,7 @@ FACEBOOK = {
   'position_embedding/prefix': 'pos_embed',
   'position_embedding/grid': 'pos_embed',
   'norm': 'norm',
+  'head': 'head',  # theirs has none: it is the place for one of your own
 }
 BLOCK = {
   'norm1': ('norm1', 'norm1'),
@@ -203,7 +204,7 @@ def from_facebook(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   patch = shapes['patch_embed.proj.weight'][2:]
   return _spec(
     sizes(width, count(shapes, 'blocks'), width // 64, hidden, patch, gated),
-    num_classes=None,
+    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
     pool='cls',
     num_registers=shapes.get('register_tokens', (1, 0))[1],
     folded='register_tokens' in shapes,
