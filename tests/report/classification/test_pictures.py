@@ -151,3 +151,10 @@ def test_mistakes_of_other_pictures_are_not_shown(folder, tmp_path, caplog):
   text = page.report([tmp_path / 'run']).read_text()
   assert 'id="mistakes"' not in text and 'splits.test.digest' in text
   assert 'the report goes without pictures' in caplog.text
+
+
+def test_a_slow_look_at_images_says_how_far_it_is(monkeypatch, capsys):
+  assert list(pictures._told([5, 7])) == [5, 7] and capsys.readouterr().err == ''
+  monkeypatch.setattr(pictures, 'SILENCE', -1.0)
+  assert list(pictures._told([5, 7])) == [5, 7]
+  assert 'image 2 of 2' in capsys.readouterr().err

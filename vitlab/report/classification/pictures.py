@@ -4,7 +4,9 @@ import collections
 import inspect
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 MISTAKES = 24
 ATTENDED = 8  # half of them mistakes, if there are so many
+SILENCE = 4.0  # seconds that looking may take without a word
 SEARCHED = 256  # examples among which the others are looked for, to have different classes
 
 
@@ -106,12 +109,23 @@ def _looked(
 ) -> Pictures:
   try:
     look_at = looker(trained)
-    attended = [attend(look_at, source[index], index) for index in indices]
+    attended = [attend(look_at, source[index], index) for index in _told(indices)]
     windows = [layer.window for layer in attended[0].look.layers] if attended else []
     return Pictures(mistakes, attended, reads(trained), bias.tables(trained, windows))
   except Exception as error:  # the page is worth having without them
     _log.warning('the report goes without what the model looks at: %s', error)
     return Pictures(mistakes)
+
+
+def _told(indices: Sequence[int]) -> Iterator[int]:
+  """The indices, with a line on stderr now and then: a large model takes seconds an image."""
+  told = time.monotonic()
+  for number, index in enumerate(indices, 1):
+    if time.monotonic() - told > SILENCE:
+      told = time.monotonic()
+      what = 'attention, saliency and occlusion'
+      print(f'report: {what} of image {number} of {len(indices)}', file=sys.stderr, flush=True)
+    yield index
 
 
 def attend(look_at: Callable[..., Look], example: Mapping[str, Any], index: int) -> Picture:
