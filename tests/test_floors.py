@@ -136,7 +136,9 @@ def test_files_functions_and_modules_stay_small(path):
   assert len(text.splitlines()) <= MAX_LINES
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+      said = node.body[0] if ast.get_docstring(node) else None  # a docstring is no code
       lines = node.end_lineno - node.lineno + 1
+      lines -= said.end_lineno - said.lineno + 1 if said else 0
       assert lines <= MAX_FUNCTION_LINES, f'{node.name} has {lines} lines'
     if isinstance(node, ast.ClassDef):
       fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]

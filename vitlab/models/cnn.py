@@ -6,16 +6,6 @@ map is classified.
 
 In: float images `b h w c`, normalised, of any size. Out: float32 logits and a dict of every
 intermediate.
-
-The words of `make`, for those who write configs:
-
-variant: A size of `VARIANTS`; widths (channels of each stage) and depths (convolutions of each
-  stage) override it.
-num_classes: Logits; None: the model returns its features.
-norm, norm_epsilon, num_groups: 'batchnorm', whose statistics are the collection 'batch_stats', or
-  any other of `vitlab.layers.norms`; num_groups is the word of 'groupnorm'.
-dropout_rate: On the features.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters and norm statistics stay float32.
 """
 
 from collections.abc import Sequence
@@ -98,7 +88,24 @@ def make(
   dropout_rate: float = 0.0,
   dtype: str = 'float32',
 ) -> CNN:
-  """Composes a CNN from the words of a config, explained at the top; UserError names bad ones."""
+  """Composes a CNN.
+
+  Args:
+    variant: A size of `VARIANTS`.
+    num_classes: Number of logits; None: the model returns its features.
+    widths: Channels of each stage, instead of the variant's.
+    depths: Convolutions of each stage, instead of the variant's.
+    norm: 'batchnorm', whose statistics are the collection 'batch_stats', or any other of
+      `vitlab.layers.norms`.
+    norm_epsilon: Added to the variance in the norms.
+    num_groups: Groups of 'groupnorm'.
+    dropout_rate: Probability of dropout on the features.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters and norm statistics
+      stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate)
   size = pick_size('CNN', VARIANTS, variant, widths=widths, depths=depths)
   if len(size.widths) != len(size.depths):

@@ -8,25 +8,6 @@ branch starts at zero, so that every block starts as the identity (arXiv:1706.02
 In: float images `b h w c`, normalised, of any size. Out: float32 logits and a dict of every
 intermediate. Loads the ResNets of torchvision, timm and Hugging Face
 (`vitlab.pretrained.families.resnet`).
-
-The words of `make`, for those who write configs:
-
-variant: A size of `VARIANTS`; block ('basic': two 3×3; 'bottleneck': 1×1, 3×3, 1×1 with four times
-  the channels), width (channels of the first stage, before that factor) and depths (blocks of each
-  stage, as many stages as numbers) override it.
-num_classes: Logits; None: the model returns its features.
-stem: 'imagenet': a 7×7 convolution of stride 2 and a max-pool of stride 2; 'small', for images of
-  less than 64 pixels: a 3×3 convolution, no pool (section 4.2).
-norm, norm_epsilon, num_groups: 'batchnorm', whose statistics are the collection 'batch_stats', or
-  any other of `vitlab.layers.norms`; 1e-5 everywhere; num_groups is the word of 'groupnorm'.
-weight_standardization: Of all convolutions (arXiv:1903.10520); with 'groupnorm' it replaces
-  batchnorm where batches are small, as in BiT (arXiv:1912.11370) and the ViT's hybrids.
-padding: 'symmetric' as in torch, or 'same' as in TensorFlow and the ViT's hybrids.
-dropout_rate, drop_path_rate: On the features; of whole branches, rising linearly from 0 to this
-  rate at the last block (arXiv:1603.09382).
-remat: Time against memory, never results: what is kept of a block for the backward pass, one of
-  `vitlab.layers.stack.REMAT`; '' keeps everything.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters and norm statistics stay float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -209,7 +190,36 @@ def make(
   remat: str = '',
   dtype: str = 'float32',
 ) -> ResNet:
-  """Composes a ResNet from the words of a config, see the top; UserError names bad ones."""
+  """Composes a ResNet.
+
+  Args:
+    variant: A size of `VARIANTS`.
+    num_classes: Number of logits; None: the model returns its features.
+    block: 'basic', two 3×3 convolutions, or 'bottleneck', 1×1, 3×3 and 1×1 with four times the
+      channels, instead of the variant's.
+    depths: Blocks of each stage, as many stages as numbers, instead of the variant's.
+    width: Channels of the first stage, before that factor, instead of the variant's.
+    stem: 'imagenet', a 7×7 convolution and a max-pool, each of stride 2; 'small', for images of
+      less than 64 pixels, a 3×3 convolution (section 4.2).
+    norm: 'batchnorm', whose statistics are the collection 'batch_stats', or any other of
+      `vitlab.layers.norms`.
+    norm_epsilon: Added to the variance in the norms: 1e-5 everywhere.
+    num_groups: Groups of 'groupnorm'.
+    weight_standardization: Whether the kernels of all convolutions are standardised
+      (arXiv:1903.10520); with 'groupnorm' it replaces batchnorm where batches are small, as in BiT
+      (arXiv:1912.11370) and the ViT's hybrids.
+    padding: 'symmetric' as in torch, or 'same' as in TensorFlow and the ViT's hybrids.
+    dropout_rate: Probability of dropout on the features.
+    drop_path_rate: Probability with which a branch is skipped, rising linearly from 0 to this rate
+      at the last block (arXiv:1603.09382).
+    remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
+      everything. Less is memory against time, never another result.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters and norm statistics
+      stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   size = pick_size('ResNet', VARIANTS, variant, block=block, depths=depths, width=width)
   if size.block not in BLOCKS:

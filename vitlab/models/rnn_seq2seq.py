@@ -13,18 +13,6 @@ of which the second is the paper's. Logits come from [s_j; c_j], or from s_j alo
 
 In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
 token and a dict of every intermediate, the attention among them.
-
-The words of `make`, for those who write configs:
-
-vocab_size: Of both languages; None: from the data.
-cell: 'rnn', 'lstm' or 'gru', of encoder and decoder.
-width: Of the states; embedding_width of the embedded tokens (default: the same).
-depth: Layers of both; the decoder's attention looks from the last one into the first.
-bidirectional: Encoder in both directions, its states twice as wide; s_0 = tanh(W [h_m; h_1] + b).
-attention: 'none', 'additive', 'multiplicative', 'scaled_multiplicative' or 'general'
-  (`vitlab.layers.alignment`).
-dropout_rate: On embedded tokens, between layers and before the logits.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, softmax and logits stay float32.
 """
 
 from functools import partial
@@ -255,7 +243,27 @@ def make(
   dropout_rate: float = 0.0,
   dtype: str = 'float32',
 ) -> RNNSeq2Seq:
-  """Composes the model from the words of a config, explained at the top; UserError for bad ones."""
+  """Composes an encoder and a decoder.
+
+  Args:
+    vocab_size: Tokens of both languages together; None: the data say it.
+    cell: 'rnn', 'lstm' or 'gru', in encoder and decoder.
+    width: Channels of the states.
+    embedding_width: Channels of the embedded tokens; None: those of the states.
+    depth: Layers of encoder and decoder; the decoder's attention reads from the last one into the
+      first.
+    bidirectional: Whether the encoder reads in both directions, its states twice as wide; then s_0
+      = tanh(W [h_m; h_1] + b).
+    attention: 'none', 'additive', 'multiplicative', 'scaled_multiplicative' or 'general'
+      (`vitlab.layers.alignment`).
+    attention_order: 'current' or 'previous', see the top.
+    dropout_rate: Probability of dropout on embedded tokens, between layers and before the logits.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, softmax and logits
+      stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate)
   if attention_order not in ORDERS:
     raise unknown('attention_order', attention_order, ORDERS)

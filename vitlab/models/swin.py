@@ -10,22 +10,6 @@ In: float images `b h w c`, normalised, of any size. Out: float32 logits and a d
 intermediate. Loads the Swin checkpoints of timm and Hugging Face
 (`vitlab.pretrained.families.swin`).
 
-The words of `make`, for those who write configs:
-
-variant: A size of `VARIANTS`; window_size (tokens along a side), width (of the first stage), depths
-  and num_heads (one number a stage) override it.
-num_classes: Logits; None: the model returns its features.
-patch_size: Pixels along a side.
-mlp_ratio: Width within the mlps over that of the tokens.
-pretrained_window_sizes: Of version 2, with weights that saw windows of another size: theirs, one
-  number a stage, so that offsets keep the bias that they learned.
-norm_epsilon: 1e-5 in all published ones.
-dropout_rate, drop_path_rate: On tokens, branches and in the mlp; of whole branches, rising linearly
-  from 0 to this rate at the last block of the last stage (arXiv:1603.09382).
-scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics and softmax stay
-  float32.
-
 Maps that are no whole number of windows are padded, and images that are no whole number of patches
 or maps of odd size likewise; a map no larger than a window is one. The position bias of version 1
 is a table that is as large as the largest window the model was initialised with.
@@ -88,7 +72,7 @@ class PatchMerging(nn.Module):
 
   Attributes:
     norm: Of the four together before the matrix (version 1), or of what it makes (version 2).
-    norm_after: Which of these.
+    norm_after: Whether the norm comes after the matrix instead of before.
     dtype: What is computed in.
   """
 
@@ -181,7 +165,32 @@ def make(
   remat: str = '',
   dtype: str = 'float32',
 ) -> Swin:
-  """Composes a Swin from the words of a config, explained at the top; UserError names bad ones."""
+  """Composes a Swin.
+
+  Args:
+    variant: A size of `VARIANTS`.
+    num_classes: Number of logits; None: the model returns its features.
+    window_size: Tokens along a side of a window, instead of the variant's.
+    patch_size: Pixels along a side of a patch.
+    width: Channels of the first stage, instead of the variant's.
+    depths: Blocks of each stage, instead of the variant's.
+    num_heads: Heads of each stage, instead of the variant's.
+    mlp_ratio: Hidden units of the mlps for each channel of the tokens.
+    pretrained_window_sizes: For version 2 with weights that saw other windows: their window size in
+      each stage, so that offsets keep the bias that they learned.
+    norm_epsilon: Added to the variance in the norms: 1e-5 in all published ones.
+    dropout_rate: Probability of dropout on tokens, on branches and within the mlps.
+    drop_path_rate: Probability with which a branch is skipped, rising linearly from 0 to this rate
+      at the last block (arXiv:1603.09382).
+    scan: Whether one block is compiled and looped over: less to compile, never another result.
+    remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
+      everything. Less is memory against time, never another result.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, norm statistics and
+      softmax stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   sizes = dict(width=width, depths=depths, num_heads=num_heads, window_size=window_size)
   size = pick_size('Swin', VARIANTS, variant, **sizes)

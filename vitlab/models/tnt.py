@@ -9,23 +9,6 @@ In: float images `b h w c`, normalised. Out: float32 logits and a dict of every 
 Loads the TNT checkpoints of timm and of the authors (`vitlab.pretrained.families.tnt`). Their
 pixels are those of the original: a patch is cut out first and then convolved, so that no pixel sees
 over the edge of its patch (timm's `legacy` models convolve first, and do not load).
-
-The words of `make`, for those who write configs:
-
-variant: A size of `VARIANTS`; width, depth, num_heads, mlp_dim (of patches), inner_width and
-  inner_num_heads (of pixels) override it.
-patch_size: Image pixels, one number or height and width.
-inner_stride: Image pixels from one pixel of the model to the next.
-pool: 'cls' takes the class token after the norm, 'gap' the mean of the patches after it.
-mlp: 'gelu' (exact), 'gelu_tanh', 'relu', 'swish' or 'swiglu', of both Transformers.
-norm, norm_epsilon: 'layernorm' or 'rmsnorm'.
-qkv_bias: Biases of queries, keys and values.
-dropout_rate, drop_path_rate: On patches with positions, branches and in the mlps; of whole
-  branches, rising linearly from 0 to this rate at the last block (arXiv:1603.09382). Inner branches
-  are dropped patch by patch, outer ones image by image.
-scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics and softmax stay
-  float32.
 """
 
 from collections.abc import Callable
@@ -250,7 +233,37 @@ def make(
   remat: str = '',
   dtype: str = 'float32',
 ) -> TNT:
-  """Composes a TNT from the words of a config, explained at the top; UserError names bad ones."""
+  """Composes a TNT.
+
+  Args:
+    variant: A size of `VARIANTS`.
+    num_classes: Number of logits; None: the model returns its features.
+    patch_size: Image pixels of a patch, one number or height and width.
+    inner_stride: Image pixels from one pixel of the model to the next.
+    width: Channels of a patch, instead of the variant's.
+    depth: Number of blocks, instead of the variant's.
+    num_heads: Heads over patches, instead of the variant's.
+    mlp_dim: Hidden units of the mlps over patches, instead of the variant's.
+    inner_width: Channels of a pixel, instead of the variant's.
+    inner_num_heads: Heads over pixels, instead of the variant's.
+    pool: 'cls', the class token after the norm, or 'gap', the mean of the patches after it.
+    mlp: 'gelu' (exact), 'gelu_tanh', 'relu', 'swish' or 'swiglu', in both Transformers.
+    norm: 'layernorm' or 'rmsnorm'.
+    norm_epsilon: Added to the variance in the norms.
+    qkv_bias: Whether the projections to queries, keys and values have biases.
+    dropout_rate: Probability of dropout on patches with positions, on branches and within the mlps.
+    drop_path_rate: Probability with which a branch is skipped, rising linearly from 0 to this rate
+      at the last block (arXiv:1603.09382); inner branches patch by patch, outer ones image by
+      image.
+    scan: Whether one block is compiled and looped over: less to compile, never another result.
+    remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
+      everything. Less is memory against time, never another result.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, norm statistics and
+      softmax stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   outer = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   inner = dict(inner_width=inner_width, inner_num_heads=inner_num_heads)

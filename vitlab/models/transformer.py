@@ -6,23 +6,6 @@ the encoder's tokens says the target. While it learns, all tokens are read and s
 In: source tokens `b s` and decoder inputs `b t`, padded with 0. Out: float32 logits of the next
 token and a dict of every intermediate, both kinds of attention among them. Loads the Marian
 checkpoints of Hugging Face, opus-mt among them (`vitlab.pretrained.families.transformer`).
-
-The words of `make`, for those who write configs:
-
-vocab_size: Of both languages; None: from the data.
-variant: A size of `VARIANTS`; width, depth (of encoder and of decoder), num_heads and mlp_dim
-  override it.
-norm_place: 'post' is the paper's, norm(x + f(x)); 'pre', x + f(norm(x)) with one more norm behind
-  encoder and decoder, trains without warm-up.
-norm_epsilon: Of all norms.
-position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned'.
-max_length: Of sentences, in tokens, where positions are learned.
-tied: One matrix embeds source and target and makes logits (section 3.4), or three.
-logits_bias: Logits have a learned bias, as Marian's; the paper says nothing of one.
-mlp: 'relu', 'gelu', 'gelu_tanh', 'swish' or 'swiglu'.
-dropout_rate: On embedded tokens and branches.
-scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
-dtype: What is computed in, 'bfloat16' or 'float32'; all that is stored or summed stays float32.
 """
 
 from functools import partial
@@ -111,7 +94,7 @@ class Transformer(nn.Module):
     encoder: Of the source.
     decoder: Of the target; its blocks look at the source.
     norm: Copied behind encoder and decoder; None: none.
-    positions: See position_embedding above.
+    positions: The position_embedding of `make`.
     max_length: Of sentences, where positions are learned.
     dropout_rate: On embedded tokens.
   """
@@ -247,7 +230,34 @@ def make(
   remat: str = '',
   dtype: str = 'float32',
 ) -> Transformer:
-  """Composes the model from the words of a config, explained at the top; UserError for bad ones."""
+  """Composes a Transformer.
+
+  Args:
+    vocab_size: Tokens of both languages together; None: the data say it.
+    variant: A size of `VARIANTS`.
+    width: Channels of a token, instead of the variant's.
+    depth: Blocks of the encoder, and as many of the decoder, instead of the variant's.
+    num_heads: Heads of all attentions, instead of the variant's.
+    mlp_dim: Hidden units of the mlps, instead of the variant's.
+    norm_place: 'post', norm(x + f(x)) as in the paper; 'pre', x + f(norm(x)) with one more norm
+      behind encoder and decoder, which trains without warm-up.
+    norm_epsilon: Added to the variance in the norms.
+    position_embedding: 'sincos' (sines, then cosines), 'sincos_interleaved' or 'learned'.
+    max_length: Tokens of the longest sentence, where positions are learned.
+    tied: Whether one matrix embeds source and target and makes logits (section 3.4), instead of
+      three.
+    logits_bias: Whether logits have a learned bias, as Marian's; the paper says nothing of one.
+    mlp: 'relu', 'gelu', 'gelu_tanh', 'swish' or 'swiglu'.
+    dropout_rate: Probability of dropout on embedded tokens and on branches.
+    scan: Whether one block is compiled and looped over: less to compile, never another result.
+    remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
+      everything. Less is memory against time, never another result.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'; all that is stored or summed stays
+      float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('Transformer', VARIANTS, variant, **sizes)

@@ -5,34 +5,6 @@ tokens; one vector of them (the class token, their mean, or a probe's attention)
 
 In: float images `b h w c`, normalised. Out: float32 logits and a dict of every intermediate.
 Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.families.vit`).
-
-The words of `make`, for those who write configs:
-
-variant: A size of `VARIANTS` and a patch size, 'S/16'; patch_size (pixels, one number or height and
-  width), width, depth, num_heads and mlp_dim override it. With swiglu the variant's mlp_dim shrinks
-  by a third, so that the number of parameters stays.
-num_classes: Logits; None: the model returns its features.
-pool: 'cls' takes the class token after the norm; 'gap' the mean of the patches after the norm
-  (Google's); 'cls_gap' both, side by side (DINOv2's classifiers); 'gap_norm' the norm of that mean
-  (timm's 'avg'); 'map' lets a probe attend.
-class_token: Whether there is one; None: where the pool reads it.
-distillation_token: Whether a second token follows it, with a head of its own that learns from a
-  teacher (DeiT, arXiv:2012.12877; `vitlab.tasks.distillation`).
-num_registers: Learned tokens that nobody reads (arXiv:2309.16588).
-backbone: A model whose coarsest feature map is embedded instead of the image (a hybrid, section 3.1
-  of the ViT paper), as a spec, dict(name='resnet', ...); a patch is then one of its cells ('B/1').
-position_embedding: 'learned' for all tokens (the original ViT), 'learned_patches' (big_vision,
-  DeiT III), 'sincos_2d', 'rope_2d' (rotates queries and keys in every block) or 'none'.
-mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu', 'swish' or
-  'relu'.
-norm, norm_epsilon: 'layernorm' or 'rmsnorm'; 1e-6 but for Hugging Face's 1e-12.
-qk_norm, qkv_bias: Norms on queries and keys (arXiv:2302.05442), biases in their projection.
-layer_scale: Start of the learned factors on the residual branches (arXiv:2103.17239); 0: none.
-dropout_rate, drop_path_rate: On tokens, branches and in the mlp; of whole branches, rising linearly
-  from 0 to this rate at the last block (arXiv:1603.09382).
-scan, remat: Time against memory and compilation, never results: `vitlab.layers.stack.Stack`.
-dtype: What is computed in, 'bfloat16' or 'float32'. Parameters, norm statistics and softmax stay
-  float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -218,7 +190,48 @@ def make(
   remat: str = '',
   dtype: str = 'float32',
 ) -> ViT:
-  """Composes a ViT from the words of a config, explained at the top; UserError names bad ones."""
+  """Composes a ViT.
+
+  Args:
+    variant: A size of `VARIANTS` and a patch size, 'S/16'.
+    num_classes: Number of logits; None: the model returns its features.
+    patch_size: Pixels of a patch, one number or height and width, instead of the variant's.
+    width: Channels of a token, instead of the variant's.
+    depth: Number of blocks, instead of the variant's.
+    num_heads: Heads of the attention, instead of the variant's.
+    mlp_dim: Hidden units of the mlps, instead of the variant's; with swiglu those shrink by a
+      third, so that the number of parameters stays.
+    pool: 'cls', the class token after the norm; 'gap', the mean of the patches after the norm
+      (Google's); 'cls_gap', both, side by side (DINOv2's classifiers); 'gap_norm', the norm of that
+      mean (timm's 'avg'); 'map', a probe that attends.
+    class_token: Whether there is a class token; None: where the pool reads it.
+    distillation_token: Whether a second token follows it, with a head of its own that learns from a
+      teacher (DeiT, arXiv:2012.12877; `vitlab.tasks.distillation`).
+    num_registers: Number of learned tokens that nobody reads (arXiv:2309.16588).
+    backbone: A model whose coarsest feature map is embedded instead of the image (a hybrid, section
+      3.1 of the ViT paper), in a config its spec, dict(name='resnet', ...); a patch is then one of
+      its cells ('B/1').
+    position_embedding: 'learned' for all tokens (the original ViT), 'learned_patches' (big_vision,
+      DeiT III), 'sincos_2d', 'rope_2d' (rotates queries and keys in every block) or 'none'.
+    mlp: 'gelu_tanh' (Google's ViTs), 'gelu' (exact: timm, DeiT, Hugging Face), 'swiglu', 'swish' or
+      'relu'.
+    norm: 'layernorm' or 'rmsnorm'.
+    norm_epsilon: Added to the variance in the norms: 1e-6, but for Hugging Face's 1e-12.
+    qk_norm: Whether queries and keys have norms (arXiv:2302.05442).
+    qkv_bias: Whether the projection to queries, keys and values has biases.
+    layer_scale: Start of the learned factors on the residual branches (arXiv:2103.17239); 0: none.
+    dropout_rate: Probability of dropout on tokens, on branches and within the mlps.
+    drop_path_rate: Probability with which a branch is skipped, rising linearly from 0 to this rate
+      at the last block (arXiv:1603.09382).
+    scan: Whether one block is compiled and looped over: less to compile, never another result.
+    remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
+      everything. Less is memory against time, never another result.
+    dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, norm statistics and
+      softmax stay float32.
+
+  Raises:
+    UserError: a word or number that cannot be used; lists what is possible.
+  """
   check_rates(dropout_rate=dropout_rate, drop_path_rate=drop_path_rate)
   size = _size(variant, mlp, width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   compute = compute_dtype(dtype)
