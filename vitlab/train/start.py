@@ -264,9 +264,12 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
   sizes = {key for key in numbers if 'variant' in given and defaults[key] is None}
   merged = {key: value for key, value in spec.items() if key not in sizes} | given
   free = source.weights.free
-  wanted = merged | {key: value for key, value in spec.items() if key not in free}
+  # And one that the config gives where the weights name a variant alone, contradicts that variant.
+  named = {key for key in given if defaults.get(key, 0) is None} - spec.keys() - free
+  wanted = {key: value for key, value in merged.items() if key not in named}
+  wanted |= {key: value for key, value in spec.items() if key not in free}
   if not source.fresh and _shape(merged) != _shape(wanted):
-    words = defaults | spec
+    words = defaults | spec | dict.fromkeys(named, f'that of {spec.get("variant")}')
     wrong = [key for key in given if key not in free and given[key] != words[key]]
     said = ', '.join(f'{key}={given[key]!r} (weights: {words[key]!r})' for key in wrong)
     raise UserError(
