@@ -16,7 +16,7 @@ def found():
     parameters=[PARAMETER],
     num_parameters=1234567,
     state_bytes=dict(params=5_000_000, frozen=0),
-    memory=dict(arguments=6e6, temporaries=2e9, peak=2.006e9),
+    memory=dict(arguments=6e6, temporaries=2e9, peak=2.006e9, process=0),
     forward_macs=4.6e9,
     step_flops=dict(bfloat16=1e12),
     bytes_moved=3e9,

@@ -20,6 +20,7 @@ from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
 from vitlab import names, workdir
+from vitlab.hosts import machine
 from vitlab.inspection import chips, collectives, flops, stand_in
 from vitlab.inspection.collectives import Traffic
 from vitlab.train.setup import Experiment, build, on_mesh
@@ -50,7 +51,8 @@ class Inspection(NamedTuple):
     num_parameters: Over all players that learn.
     state_bytes: Part of the state (params, other variables, frozen, optimizer, average) -> bytes;
       frozen: all variables of the players without a loss, such as a teacher.
-    memory: Part of the compiled step (arguments, temporaries, peak) -> bytes.
+    memory: Part of the compiled step (arguments, temporaries, peak) -> bytes; process: what a CPU's
+      process has beside them, its libraries and programs, as measured.
     forward_macs: Multiply-adds of one example's forward pass, a teacher's included.
     step_flops: FLOPs of the step over all devices, by dtype, recomputation included.
     bytes_moved: Between a device and its memory in one step, as XLA counts them.
@@ -138,6 +140,7 @@ def inspect(
       + memory.temp_size_in_bytes
       + memory.output_size_in_bytes
       - memory.alias_size_in_bytes,
+      'process': 0 if simulated else _process_bytes(experiment),
     },
     forward_macs=_forward_flops(experiment) / 2 / batch_size,
     step_flops=step_flops,
@@ -181,6 +184,12 @@ def _bytes(tree: Any) -> int:
   """Bytes of a tree of shapes on one device."""
   leaves = jax.tree.leaves(tree)
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
+
+
+def _process_bytes(experiment: Experiment) -> int:
+  """What this process holds now, a device's share; 0 where devices have memory of their own."""
+  own = experiment.mesh.devices.flat[0].platform != 'cpu'
+  return 0 if own else machine.resident_memory() // len(experiment.mesh.local_devices)
 
 
 def _state_bytes(experiment: Experiment) -> dict[str, int]:

@@ -75,13 +75,15 @@ def _communication(found: Inspection) -> str:
 
 
 def _memory(found: Inspection) -> str:
-  peak, capacity = found.memory['peak'], found.chip.memory
+  process = found.memory['process']
+  peak, capacity = found.memory['peak'] + process, found.chip.memory
+  beside = f', {_megabytes(process)} of the process' if process else ''
   verdict = 'fits' if peak <= capacity else 'DOES NOT FIT'
   if 'simulated' in found.devices:
     verdict = f'compiled for CPU, an upper estimate, it {verdict}'
   return (
     f'{_megabytes(peak)} a device at its peak ({_megabytes(found.memory["arguments"])} arguments, '
-    f'{_megabytes(found.memory["temporaries"])} temporaries): {verdict} in '
+    f'{_megabytes(found.memory["temporaries"])} temporaries{beside}): {verdict} in '
     f'{_megabytes(capacity)}, {peak / capacity:.1%}'
   )
 

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from vitlab.errors import UserError, unknown
+from vitlab.hosts import machine
 
 
 def jit_once(function: Callable, mesh: Mesh, **options: Any) -> Callable:
@@ -80,7 +81,9 @@ class Start:
 
       self._loaded = self._load(start.find(self._init_from))
     loaded, self._loaded = _place(self._loaded, self._abstract), None
-    return self._init(loaded)
+    state = jax.block_until_ready(self._init(loaded))
+    machine.trim_allocator()  # what the compiler has used and the copies
+    return state
 
   def _load(self, sources: Mapping[str, Any]) -> dict[str, PyTree]:
     for player in sources.keys() - self._abstract.keys():
