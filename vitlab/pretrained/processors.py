@@ -77,7 +77,7 @@ def from_huggingface(
     UserError: a word that its class refuses, or that vitlab does not do; names it.
   """
   if not config:
-    return default._replace(library='huggingface')
+    return default
   name = _class(config, model_type)
   if name == TIMM:
     return from_timm(dict(pretrained_cfg=config.get('pretrained_cfg')), default)

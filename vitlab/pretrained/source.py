@@ -21,7 +21,7 @@ from vitlab.pretrained.processors import from_huggingface
 from vitlab.pretrained.rename import renamed, suggestion, unwrapped
 
 # Format -> the library whose code prepares its pictures.
-_LIBRARIES = dict(timm='timm', microsoft='timm', huggingface='huggingface')
+_LIBRARIES = dict(timm='timm', microsoft='timm', dinov2='timm', huggingface='huggingface')
 
 
 class About(NamedTuple):
@@ -178,22 +178,19 @@ def _pictures(
   default, config = table.preprocessing, files.config
   if default is None:
     return None
-  try:
-    default = default(config, shapes) if callable(default) else default
-    size, channels = image_size_of(config), config.get('num_channels')
-    default = default._replace(
-      image_size=size or default.image_size,
-      channels=channels or default.channels,
-      library=_LIBRARIES.get(name, 'vitlab'),
-    )
-    if 'architecture' in config:
-      found = preprocessing_lib.from_timm(config, default)
-      said = 'mean' in config.get('pretrained_cfg', config)
-    else:
-      found = from_huggingface(files.processor, default, config.get('model_type') or '')
-      said = bool(files.processor)
-  except UserError as error:
-    raise UserError(f'{path}: {error}') from error
+  default = default(config, shapes) if callable(default) else default
+  size, channels = image_size_of(config), config.get('num_channels')
+  default = default._replace(
+    image_size=size or default.image_size,
+    channels=channels or default.channels,
+    library=_LIBRARIES.get(name, 'vitlab'),
+  )
+  if 'architecture' in config:
+    found = preprocessing_lib.from_timm(config, default)
+    said = 'mean' in config.get('pretrained_cfg', config)
+  else:
+    found = from_huggingface(files.processor, default, config.get('model_type') or '')
+    said = bool(files.processor)
   if not said:
     logging.warning(
       f'{path}: no file beside these weights says how pictures are prepared: assumed '

@@ -136,7 +136,8 @@ def test_equals_facebook_s_names_and_positions(registers, gated, tmp_path, x64):
     got, _, weights = ours(tmp_path / 'dino.safetensors', image)
     np.testing.assert_allclose(got, theirs(other, image), atol=1e-6, err_msg=str(size))
     assert (weights.family, weights.format) == ('vit', 'dinov2')
-    assert weights.about.preprocessing == Preprocessing((35, 35), 'crop', 0.875)
+    pictures = Preprocessing((35, 35), 'crop', 0.875, library='timm')
+    assert weights.about.preprocessing == pictures
 
 
 def test_facebook_s_pictures_have_224_pixels(tmp_path):
@@ -173,7 +174,7 @@ def test_a_dinov2_of_timm_with_one_tensor_for_gate_and_up(tmp_path, x64):
   image = parity.image((2, 28, 28, 3))
   got, variables, weights = ours(tmp_path, image)
   np.testing.assert_allclose(got, theirs(model, image), atol=1e-9)
-  assert weights.about.preprocessing == Preprocessing((28, 28), 'crop', 1.0)
+  assert weights.about.preprocessing == Preprocessing((28, 28), 'crop', 1.0, library='timm')
   pretrained.write(tmp_path / 'again', variables, weights.about, 'timm')
   written = round_trips.theirs(tmp_path / 'again', 'timm').double()
   np.testing.assert_allclose(theirs(written, image), theirs(model, image), atol=1e-6)
