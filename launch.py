@@ -59,42 +59,32 @@ def evaluate(command: Command) -> None:
   """run the evaluators on a trained model"""
   config, folder = command.config(), command.workdir()
   prepare(command.flags)
-  from vitlab.train import start, trained
+  from vitlab.predict import evaluation
+  from vitlab.train import start, weights
 
   values, sources = command.flags, None
-  if trained.is_published(folder) or start.lacks_path(config.init_from):
+  if weights.is_published(folder) or start.lacks_path(config.init_from):
     config = start.of_weights(config, folder, command.overrides)
     config, sources = start.resolve(config)
   else:
     config, _ = start.resolve(config, folder)
-  trained.evaluate(folder, config, values.output, values.average, sources)
+  evaluation.evaluate(folder, config, values.output, values.average, sources)
 
 
 def predict(command: Command) -> None:
   """label the images that follow the flags, or translate text files or standard input"""
   folder, values = command.workdir(), command.flags
   prepare(values)
-  from vitlab.predict import classification as labels
-  from vitlab.predict import translation
-  from vitlab.train import trained
+  from vitlab.predict import Options, find, trained
 
   model = trained.load(folder, command.overrides, values.average)
-  if values.nbest > 1 and 'vocabulary' not in model.facts:
-    raise UserError(f'--nbest={values.nbest}: {folder!r} holds no model of sentences')
-  if 'vocabulary' in model.facts:
-    lines = translation.read(command.paths)
-    if values.attention:
-      from vitlab.report.translation import attention_page
+  options = Options(values.output, values.nbest)
+  if not values.attention:
+    find(model.kind, 'run', '--mode=predict')(model, command.paths, options)
+    return
+  from vitlab.report import drawers
 
-      print(attention_page.write(model, lines, values.output, values.nbest), file=sys.stderr)
-    else:
-      translation.run(model, lines, values.output, values.nbest)
-  elif values.attention:
-    from vitlab.report.classification import attention_page
-
-    print(attention_page.write(model, command.paths, values.output))
-  else:
-    labels.run(model, command.paths, values.output)
+  drawers.attention(model, command.paths, options)
 
 
 def inspect(command: Command) -> None:
@@ -124,14 +114,14 @@ def export(command: Command) -> None:
   """write the model as one file that runs without this code, or as others' libraries load it"""
   folder, values = command.workdir(), command.flags
   prepare(values)
-  from vitlab.predict import classification
-  from vitlab.train import trained, weights
+  from vitlab.predict import folder as folders
+  from vitlab.predict import program, trained
 
   model = trained.load(folder, command.overrides, values.average)
   if values.format:
-    print(weights.export(model, values.format, values.output))
+    print(folders.export(model, values.format, values.output))
   else:
-    print(classification.export(model, values.output))
+    print(program.export(model, values.output))
 
 
 def sweep(command: Command) -> None:

@@ -187,7 +187,7 @@ def config_file_of(folder):
   path = folder.parent / f'{folder.name}.py'
   path.write_text(
     'import json\n'
-    'from vitlab.cli.config_file import from_json\n'
+    'from vitlab.workdir import from_json\n'
     'def get_config(arg=None):\n'
     f"  return from_json(json.load(open('{folder}/config.json')))\n"
   )

@@ -17,8 +17,8 @@ from PIL import Image
 import launch
 from vitlab.cli import command_line, config_file
 from vitlab.errors import UserError
-from vitlab.predict import classification, stablehlo
-from vitlab.train import trained
+from vitlab.predict import folder as folder_lib
+from vitlab.predict import program, stablehlo, trained
 from vitlab.train.run import train
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -136,9 +136,8 @@ def quiet(monkeypatch):
 
 @pytest.fixture(scope='module')
 def weights(world, run):
-  from vitlab.train import weights as weights_lib
 
-  return weights_lib.export(trained.load(str(run)), 'timm', str(world / 'timm'))
+  return folder_lib.export(trained.load(str(run)), 'timm', str(world / 'timm'))
 
 
 @pytest.mark.parametrize('arguments, named', REFUSED.values(), ids=REFUSED)
@@ -157,7 +156,7 @@ def test_a_config_to_fine_tune_evaluates_what_it_starts_from(name, world, weight
 def test_changes_reach_the_stored_config(run, tmp_path):
   plain, model = trained.load(str(run)), trained.load(str(run), ['--config.task.mean=(0.9,)'])
   assert model.config.task.mean == (0.9,) != plain.config.task.mean
-  file = classification.export(model, str(tmp_path / 'model'))
+  file = program.export(model, str(tmp_path / 'model'))
   assert stablehlo.load(file).facts['config']['task']['mean'] == [0.9]
   images = jnp.zeros((1, 8, 8, 1), jnp.uint8)
   rows = [m.task.predict['probabilities'](m.variables, {'image': images}) for m in (plain, model)]

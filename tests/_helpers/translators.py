@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from _helpers import runs, text
 
 from vitlab.data import tokenizers
+from vitlab.predict.trained import Trained
 from vitlab.train import setup
-from vitlab.train.trained import Trained
 
 RNN = dict(name='rnn_seq2seq', width=8)
 TRANSFORMER = dict(name='transformer', variant='mu')

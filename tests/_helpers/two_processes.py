@@ -55,7 +55,7 @@ def load(abstract):
       w = np.sin(np.arange(24576, dtype=np.float32)).reshape(48, 512)
       return {'step': np.int32(0), 'w': w}
 
-  return Start(lambda loaded: loaded, {'model': abstract}, None, {'model': Source()})()['model']
+  return Start(lambda loaded: loaded, {'model': abstract}, {'model': Source()})()['model']
 
 
 def train(abstract, state, steps, checkpoints=None):

@@ -149,4 +149,4 @@ def test_run_names_are_safe_folder_names():
 
 def test_a_config_survives_its_workdir(path):
   config = config_file.load(path, ['--config.optim.lr_multipliers=("head", 0.1), ("norm", 2.0)'])
-  assert config_file.from_json(workdir.to_json(config)).to_dict() == config.to_dict()
+  assert workdir.from_json(workdir.to_json(config)).to_dict() == config.to_dict()

@@ -10,8 +10,7 @@ from PIL import Image
 
 from vitlab.data.sets import digits
 from vitlab.errors import UserError
-from vitlab.predict import classification, stablehlo
-from vitlab.train import trained
+from vitlab.predict import Options, classification, trained
 from vitlab.train.run import train
 
 
@@ -57,7 +56,7 @@ def test_labels_are_those_of_the_task(model, pictures, monkeypatch):
 
 def test_run_prints_an_aligned_table_and_writes_json_lines(model, pictures, tmp_path, capsys):
   output = tmp_path / 'labels.jsonl'
-  classification.run(model, [str(pictures)], str(output))
+  classification.run(model, [str(pictures)], Options(str(output)))
   printed, complaints = capsys.readouterr()
   lines = printed.splitlines()
   assert len(lines) == 1 + 5
@@ -68,14 +67,6 @@ def test_run_prints_an_aligned_table_and_writes_json_lines(model, pictures, tmp_
   assert [row['file'] for row in rows] == classification.find_images([str(pictures)])
   assert 'error' in next(row for row in rows if row['file'].endswith('broken.jpg'))
   assert rows[0]['class'] == rows[0]['top'][0]['class'] and len(rows[0]['top']) == 5
-
-
-def test_an_exported_model_labels_like_the_task(model, tmp_path):
-  loaded = stablehlo.load(classification.export(model, str(tmp_path / 'model.stablehlo')))
-  images = digits.make().splits['test'].arrays['image'][:7]
-  np.testing.assert_allclose(loaded(images), probabilities(model, images), atol=1e-6)
-  assert loaded.facts['class_names'] == [str(digit) for digit in range(10)]
-  assert loaded.facts['image']['image_size'] == [8, 8]
 
 
 def test_images_are_found_as_in_data_sets(tmp_path, caplog):
@@ -106,7 +97,7 @@ def test_nothing_readable_is_an_error(model, pictures):
 
 def test_an_output_that_cannot_be_written_fails_before_the_work(model, pictures, tmp_path):
   with pytest.raises(UserError, match='--output'):
-    classification.run(model, [str(pictures)], str(tmp_path / 'no' / 'such' / 'folder'))
+    classification.run(model, [str(pictures)], Options(str(tmp_path / 'no' / 'such' / 'folder')))
 
 
 def test_no_name_breaks_the_table():

@@ -13,8 +13,8 @@ from _helpers.pictures import kinds
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from vitlab.data.pictures import preprocess
-from vitlab.predict import classification
-from vitlab.train import trained
+from vitlab.predict import classification, trained
+from vitlab.predict import folder as folder_lib
 from vitlab.train import weights as lib
 from vitlab.train.run import train
 
@@ -104,7 +104,7 @@ def test_a_run_that_starts_from_them_prepares_and_exports_as_they_do(tmp_path, c
   assert theirs['library'] == 'timm' and theirs['fill'] == (128, 128, 128)
   caplog.clear()
   for format, read in (('timm', by_timm), ('huggingface', by_huggingface)):
-    folder = lib.export(run, format)
+    folder = folder_lib.export(run, format)
     labels = classification.label(run, [str(path) for path in sorted(photos.rglob('*.png'))])
     expected = dict(zip(KINDS, read(folder)))
     for label in labels:

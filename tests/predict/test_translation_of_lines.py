@@ -44,7 +44,7 @@ def test_all_that_were_found_come_the_best_first(model):
 def test_lines_stay_lines(model, capsys, tmp_path):
   """An empty line and one that is too long leave their place empty."""
   lines = ['a dog', '', 'the wall ' * 800, 'a cat']
-  translation.run(model, lines, str(tmp_path / 'out.jsonl'))
+  translation.write(model, lines, str(tmp_path / 'out.jsonl'))
   shown = capsys.readouterr()
   said = shown.out.split('\n')[:-1]
   assert len(said) == 4 and said[1] == said[2] == ''
@@ -57,7 +57,7 @@ def test_lines_stay_lines(model, capsys, tmp_path):
 
 
 def test_n_best_have_number_and_score(model, capsys):
-  translation.run(model, ['a dog', 'a cat'], nbest=2)
+  translation.write(model, ['a dog', 'a cat'], nbest=2)
   rows = [line.split('\t') for line in capsys.readouterr().out.splitlines()]
   assert [row[0] for row in rows] == ['1', '1', '2', '2']
   assert float(rows[0][1]) >= float(rows[1][1])
@@ -86,7 +86,7 @@ def test_text_that_cannot_be_read(tmp_path, content, named):
 
 def test_an_output_that_cannot_be_written(model, tmp_path, capsys):
   with pytest.raises(UserError, match='--output='):
-    translation.run(model, ['a dog'], str(tmp_path))
+    translation.write(model, ['a dog'], str(tmp_path))
   assert not capsys.readouterr().out
 
 
@@ -122,7 +122,7 @@ def test_what_the_model_says_breaks_no_line(model, monkeypatch, capsys, tmp_path
   vocabulary = Saying(tokenizers.of(model.facts), NASTY)
   monkeypatch.setattr(tokenizers, 'of', lambda facts: vocabulary)
   lines = ['a dog', 'a\u2028cat', 'the wall']
-  translation.run(model, lines, str(tmp_path / 'out.jsonl'), nbest=nbest)
+  translation.write(model, lines, str(tmp_path / 'out.jsonl'), nbest=nbest)
   said = capsys.readouterr().out.splitlines()
   assert len(said) == 3 * nbest
   assert {line.split('\t')[-1] for line in said} == {'one two three four five six [2J'}
@@ -144,5 +144,5 @@ def test_bytes_that_are_drawn_break_no_line(capsys):
   lines = text.sentences(40, seed=5)[0]
   found = translation.translate(model, lines)
   assert sum('\n' in one.found[0][0] for one in found) > 10
-  translation.run(model, lines)
+  translation.write(model, lines)
   assert len(capsys.readouterr().out.splitlines()) == len(lines)

@@ -8,8 +8,8 @@ from _helpers import marian, runs, text
 from transformers import MarianTokenizer
 
 from vitlab.errors import UserError
-from vitlab.predict import translation
-from vitlab.train import start, trained
+from vitlab.predict import evaluation, trained, translation
+from vitlab.train import start
 
 LINES = text.sentences(300)
 ASKED = [*text.sentences(40, seed=7)[0], '>>xx<< a dog', 'žörk dog', ' two  spaces', '']
@@ -54,7 +54,7 @@ def test_it_matters_when_a_search_stops(said):
 def test_another_search_may_be_asked_for(said, capsys):
   folder, _, found = said[False]
   model = trained.load(str(folder), ['--config.task.search=beam,beams=2'])
-  translation.run(model, ASKED, nbest=2)
+  translation.write(model, ASKED, nbest=2)
   assert len(capsys.readouterr().out.splitlines()) == 2 * len(ASKED[:-1])
   assert ours(folder, ASKED, 'greedy') != found
 
@@ -96,7 +96,7 @@ def test_it_is_evaluated_on_text_that_is_read_with_its_vocabulary(said, tmp_path
     checkpoint__best='test/bleu',
     init_from=folder,
   )
-  metrics = trained.evaluate(folder, start.resolve(config, folder)[0])
+  metrics = evaluation.evaluate(folder, start.resolve(config, folder)[0])
   source, target = text.sentences(20, 1)
   model = trained.load(folder, ['--config.task.search=greedy', '--config.task.max_tokens=0'])
   found = [one.found[0][0] for one in translation.translate(model, source)]

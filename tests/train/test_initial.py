@@ -31,7 +31,7 @@ def start(sources):
   mesh = jax.make_mesh((8,), ('data',), axis_types=(jax.sharding.AxisType.Auto,))
   split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
   abstract = {'model': {'w': jax.ShapeDtypeStruct((8,), jnp.bfloat16, sharding=split)}}
-  return Start(lambda loaded: loaded, abstract, None, sources)
+  return Start(lambda loaded: loaded, abstract, sources)
 
 
 def test_loaded_arrays_lie_as_the_state_does_in_its_types():

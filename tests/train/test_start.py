@@ -10,7 +10,8 @@ from _helpers.specs import SPECS, tree_of
 
 from vitlab import pretrained, workdir
 from vitlab.errors import UserError
-from vitlab.train import setup, trained
+from vitlab.predict import trained
+from vitlab.train import setup
 from vitlab.train import start as start_lib
 from vitlab.train.run import train
 

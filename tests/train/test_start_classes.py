@@ -16,7 +16,9 @@ from safetensors.numpy import load_file, save_file
 
 from vitlab import pretrained
 from vitlab.errors import UserError
-from vitlab.train import setup, trained
+from vitlab.predict import evaluation, trained
+from vitlab.predict import folder as folder_lib
+from vitlab.train import setup
 from vitlab.train import start as start_lib
 from vitlab.train import weights as weights_lib
 from vitlab.train.run import train
@@ -46,7 +48,7 @@ def root(tmp_path_factory):
   photos.write(root / 'photos', cat='red', dog='blue')
   train(config(root / 'photos'), str(root / 'run'), devices=ONE)
   for format in FORMATS:
-    folder = pathlib.Path(weights_lib.export(trained.load(str(root / 'run')), format))
+    folder = pathlib.Path(folder_lib.export(trained.load(str(root / 'run')), format))
     folder.rename(root / format)
     swap(root / format)
   return root
@@ -72,10 +74,10 @@ def name_classes(folder, names):
 
 
 def accuracy(folder, config):
-  if trained.is_published(folder):
+  if weights_lib.is_published(folder):
     config.init_from = folder
     config, _ = start_lib.resolve(config)
-  return trained.evaluate(folder, config)['test/accuracy']
+  return evaluation.evaluate(folder, config)['test/accuracy']
 
 
 def test_data_with_some_of_the_classes_in_another_place(root, tmp_path):

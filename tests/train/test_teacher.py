@@ -12,8 +12,9 @@ from _helpers import runs, tiny
 from vitlab.errors import UserError
 from vitlab.hosts import preemption
 from vitlab.inspection import chips, compiled
+from vitlab.predict import trained
 from vitlab.tasks import classification, distillation
-from vitlab.train import setup, step, trained
+from vitlab.train import setup, step
 from vitlab.train.run import train
 
 KEY = jax.random.key(0)

@@ -107,7 +107,7 @@ def test_what_eval_says_is_what_sacrebleu_says_of_two_files(tmp_path, capsys):
   metrics = trained.evaluate(str(tmp_path / 'run'), config(str(path), **words))
   assert capsys.readouterr().out.count('tok:char') == 1
   source, target = ((path / f'val.{x}').read_text().splitlines()[2:] for x in ('en', 'xx'))
-  translation.run(trained.load(str(tmp_path / 'run')), source)
+  translation.write(trained.load(str(tmp_path / 'run')), source)
   said = capsys.readouterr().out.splitlines()
   assert metrics['test/chrf'] == sacrebleu.corpus_chrf(said, [target]).score > 0
   assert metrics['test/bleu'] == sacrebleu.corpus_bleu(said, [target], tokenize='char').score

@@ -3,19 +3,14 @@
 import inspect
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
-from _helpers import marian, parity, published, round_trips, runs
-from transformers import AutoModelForSeq2SeqLM
+from _helpers import parity, runs
 
-from vitlab import pretrained
+from vitlab import workdir
 from vitlab.data import pictures as pictures_lib
-from vitlab.errors import UserError
-from vitlab.predict import classification
-from vitlab.train import start, trained
 from vitlab.train import weights as lib
 from vitlab.train.run import train
+from vitlab.workdir import model as model_lib
 
 
 @pytest.fixture(scope='module')
@@ -29,28 +24,10 @@ def run(tmp_path_factory):
   return folder
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return str(published.save_timm(tmp_path_factory.mktemp('timm')))
-
-
-def test_a_run_exports_to_timm_which_gives_the_same_logits(run):
-  model = trained.load(run)
-  target = lib.export(model, 'timm')
-  assert target == f'{run}/export/timm'
-  pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
-  expected = model.task.predict['logits'](model.variables, {'image': jnp.asarray(pixels)})
-  normalised = (pixels / 255 - 0.5) / 0.5
-  theirs = published.logits(round_trips.theirs(target, 'timm'), normalised.astype(np.float32))
-  np.testing.assert_allclose(theirs, expected, atol=2e-5)
-  again = trained.load(target)
-  assert again.facts['class_names'] == model.facts['class_names']
-  assert parity.error(again.variables, model.variables) == 0
-
-
 def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
   defaults = inspect.signature(pictures_lib.preprocess).parameters
-  pictures = lib.about(trained.load(run)).preprocessing.image()
+  found = model_lib.load(run, workdir.stored_config(run))
+  pictures = lib.about(found.config, found.facts, run).preprocessing.image()
   assert pictures.pop('image_size') == (8, 8) and pictures.pop('channels') == 1
   assert pictures == {name: defaults[name].default for name in pictures}
 
@@ -59,61 +36,7 @@ def test_a_run_is_weights_to_start_from(run):
   found = lib.find(run)
   assert 'dropout_rate' not in found.about.spec and found.about.spec['num_classes'] == 10
   assert found.describe()['step'] == 2
-  model = trained.load(run)
+  model = model_lib.load(run, workdir.stored_config(run))
   like = jax.eval_shape(lambda: model.variables['model'])
   assert parity.error(found.load(like), model.variables['model']) == 0
   assert 'head' not in found.load(like, head='new')['params']
-
-
-def test_a_folder_of_others_is_a_classifier(folder, tmp_path):
-  model = trained.load(folder)
-  assert (model.step, model.facts['class_names']) == (0, list(published.CLASSES))
-  assert model.facts['image']['interpolation'] == 'bicubic'
-  picture = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-  image = ((picture / 255 - 0.5) / 0.5).astype(np.float32)
-  logits = model.task.predict['logits'](model.variables, {'image': jnp.asarray(picture)})
-  expected = published.logits(published.timm_vit(), image)
-  np.testing.assert_allclose(logits, expected, atol=2e-5)
-  target = lib.export(model, 'huggingface', str(tmp_path / 'huggingface'))
-  theirs = published.logits(round_trips.theirs(target, 'huggingface'), image)
-  np.testing.assert_allclose(theirs, expected, atol=2e-5)
-  assert classification.export(model, str(tmp_path / 'model.stablehlo')).exists()
-
-
-def test_what_is_no_classifier_is_refused(folder, tmp_path):
-  weights = pretrained.read(folder)
-  like = round_trips.like(round_trips.model(weights), published.pictures())
-  spec = {**weights.about.spec, 'num_classes': None}
-  headless = weights.load(like, head='new')
-  pretrained.write(tmp_path, headless, weights.about._replace(spec=spec), 'timm')
-  with pytest.raises(UserError, match='have no classifier: fine-tune them with init_from'):
-    trained.load(str(tmp_path))
-
-
-def test_a_translator_of_others_is_evaluated_and_goes_out_again(tmp_path):
-  words = ('</s>', '<unk>', *'01234567', '<pad>')
-  source = marian.save(tmp_path / 'marian', marian.make(), words)
-  model = trained.load(str(source))
-  vocabulary = ['<pad>', '<s>', '</s>', '<unk>', *'01234567']
-  assert model.facts == dict(vocab_size=12, vocabulary=vocabulary)
-  tokens = jnp.array([[4, 7, 5, 9, 2], [8, 2, 0, 0, 0]])
-  targets = jnp.array([[9, 5, 7, 2], [8, 3, 2, 0]])
-  expected = model.task.predict['logits'](model.variables, dict(tokens=tokens, targets=targets))
-  target = lib.export(model, 'huggingface', str(tmp_path / 'out'))
-  theirs = AutoModelForSeq2SeqLM.from_pretrained(target, local_files_only=True).eval()
-  inputs = np.array([[1, 9, 5, 7], [1, 8, 3, 2]])
-  np.testing.assert_allclose(marian.logits(theirs, tokens, inputs, pad=0), expected, atol=2e-5)
-  config = runs.config(
-    data=dict(name='reverse', symbols=8, max_length=6, train=64, test=32),
-    task=dict(name='translation'),
-    model=dict(vocab_size=None),
-    evaluators=dict(test=dict(name='sequences', every='1 steps')),
-    init_from=target,
-  )
-  metrics = trained.evaluate(target, start.resolve(config)[0])
-  assert metrics['test/loss'] > 1
-  other = str(marian.save(tmp_path / 'letters', marian.make()))
-  with pytest.raises(UserError, match=r'(?s)vocabulary .* is not the one that .*letters'):
-    trained.evaluate(other, start.resolve(config.copy_and_resolve_references())[0])
-  with pytest.raises(UserError, match='holds no classifier of images'):
-    classification.export(model, str(tmp_path / 'model.stablehlo'))

@@ -8,7 +8,7 @@ from _helpers import runs
 
 from vitlab import workdir
 from vitlab.errors import UserError
-from vitlab.train import trained
+from vitlab.predict import trained
 from vitlab.train.run import train
 from vitlab.workdir.checkpoint import Checkpoints
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from absl import flags
 from ml_collections import ConfigDict
 
+from vitlab import workdir
 from vitlab.cli import config_file
 from vitlab.errors import UserError
 from vitlab.hosts import machine
@@ -62,7 +63,7 @@ class Command(NamedTuple):
     if self.flags.workdir is None or self.flags.mode in ('train', 'sweep'):
       known = ', '.join(config_file.describe_all())
       raise UserError(f'--mode={self.flags.mode} needs --config=..., for example one of {known}')
-    config = config_file.stored(self.workdir())
+    config = workdir.stored_config(self.workdir())
     config_file.override(config, self.overrides)
     return config
 

@@ -14,13 +14,12 @@ import math
 import pathlib
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
-from vitlab import workdir
 from vitlab.errors import UserError, unknown
 
 # What a config file defines, and where to see how.
@@ -97,32 +96,6 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
     elif negated or not equals:
       raise UserError(f'{flag} needs a value: --config.{key}=...')
     node[name] = _convert(key, value, default)
-
-
-def stored(folder: str) -> ConfigDict:
-  """The config of the run in a workdir.
-
-  Raises:
-    UserError: no run has been there.
-  """
-  value = workdir.read_config(pathlib.Path(folder))
-  if value is None:
-    raise UserError(
-      f'workdir {folder!r} holds no run: its {workdir.CONFIG} is missing or damaged'
-      '\ngive the --workdir of a training, or train first: --mode=train --config=...'
-    )
-  return from_json(value)
-
-
-def from_json(stored: Mapping[str, Any]) -> ConfigDict:
-  """A config as it was before it was written to config.json: lists were tuples."""
-
-  def tuples(value: Any) -> Any:
-    if isinstance(value, Mapping):
-      return {key: tuples(item) for key, item in value.items()}
-    return tuple(map(tuples, value)) if isinstance(value, list) else value
-
-  return ConfigDict(tuples(stored)).lock()
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -85,13 +85,14 @@ def sharing() -> Iterator[None]:
     raise
 
 
-def compare_start(config: ConfigDict, folder: str, sources: Mapping[str, Any] | None) -> None:
+def compare_start(config: ConfigDict, folder: str, sources: Any) -> None:
   """Compares all that is known before the data are.
 
   Args:
     config: Of the run, resolved.
     folder: The workdir.
-    sources: The weights it starts from, by player; None if the workdir knew them.
+    sources: The weights it starts from, by player; a function that finds them, or None, if the
+      workdir knew them.
 
   Raises:
     Disagreement: as `meet`.
@@ -107,7 +108,7 @@ def compare_start(config: ConfigDict, folder: str, sources: Mapping[str, Any] | 
       'code of vitlab': f'{_code()} (commit {provenance.commit()})',
       'version of': provenance.versions(),
       'weights of': {player: source.weights.describe() for player, source in sources.items()}
-      if sources is not None
+      if isinstance(sources, Mapping)
       else 'in the workdir',
     }
   )

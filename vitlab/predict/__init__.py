@@ -1,1 +1,65 @@
-"""Trained models at work, one file a task, and as programs that run without this code."""
+"""Trained models at work: what is done with one depends on its kind of learning.
+
+`vitlab/predict/<task>.py`, named as the task is, has what its kind can do:
+
+  run(trained, paths, options)               --mode=predict: prints, and writes `options.output`
+  exported(trained) -> Program               --mode=export: what runs without the code of the model
+  published(path, about, overrides)          task and facts of weights that somebody published
+                    -> (task spec, facts)
+
+A kind without one of them does without; `find` says so.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vitlab import registry
+from vitlab.errors import UserError
+
+
+class Options(NamedTuple):
+  """The flags of --mode=predict.
+
+  Attributes:
+    output: File to write besides what is printed; '' for none.
+    nbest: Number of answers to each input, where the kind has several.
+  """
+
+  output: str = ''
+  nbest: int = 1
+
+
+DEFAULTS = Options()
+
+
+class Program(NamedTuple):
+  """A prediction as a function of arrays alone.
+
+  Attributes:
+    function: The input, whose first axis is the batch, -> predictions.
+    example: Shape and dtype of an input of one row.
+    facts: What somebody needs who has nothing else, JSON-able: names of classes, ...
+  """
+
+  function: Callable[[Any], Any]
+  example: Any
+  facts: Mapping[str, Any]
+
+
+def find(kind: str, name: str, what: str) -> Callable[..., Any]:
+  """A function of the file of a kind of learning.
+
+  Args:
+    kind: The name of the task, see `vitlab.tasks.kind`.
+    name: 'run', 'exported' or 'published'.
+    what: What it is for, for the message.
+
+  Raises:
+    UserError: the kind has none.
+  """
+  module = registry.module('predict', kind) if kind in registry.names('predict') else None
+  if not hasattr(module, name):
+    raise UserError(
+      f'the task {kind!r} has nothing for {what}: vitlab/predict/{kind}.py would have {name}(...)'
+    )
+  return getattr(module, name)

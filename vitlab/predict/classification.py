@@ -14,12 +14,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vitlab import workdir
-from vitlab.data import archive, pictures
+from vitlab.data import archive, classes, pictures
 from vitlab.errors import UserError
 from vitlab.lines import visible
-from vitlab.predict import stablehlo as exporter
-from vitlab.train.trained import Trained
+from vitlab.predict import DEFAULTS, Options, Program
+from vitlab.predict.trained import Trained
+from vitlab.pretrained import About
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,6 @@ def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:
   Raises:
     UserError: the task of the model does not classify images.
   """
-  _check_classifier(trained)
   classify = jax.jit(trained.task.predict['probabilities'])
   names = trained.facts['class_names']
   size = min(BATCH_SIZE, len(files))
@@ -94,7 +93,7 @@ def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:
           yield Label(file, _top(next(rows), names))
 
 
-def run(trained: Trained, paths: Sequence[str], output: str = '') -> None:
+def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
   """Prints a table of labels and, if asked for, writes them as JSON lines.
 
   Files that cannot be read are named on standard error; the others go on.
@@ -102,12 +101,14 @@ def run(trained: Trained, paths: Sequence[str], output: str = '') -> None:
   Args:
     trained: The model.
     paths: Image files and folders of them.
-    output: Where the JSON lines go; '' for nowhere.
+    options: Flags; the JSON lines go to `output`.
 
   Raises:
     UserError: as `find_images` and `label`; no file can be read; the output cannot be written.
   """
-  files = find_images(paths)
+  if options.nbest > 1:
+    raise UserError(f'--nbest={options.nbest}: {trained.workdir!r} holds no model of sentences')
+  output, files = options.output, find_images(paths)
   try:
     lines = open(output or os.devnull, 'w')  # noqa: SIM115 - before the work, to fail early
   except OSError as error:
@@ -125,34 +126,40 @@ def run(trained: Trained, paths: Sequence[str], output: str = '') -> None:
   print(table(labels))
 
 
-def export(trained: Trained, output: str = '') -> pathlib.Path:
-  """Writes the classifier as one file that runs without the code of the model.
+def exported(trained: Trained) -> Program:
+  """The classifier as a program: uint8 images of the size in its facts -> probabilities."""
+  size = trained.facts['image']
+  classify = trained.task.predict['probabilities']
+  return Program(
+    lambda image: classify(trained.variables, {'image': image}),
+    jax.ShapeDtypeStruct((1, *size['image_size'], size['channels']), np.uint8),
+    {'class_names': trained.facts['class_names'], 'image': size},
+  )
+
+
+def published(
+  path: str, about: About, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Task and facts of a published classifier.
 
   Args:
-    trained: The model.
-    output: The file; by default export/model.stablehlo in the workdir.
-
-  Returns:
-    The file; `vitlab.predict.stablehlo.load` reads it. It takes uint8 images of the size in the
-    facts beside it and gives probabilities.
+    path: Where the weights are.
+    about: What travels with them.
+    overrides: Changes of the command line to the task.
 
   Raises:
-    UserError: the task of the model does not classify images.
+    UserError: the weights have no classifier.
   """
-  _check_classifier(trained)
-  size = trained.facts['image']
-  example = jax.ShapeDtypeStruct((1, *size['image_size'], size['channels']), np.uint8)
-  facts = {
-    'class_names': trained.facts['class_names'],
-    'image': size,
-    'step': trained.step,
-    'config': workdir.to_json(trained.config),
-  }
-  path = output or pathlib.Path(trained.workdir) / 'export' / 'model.stablehlo'
-  classify = trained.task.predict['probabilities']
-  return exporter.save(
-    path, lambda image: classify(trained.variables, {'image': image}), example, facts
+  del overrides
+  count, prepared = about.spec['num_classes'], about.preprocessing
+  if count is None:
+    raise UserError(f'{path}: these weights have no classifier: fine-tune them with init_from')
+  facts = dict(
+    num_classes=count,
+    class_names=list(about.class_names) or [classes.placeholder(i) for i in range(count)],
+    image=prepared.image(),
   )
+  return dict(name='classification', num_classes=None, mean=prepared.mean, std=prepared.std), facts
 
 
 def table(labels: Sequence[Label]) -> str:
@@ -168,13 +175,6 @@ def table(labels: Sequence[Label]) -> str:
     cells = file.ljust(widths[0]), name.ljust(widths[1]), probability.rjust(widths[2]), runner_up
     lines.append('  '.join(cells).rstrip())
   return '\n'.join(lines)
-
-
-def _check_classifier(trained: Trained) -> None:
-  if 'probabilities' not in trained.task.predict or 'image' not in trained.facts:
-    raise UserError(
-      f'workdir {trained.workdir!r} holds no classifier of images; only those predict and export'
-    )
 
 
 def _read(file: str, arguments: Mapping[str, Any]) -> np.ndarray | str:

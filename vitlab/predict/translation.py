@@ -10,12 +10,15 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from vitlab import pretrained
 from vitlab.data import marian, pipeline, tokenizers
 from vitlab.data.sentences import Sentences
 from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.ops.tokens import PAD
-from vitlab.train.trained import Trained
+from vitlab.predict import DEFAULTS, Options
+from vitlab.predict.trained import Trained
+from vitlab.pretrained import About
 
 BATCH_SIZE = 64
 MOST_ROOM = 2**15  # tokens of a batch, over all beams, for which a search keeps a state
@@ -90,7 +93,38 @@ def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
   return done
 
 
-def run(trained: Trained, lines: Sequence[str], output: str = '', nbest: int = 1) -> None:
+def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
+  """Translates the lines of files, or of standard input; see `read` and `write`."""
+  write(trained, read(paths), options.output, options.nbest)
+
+
+def published(
+  path: str, about: About, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Task and facts of a published translator, which searches as the files of its weights say.
+
+  Args:
+    path: Where the weights are.
+    about: What travels with them.
+    overrides: Changes of the command line to the task: with another search theirs is not asked.
+
+  Raises:
+    UserError: what their files say is not done here, and the search is not another one.
+  """
+  facts = dict(vocab_size=about.spec['vocab_size'], vocabulary=list(about.vocabulary))
+  if (pathlib.Path(path).expanduser() / marian.SOURCE).exists():
+    facts['tokenizer'] = tokenizers.load(path).text
+  wanted = pretrained.generation(path)
+  searched = any(text.partition('=')[0].endswith('config.task.search') for text in overrides)
+  if wanted.refused and not searched:
+    raise UserError(
+      f'{path}: its generation_config.json wants {", ".join(wanted.refused)}, which vitlab does '
+      'not do\nsay how to search instead, for example --search=beam,beams=4'
+    )
+  return dict(name='translation', search=wanted.search, max_tokens=wanted.max_tokens), facts
+
+
+def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int = 1) -> None:
   """Prints the translation of every line and, if asked for, writes JSON lines.
 
   A line that cannot be translated is named on standard error, and an empty one stands for it. A

@@ -17,6 +17,7 @@ from vitlab.pretrained.convert import (
   formats,
   has_timm,
   import_tensors,
+  kind,
   transfer,
 )
 from vitlab.pretrained.export import write
@@ -37,6 +38,7 @@ __all__ = [
   'has_timm',
   'holds_weights',
   'import_tensors',
+  'kind',
   'read',
   'transfer',
   'write',

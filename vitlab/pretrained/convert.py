@@ -25,6 +25,12 @@ def formats(family: str) -> Mapping[str, Format]:
   return importlib.import_module(f'vitlab.pretrained.families.{family}').FORMATS
 
 
+def kind(family: str) -> str:
+  """The kind of learning of a family's weights: the name of their task, `KIND` in its file."""
+  module = importlib.import_module(f'vitlab.pretrained.families.{family}')
+  return getattr(module, 'KIND', 'classification')
+
+
 def find_format(family: str, name: str) -> Format:
   """One of them.
 

@@ -5,7 +5,7 @@ A drawer, a file or a folder, has two functions, and may have two more:
   parts(run, seen) -> sections       of the page of one run
   compared(runs, seen) -> sections   of the page of several
   collect(workdirs) -> seen          one thing a run: what needs its checkpoint and its data
-  attention(trained, inputs, ...)    the page of --mode=predict --attention
+  attention(trained, paths, options) the page of --mode=predict --attention, and what else it prints
 
 A kind of learning without a drawer has the general page: results, curves, config, provenance.
 """
@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vitlab import registry
+from vitlab.errors import UserError
+from vitlab.predict import Options
+from vitlab.predict.trained import Trained
 from vitlab.report.run import Run
 
 
@@ -27,3 +30,15 @@ def of(kind: str) -> ModuleType | None:
   """The drawer of a kind of learning, if it has one."""
   found = registry.module('report', kind) if kind in registry.names('report') else None
   return found if hasattr(found, 'parts') else None
+
+
+def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
+  """Writes the page of what a model looks at, as its kind of learning does.
+
+  Raises:
+    UserError: its kind has no such page.
+  """
+  drawer = of(trained.kind)
+  if not hasattr(drawer, 'attention'):
+    raise UserError(f'--attention: runs of the task {trained.kind!r} have no such page')
+  drawer.attention(trained, paths, options)

@@ -84,3 +84,10 @@ class Assumed(NamedTuple):
 def kind(spec: Mapping[str, Any]) -> str:
   """The kind of learning of a task's spec: the name of the innermost, which a wrapper wraps."""
   return kind(spec['task']) if isinstance(spec.get('task'), Mapping) else spec['name']
+
+
+def averaged(variables: Variables, averages: Variables) -> Variables:
+  """The variables to evaluate: with the averages of `AVERAGED` where there are any."""
+  return {
+    player: {**collections, **averages.get(player, {})} for player, collections in variables.items()
+  }

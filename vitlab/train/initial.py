@@ -12,6 +12,8 @@ from jaxtyping import PyTree
 from vitlab.errors import UserError, unknown
 from vitlab.hosts import machine
 
+Sources = Mapping[str, Any] | Callable[[], Mapping[str, Any]]  # by player, or what finds them
+
 
 def jit_once(function: Callable, mesh: Mesh, **options: Any) -> Callable:
   """`jax.jit` of what runs once, such as the hundreds of small kernels of an init.
@@ -39,8 +41,8 @@ class Start:
   Args:
     init: Loaded variables, player -> tree, perhaps parts of it -> state; compiled as one program.
     abstract: Shapes of all variables, with shardings.
-    init_from: Of the config.
-    sources: Player -> `vitlab.train.start.Source`; None: init_from is read when it is needed.
+    sources: Weights by player, see `vitlab.train.start.Source`; or a function that finds them, for
+      when they are needed; None: everything is random.
     frozen: Players that do not learn: they need sources.
     data: What sources are told of the data set: its facts, and how classes are matched.
   """
@@ -49,13 +51,12 @@ class Start:
     self,
     init: Callable[[PyTree], Any],
     abstract: PyTree,
-    init_from: Any = None,
-    sources: Mapping[str, Any] | None = None,
+    sources: Sources | None = None,
     frozen: Collection[str] = (),
     data: Mapping[str, Any] = types.MappingProxyType({}),
   ):
     self._init, self._abstract, self._frozen, self._data = init, abstract, frozen, data
-    self._init_from, self._sources = init_from, sources
+    self._sources = dict if sources is None else sources
     self._loaded: dict[str, PyTree] | None = None
 
   def prepare(self) -> None:
@@ -65,7 +66,7 @@ class Start:
       UserError: they do not fit the model, and lists what is missing, left over or misshapen; or
         there are none for a player that does not learn.
     """
-    if self._sources is not None:
+    if isinstance(self._sources, Mapping):
       for player in sorted(set(self._frozen) - self._sources.keys()):
         raise UserError(
           f'the {player} does not learn and has no weights: what it says would be noise'
@@ -77,9 +78,7 @@ class Start:
     if self._loaded is None:
       self.prepare()
     if self._loaded is None:
-      from vitlab.train import start  # which builds runs, whose start this is
-
-      self._loaded = self._load(start.find(self._init_from))
+      self._loaded = self._load(self._sources())
     loaded, self._loaded = _place(self._loaded, self._abstract), None
     state = jax.block_until_ready(self._init(loaded))
     machine.trim_allocator()  # what the compiler has used and the copies

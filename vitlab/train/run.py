@@ -5,7 +5,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -69,7 +69,7 @@ def train(
 def _run(
   config: ConfigDict,
   folder: str,
-  sources: Mapping[str, start.Source] | None,
+  sources: start.Sources,
   devices: Sequence[jax.Device] | None,
   stop: preemption.StopSignal,
   started: float,

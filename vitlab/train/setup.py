@@ -107,7 +107,7 @@ def build(
   config: ConfigDict,
   devices: Sequence[jax.Device] | None = None,
   dataset: Dataset | None = None,
-  sources: Mapping[str, Any] | None = None,
+  sources: initial.Sources | None = None,
 ) -> Experiment:
   """Resolves a config.
 
@@ -115,7 +115,7 @@ def build(
     config: With the keys of `vitlab.config.base()`, completed by `vitlab.train.start.resolve`.
     devices: For the mesh; default all.
     dataset: Instead of the one that the config names.
-    sources: Of init_from, if they have been read.
+    sources: The weights of config.init_from, as `vitlab.train.start.resolve` gives them.
 
   Raises:
     UserError: any value of the config that cannot be used.
@@ -195,7 +195,7 @@ def _compiled(
   task: Task,
   optimizers: step.Optimizers,
   abstract_batch: AbstractBatch,
-  sources: Mapping[str, Any] | None,
+  sources: initial.Sources | None,
   facts: Mapping[str, Any],
 ) -> tuple[step.State, initial.Start, Callable]:
   """Abstract state with shardings, its start, jitted step; both traced, neither compiled."""
@@ -222,7 +222,7 @@ def _compiled(
   frozen = abstract.variables.keys() - optimizers.keys()
   init = initial.jit_once(init_state, mesh, out_shardings=shardings)
   data = dict(facts=facts, match_classes=config.match_classes)
-  start = initial.Start(init, abstract.variables, config.init_from, sources, frozen, data)
+  start = initial.Start(init, abstract.variables, sources, frozen, data)
   return abstract, start, jitted_step
 
 

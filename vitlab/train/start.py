@@ -16,6 +16,7 @@ All this happens once, before the first step: the workdir then holds it, and a r
 reads nothing but its checkpoint.
 """
 
+import functools
 import inspect
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -27,12 +28,12 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vitlab import registry, workdir
-from vitlab.cli import config_file
 from vitlab.data import classes as classes_lib
 from vitlab.data import tokenizers
 from vitlab.errors import UserError, unknown
 from vitlab.pretrained import Preprocessing
 from vitlab.train import weights as weights_lib
+from vitlab.train.initial import Sources
 from vitlab.train.weights import Published
 
 MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
@@ -176,7 +177,7 @@ def find(init_from: Any) -> dict[str, Source]:
   return sources
 
 
-def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[str, Source] | None]:
+def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Sources]:
   """The config as `fill` completes it, and the sources; of a run that exists nothing is read.
 
   Args:
@@ -184,7 +185,7 @@ def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[s
     folder: Its workdir, or '': what it holds has been decided.
 
   Returns:
-    The config, and the sources, or None where the workdir knew what they say.
+    The config, and the sources by player; or a function that finds them, where the workdir knew.
 
   Raises:
     UserError: as `find` and `fill`.
@@ -195,8 +196,8 @@ def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Mapping[s
     sources = find(config.init_from)
     return fill(config, sources), sources
   filled = ConfigDict(config.to_dict())
-  _complete(filled, config_file.from_json(kept['config']))
-  return filled.lock(), None
+  _complete(filled, workdir.from_json(kept['config']))
+  return filled.lock(), functools.partial(find, config.init_from)
 
 
 def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
@@ -212,7 +213,7 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
       image, pictures = about.image(), dict(mean=about.mean, std=about.std)
     if player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
-      _fill_open(filled.data, image, 'data')
+      _fill_open(filled.data, image, 'data.sets')
       _fill_open(_innermost(filled.task), pictures, 'tasks')
     elif player == TEACHER and TEACHER in filled.task:
       _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
@@ -220,11 +221,9 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
   return filled.lock()
 
 
-def write_record(
-  folder: pathlib.Path, config: ConfigDict, sources: Mapping[str, Source] | None
-) -> None:
+def write_record(folder: pathlib.Path, config: ConfigDict, sources: Sources) -> None:
   """Keeps in the workdir what was asked for, the words it decided and the files it came from."""
-  if not sources:
+  if not sources or not isinstance(sources, Mapping):
     return
   stored = workdir.to_json(config)
   record = dict(

@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, Int, PyTree, Shaped
 
 from vitlab.errors import UserError
-from vitlab.tasks import AVERAGED, BY_ROW, Batch, Key, Loss, Metrics, Task, Variables
+from vitlab.tasks import AVERAGED, BY_ROW, Batch, Key, Loss, Metrics, Task, Variables, averaged
 
 Optimizers = Mapping[str, optax.GradientTransformation]  # by player
 
@@ -39,10 +39,7 @@ class State(NamedTuple):
 
   def averaged(self) -> Variables:
     """The variables to evaluate: with the averages where there are any."""
-    return {
-      player: {**collections, **self.ema.get(player, {})}
-      for player, collections in self.variables.items()
-    }
+    return averaged(self.variables, self.ema)
 
 
 def metric_name(name: str, player: str, players: Collection[str]) -> str:

@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
-from vitlab import pretrained
+from vitlab import pretrained, workdir
 from vitlab.errors import UserError
 from vitlab.pretrained import About, Preprocessing
-from vitlab.train import trained as trained_lib
-from vitlab.train.trained import TRAINING, Trained
+from vitlab.workdir import model as model_lib
+from vitlab.workdir.model import Model, is_run
+
+# Words of a model that say how it is trained and run, not what it is.
+TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
 
 
 class Published(NamedTuple):
@@ -52,27 +56,36 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
     UserError: there are none, or none that vitlab knows.
   """
   path = os.path.expanduser(path)
-  if trained_lib.is_run(path):
-    return _of_run(trained_lib.load(path), player)
+  if is_run(path):
+    return _of_run(model_lib.load(path, workdir.stored_config(path)), player)
   weights = pretrained.read(path, rename)
   table = pretrained.find_format(weights.family, weights.format)
   origin = dict(family=weights.family, format=weights.format, sha256=dict(weights.sha256))
   return Published(path, weights.about, weights.load, frozenset(table.resampled), origin)
 
 
-def about(trained: Trained) -> About:
+def is_published(path: str) -> bool:
+  """Whether this is a file or folder of published weights."""
+  return not is_run(path) and pretrained.holds_weights(path)
+
+
+def about(config: ConfigDict, facts: Mapping[str, Any], folder: str) -> About:
   """What travels with a trained classifier, or a model of sentences.
+
+  Args:
+    config: Of the run.
+    facts: Of its data set.
+    folder: Its workdir, for the message.
 
   Raises:
     UserError: it is neither.
   """
-  facts, task = trained.facts, trained.config.task
-  spec = trained.config.model.to_dict()
+  task, spec = config.task, config.model.to_dict()
   spec = {key: facts.get(key) if value is None else value for key, value in spec.items()}
   if 'vocab_size' in spec:
     return About(spec, None, vocabulary=tuple(facts.get('vocabulary') or ()))
   if 'image' not in facts:
-    raise UserError(f'workdir {trained.workdir!r} holds no model of images or sentences')
+    raise UserError(f'workdir {folder!r} holds no model of images or sentences')
   while 'task' in task:  # a wrapper has no pictures of its own
     task = task.task
   values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
@@ -83,28 +96,10 @@ def about(trained: Trained) -> About:
   return About(spec, Preprocessing(**image, **values), tuple(facts['class_names']))
 
 
-def export(trained: Trained, format: str, output: str = '') -> str:
-  """Writes a trained model as a folder that timm or Hugging Face loads.
-
-  Args:
-    trained: The model.
-    format: 'timm' or 'huggingface'.
-    output: The folder; by default export/<format> in the workdir.
-
-  Returns:
-    The folder.
-
-  Raises:
-    UserError: as `vitlab.pretrained.write`.
-  """
-  folder = output or f'{trained.workdir}/export/{format}'
-  return str(pretrained.write(folder, trained.variables['model'], about(trained), format))
-
-
-def _of_run(trained: Trained, player: str) -> Published:
-  known = about(trained)
+def _of_run(model: Model, player: str) -> Published:
+  known = about(model.config, model.facts, model.workdir)
   spec = {key: value for key, value in known.spec.items() if key not in TRAINING}
-  tree = trained.variables[player if player in trained.variables else 'model']
+  tree = model.variables[player if player in model.variables else 'model']
 
   def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
     size = known.preprocessing and known.preprocessing.image_size
@@ -113,5 +108,5 @@ def _of_run(trained: Trained, player: str) -> Published:
   free = {*TRAINING, 'layer_scale'}
   if pretrained.has_timm(spec['name']):
     free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
-  origin = dict(format='vitlab', step=trained.step)
-  return Published(trained.workdir, known._replace(spec=spec), load, frozenset(free), origin)
+  origin = dict(format='vitlab', step=model.step)
+  return Published(model.workdir, known._replace(spec=spec), load, frozenset(free), origin)

@@ -11,6 +11,7 @@ from vitlab.workdir.files import (
   REPORT,
   RESULT,
   flatten,
+  from_json,
   json_line,
   read_details,
   read_json,
@@ -31,6 +32,7 @@ from vitlab.workdir.folder import (
   read_config,
   read_result,
   require_space,
+  stored_config,
 )
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
   'claim',
   'differences',
   'flatten',
+  'from_json',
   'hold',
   'is_held',
   'json_line',
@@ -59,6 +62,7 @@ __all__ = [
   'replace',
   'require_space',
   'rewind_metrics',
+  'stored_config',
   'to_json',
   'write_details',
   'write_json',

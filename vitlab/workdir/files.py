@@ -26,6 +26,17 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict(), default=str))
 
 
+def from_json(stored: Mapping[str, Any]) -> ConfigDict:
+  """A config as it was before it was written to config.json: lists were tuples."""
+
+  def tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+      return {key: tuples(item) for key, item in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+  return ConfigDict(tuples(stored)).lock()
+
+
 def write_json(path: pathlib.Path, value: Any) -> None:
   """Replaces a JSON file in one step; numbers JSON has no name for (nan, inf) become null."""
   text = json.dumps(_finite(value), indent=2, allow_nan=False) + '\n'

@@ -38,6 +38,7 @@ from vitlab.workdir.files import (
   REPORT,
   RESULT,
   flatten,
+  from_json,
   read_json,
   to_json,
   write_json,
@@ -63,6 +64,21 @@ def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
   if stored is not None and not {'architecture', 'model_type'}.isdisjoint(stored):
     raise UserError(f"'{folder}' holds weights of somebody, not a run: choose another --workdir")
   return {**to_json(config_lib.base()), **stored} if stored is not None else None
+
+
+def stored_config(folder: str) -> ConfigDict:
+  """The config of the run in a workdir.
+
+  Raises:
+    UserError: no run has been there.
+  """
+  value = read_config(pathlib.Path(folder))
+  if value is None:
+    raise UserError(
+      f'workdir {folder!r} holds no run: its {CONFIG} is missing or damaged'
+      '\ngive the --workdir of a training, or train first: --mode=train --config=...'
+    )
+  return from_json(value)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

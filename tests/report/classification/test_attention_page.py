@@ -10,9 +10,9 @@ from PIL import Image
 
 from vitlab.data.sets import digits
 from vitlab.errors import UserError
+from vitlab.predict import trained as trained_lib
 from vitlab.report.classification import attention_page
 from vitlab.tasks import classification
-from vitlab.train import trained as trained_lib
 from vitlab.train.run import train
 
 

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from vitlab import registry
 from vitlab.layers import window_attention
 from vitlab.layers.stack import stack_blocks
+from vitlab.predict.trained import Trained
 from vitlab.report.classification import bias
-from vitlab.train.trained import Trained
 
 IMAGE = jax.ShapeDtypeStruct((1, 8, 8, 1), np.float32)
 SPEC = dict(patch_size=1, depths=(1, 11), num_heads=(2, 4), window_size=3)

@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 
 from vitlab import registry
 from vitlab.errors import UserError
+from vitlab.predict.trained import Trained
 from vitlab.report.classification import look
 from vitlab.tasks import classification
-from vitlab.train.trained import Trained
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 10, 1), np.uint8)
 BATCH = {'image': IMAGE[None]}

@@ -12,12 +12,12 @@ from _helpers import runs, tiny
 from vitlab import workdir
 from vitlab.data.sets import digits
 from vitlab.errors import UserError
+from vitlab.predict.trained import Trained
 from vitlab.report import page
 from vitlab.report.classification import pictures
 from vitlab.tasks import classification
 from vitlab.train import setup
 from vitlab.train.run import train
-from vitlab.train.trained import Trained
 
 DATA = digits.make()
 TEST = DATA.splits['test']

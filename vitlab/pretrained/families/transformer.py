@@ -38,6 +38,7 @@ from vitlab.pretrained.specs import all_words, named, refuse
 # Our module or parameter -> their name; {} is the number of the block. Several names are queries,
 # keys and values apart.
 EMBEDDING, BIAS = 'model.shared.weight', 'final_logits_bias'
+KIND = 'translation'  # see `vitlab.pretrained.kind`
 HUGGINGFACE = {'source/embedding': EMBEDDING, 'source/bias': BIAS}
 BLOCK = {  # of encoder and decoder
   'attention/qkv': ('self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'),

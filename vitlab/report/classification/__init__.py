@@ -1,6 +1,6 @@
 """The parts of a page about classifiers of images; see `vitlab.report.drawers`."""
 
-from vitlab.report.classification.attention_page import write as attention
+from vitlab.report.classification.attention_page import attention
 from vitlab.report.classification.pictures import collect
 from vitlab.report.classification.sections import compared, parts
 

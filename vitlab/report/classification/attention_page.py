@@ -10,18 +10,23 @@ import numpy as np
 from vitlab.data import pictures as pictures_lib
 from vitlab.errors import UserError
 from vitlab.lines import visible
-from vitlab.predict import classification
+from vitlab.predict import Options, classification
+from vitlab.predict.trained import Trained
 from vitlab.report import page
 from vitlab.report.classification import bias, gallery, pictures
 from vitlab.report.classification.look import looker, reads
 from vitlab.report.classification.pictures import Picture, Pictures
 from vitlab.report.markup import escape
-from vitlab.train.trained import Trained
 
 _log = logging.getLogger(__name__)
 
 PAGE = 'attention.html'
 MOST = 32  # images on one page
+
+
+def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
+  """`write`, of what --mode=predict is given; prints where the page is."""
+  print(write(trained, paths, options.output))
 
 
 def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.Path:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from vitlab.layers.stack import unstack_blocks
 from vitlab.layers.window_attention import ContinuousPositionBias
 from vitlab.ops.windows import relative_position_index
-from vitlab.train.trained import Trained
+from vitlab.predict.trained import Trained
 
 NAME = 'position_bias'
 

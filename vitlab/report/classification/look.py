@@ -13,7 +13,7 @@ from vitlab.errors import UserError
 from vitlab.ops import attention_maps, saliency
 from vitlab.ops.attention_maps import Layout
 from vitlab.ops.windows import window_and_shift
-from vitlab.train.trained import Trained
+from vitlab.predict.trained import Trained
 
 QUERIES = 7  # along each side of a feature map
 

@@ -15,10 +15,10 @@ from jaxtyping import UInt8
 from vitlab import registry, workdir
 from vitlab.data import Source, identity, splits
 from vitlab.errors import UserError
+from vitlab.predict import trained as trained_lib
+from vitlab.predict.trained import Trained
 from vitlab.report.classification import bias
 from vitlab.report.classification.look import Look, looker, reads
-from vitlab.train import trained as trained_lib
-from vitlab.train.trained import Trained
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """A page for sentences of one's own: what a translator says, and where it looks meanwhile."""
 
 import pathlib
+import sys
 from collections.abc import Sequence
 
 import jax
@@ -10,15 +11,21 @@ from jaxtyping import Float
 from vitlab.data import tokenizers
 from vitlab.errors import UserError
 from vitlab.ops.tokens import PAD
-from vitlab.predict import translation
+from vitlab.predict import Options, translation
+from vitlab.predict.trained import Trained
 from vitlab.predict.translation import Translation
 from vitlab.report import page
 from vitlab.report.markup import Section, escape
 from vitlab.report.translation.sections import alignment
-from vitlab.train.trained import Trained
 
 PAGE = 'attention.html'
 MOST = 32  # sentences on one page
+
+
+def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
+  """`write`, of what --mode=predict is given; prints where the page is."""
+  page = write(trained, translation.read(paths), options.output, options.nbest)
+  print(page, file=sys.stderr)  # standard output has the translations
 
 
 def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int = 1) -> pathlib.Path:
@@ -28,7 +35,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
     trained: The model.
     lines: Of text; of more than 32 the first are looked at.
     output: The page; by default attention.html in the workdir.
-    nbest: As for `vitlab.predict.translation.run`.
+    nbest: As for `vitlab.predict.translation.write`.
 
   Returns:
     The page.
@@ -40,7 +47,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
   if path.suffix.lower() not in ('.html', '.htm'):
     raise UserError(f'--attention writes a page: --output={output} does not end in .html')
   pieces = tokenizers.of(trained.facts).pieces
-  translation.run(trained, lines, nbest=nbest)
+  translation.write(trained, lines, nbest=nbest)
   seen = [one for one in translation.translate(trained, lines[:MOST]) if one.found]
   if not seen:
     raise UserError('no line could be translated')

@@ -10,7 +10,8 @@ from PIL import Image
 
 from vitlab.cli import config_file
 from vitlab.errors import UserError
-from vitlab.train import evaluate, start, trained
+from vitlab.predict import evaluation
+from vitlab.train import evaluate, start
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
@@ -37,7 +38,7 @@ def photos(tmp_path_factory):
 def run(name, photos, weights, overrides=(), output=''):
   config = config_file.load(f'{CONFIGS}/{name}.py:path={photos}', overrides)
   config, sources = start.resolve(start.of_weights(config, weights, overrides))
-  return config, trained.evaluate(weights, config, output, sources=sources)
+  return config, evaluation.evaluate(weights, config, output, sources=sources)
 
 
 def test_features_of_weights_are_judged_without_training(weights, photos, tmp_path, capsys):

@@ -1,0 +1,85 @@
+"""What a run has left of its model: its config, the facts of its data, its variables."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitlab.errors import UserError
+from vitlab.tasks import Variables, averaged
+from vitlab.workdir.checkpoint import Checkpoints
+from vitlab.workdir.files import CHECKPOINTS, FACTS, read_json
+
+
+class Model(NamedTuple):
+  """A model as a run has left it, without the code that makes it.
+
+  Attributes:
+    workdir: Where it was found.
+    step: Of the checkpoint.
+    config: Of the run.
+    facts: Of its data set.
+    variables: On the default device; the averages where the run keeps them.
+  """
+
+  workdir: str
+  step: int
+  config: ConfigDict
+  facts: Mapping[str, Any]
+  variables: Variables
+
+
+def is_run(path: str) -> bool:
+  """Whether this is the workdir of a training, and not a file or folder of published weights."""
+  folder = pathlib.Path(path)
+  return folder.is_dir() and any((folder / name).exists() for name in (FACTS, CHECKPOINTS))
+
+
+def load(folder: str, config: ConfigDict, average: int = 0) -> Model:
+  """The best checkpoint of a run, by `checkpoint.best` of a config, else the newest good one.
+
+  Args:
+    folder: The workdir.
+    config: As `workdir.stored_config`, perhaps with changes.
+    average: How many of the last checkpoints to take the mean of, as in arXiv:1706.03762, section
+      6.1; 0 for the best alone.
+
+  Raises:
+    UserError: there is no checkpoint, or there are not as many.
+  """
+  checkpoints = Checkpoints(
+    pathlib.Path(folder) / CHECKPOINTS,
+    best=config.checkpoint.best,
+    best_mode=config.checkpoint.best_mode,
+    read_only=True,
+  )
+  steps = checkpoints.steps()[-average:] if average else [checkpoints.best()]
+  restored = [checkpoints.restore_arrays(('variables', 'ema'), number) for number in steps]
+  if not restored or None in restored:
+    raise UserError(f'workdir {folder!r} holds no checkpoint yet: train first: --mode=train')
+  if len(restored) < average:
+    raise UserError(
+      f'--average={average}: workdir {folder!r} holds {len(restored)} checkpoints'
+      f'\ntrain with --config.checkpoint.keep={average}, or average fewer'
+    )
+  # Every checkpoint has the facts too.
+  facts = read_json(pathlib.Path(folder) / FACTS) or restored[-1].meta['facts']
+  variables = _mean([averaged(one.state['variables'], one.state['ema']) for one in restored])
+  return Model(folder, restored[-1].step, config, facts, variables)
+
+
+def _mean(trees: Sequence[Variables]) -> Variables:
+  """The mean of parameters and statistics; integers are those of the last."""
+
+  def mean(*leaves: Any) -> jax.Array:
+    if len(leaves) == 1 or not jnp.issubdtype(leaves[-1].dtype, jnp.floating):
+      return jnp.asarray(leaves[-1])
+    return jnp.asarray(
+      sum(leaf.astype(np.float64) for leaf in leaves) / len(leaves), leaves[-1].dtype
+    )
+
+  return jax.tree.map(mean, *trees)
