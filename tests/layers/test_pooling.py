@@ -43,6 +43,12 @@ def test_the_mean_of_16_bit_tokens_is_summed_in_float32():
   assert pooling.mean(tokens, 0) == 1
 
 
+def test_the_largest_patches_and_the_middle_to_the_mean():
+  tokens = jnp.array([[[9.0, 9], [1, 6], [3, 2]]])
+  np.testing.assert_array_equal(pooling.maximum(tokens, 1), [[3, 6]])
+  np.testing.assert_array_equal(pooling.mean_and_maximum(tokens, 1), [[2.5, 5]])
+
+
 def test_attention_pool_does_not_mind_the_order():
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
   pool = quick.jit(attention_pool(), static_argnums=1)
@@ -53,7 +59,8 @@ def test_pools_by_name():
   parts = CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
   names = dict(cls=pooling.class_token, gap=pooling.mean, gap_norm=pooling.mean)
   names['cls_gap'] = pooling.class_token_and_mean
+  names |= dict(max=pooling.maximum, avgmax_norm=pooling.mean_and_maximum)
   assert {name: pooling.make_pool(name, *parts) for name in names} == names
   assert pooling.make_pool('map', *parts) == pooling.AttentionPool(*parts)
-  with pytest.raises(UserError, match="unknown pool 'max'.*map"):
-    pooling.make_pool('max', *parts)
+  with pytest.raises(UserError, match="unknown pool 'min'.*map"):
+    pooling.make_pool('min', *parts)

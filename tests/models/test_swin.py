@@ -238,7 +238,7 @@ def test_a_new_model_of_version_2_is_its_patches():
     (dict(variant='V3-T'), "unknown Swin variant 'V3-T': did you mean V2-T"),
     (dict(depths=(2, 2)), r'depths=\(2, 2\), num_heads=\(3, 6, 12, 24\).* one number a stage'),
     (dict(pretrained_window_sizes=(8, 8)), r'sizes=\(8, 8\) need one number a stage'),
-    (dict(width=98), 'width 98, doubled every stage, does not divide into'),
+    (dict(width=98), 'width 98, doubled every stage, does not divide into num_heads'),
     (dict(drop_path_rate=1.0), 'drop_path_rate=1.0 is not a probability'),
     (dict(dtype='bf16'), "unknown dtype 'bf16'.*bfloat16"),
     (dict(remat='everything'), "unknown remat 'everything'"),

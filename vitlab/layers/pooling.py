@@ -27,6 +27,16 @@ def class_token_and_mean(tokens: Float[Array, 'b t d'], num_prefix: int) -> Floa
   return jnp.concatenate([class_token(tokens, num_prefix), mean(tokens, num_prefix)], axis=-1)
 
 
+def maximum(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
+  """The largest of the patches, number by number."""
+  return tokens[:, num_prefix:].max(1)
+
+
+def mean_and_maximum(tokens: Float[Array, 'b t d'], num_prefix: int) -> Float[Array, 'b d']:
+  """The middle between the mean and the largest (timm's 'avgmax')."""
+  return (mean(tokens, num_prefix) + maximum(tokens, num_prefix)) / 2
+
+
 class AttentionPool(nn.Module):
   """MAP head: a learned probe attends to the patches (Scaling ViTs, arXiv:2106.04560, section 3.2).
 
@@ -55,8 +65,8 @@ def make_pool(
   """A pool by name: (tokens, number of tokens before the patches) -> one vector.
 
   Args:
-    name: 'cls', 'gap', 'cls_gap' (both), 'gap_norm' (a mean too; whoever pools norms its result) or
-      'map'.
+    name: 'cls', 'map', 'gap' (the mean), 'cls_gap' (class token and mean), 'max' or 'avgmax'; of
+      'gap', 'max' and 'avgmax' also with '_norm', whose result whoever pools norms.
     attention: Of 'map', as what follows.
     mlp: See `AttentionPool`.
     norm: See `AttentionPool`.
@@ -64,11 +74,11 @@ def make_pool(
   Raises:
     UserError: there is no such pool.
   """
-  pools = {
+  pools = {'gap': mean, 'max': maximum, 'avgmax': mean_and_maximum}
+  pools |= {f'{name}_norm': pool for name, pool in pools.items()}
+  pools |= {
     'cls': class_token,
-    'gap': mean,
     'cls_gap': class_token_and_mean,
-    'gap_norm': mean,
     'map': AttentionPool(attention, mlp, norm),
   }
   if name not in pools:

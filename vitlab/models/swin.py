@@ -247,5 +247,5 @@ def _check(size: Size, pretrained: tuple[int, ...]) -> None:
   if any(size.width * 2**i % n for i, n in enumerate(size.num_heads)):
     raise UserError(
       f'Swin: the width {size.width}, doubled every stage, does not divide into '
-      f'{size.num_heads} heads'
+      f'num_heads={size.num_heads}'
     )

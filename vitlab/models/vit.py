@@ -202,8 +202,9 @@ def make(
     mlp_dim: Hidden units of the mlps, instead of the variant's; with swiglu those shrink by a
       third, so that the number of parameters stays.
     pool: 'cls', the class token after the norm; 'gap', the mean of the patches after the norm
-      (Google's); 'cls_gap', both, side by side (DINOv2's classifiers); 'gap_norm', the norm of that
-      mean (timm's 'avg'); 'map', a probe that attends.
+      (Google's), 'max', their largest, 'avgmax', the middle between both; 'gap_norm', 'max_norm' and
+      'avgmax_norm', the norm of that instead (timm's); 'cls_gap', class token and mean side by side
+      (DINOv2's classifiers); 'map', what a probe attends to.
     class_token: Whether there is a class token; None: where the pool reads it.
     distillation_token: Whether a second token follows it, with a head of its own that learns from a
       teacher (DeiT, arXiv:2012.12877; `vitlab.tasks.distillation`).
@@ -251,7 +252,7 @@ def make(
     class_token=_has_class_token(pool, class_token, distillation_token),
     distillation_token=distillation_token,
     num_registers=num_registers,
-    norm_after_pool=pool == 'gap_norm',
+    norm_after_pool=pool.endswith('_norm'),
     dropout_rate=dropout_rate,
   )
 

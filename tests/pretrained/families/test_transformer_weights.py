@@ -159,7 +159,7 @@ REFUSED = {
   'norm before': (dict(normalize_before=True), 'normalize_before=True'),
   'norm of embeddings': (dict(normalize_embedding=True), 'normalize_embedding=True'),
   'norm at the end': (dict(add_final_layer_norm=True), 'add_final_layer_norm=True'),
-  'activation': (dict(activation_function='tanh'), "activation of Hugging Face 'tanh'"),
+  'activation': (dict(activation_function='tanh'), "activation_function of Hugging Face 'tanh'"),
   'token': (dict(pad_token_id=11), 'pad_token_id=11 is none of the 11 tokens'),
   'no number': (dict(eos_token_id=None), 'eos_token_id=None is none of'),
 }

@@ -88,7 +88,7 @@ def test_activations_are_translated_or_refused():
   model = published.huggingface_vit()
   config = model.config.to_dict() | {'hidden_act': 'gelu_new'}
   assert specs.from_huggingface(config, shapes(model))['mlp'] == 'gelu_tanh'
-  with pytest.raises(UserError, match="unknown activation of Hugging Face 'selu'"):
+  with pytest.raises(UserError, match="unknown hidden_act of Hugging Face 'selu'"):
     specs.from_huggingface(config | {'hidden_act': 'selu'}, shapes(model))
 
 

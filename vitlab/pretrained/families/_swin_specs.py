@@ -1,16 +1,18 @@
 """What a published Swin Transformer computes, from its config.json and its shapes; and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.swin import VARIANTS, Size
 from vitlab.ops.positions import Grid
+from vitlab.ops.windows import window_and_shift
 from vitlab.pretrained import keys
 from vitlab.pretrained.assemble import Shapes
 from vitlab.pretrained.layouts import Shape
+from vitlab.pretrained.preprocessing import image_size_of
 from vitlab.pretrained.specs import all_words, refuse
 
 TIMM_KEYS = keys.timm(
@@ -26,24 +28,35 @@ TIMM_KEYS = keys.timm(
 )
 HUGGINGFACE_KEYS = keys.huggingface(
   'image_size patch_size num_channels embed_dim depths num_heads window_size mlp_ratio'
-  ' layer_norm_eps pretrained_window_sizes',
-  only=dict(hidden_act=('gelu',), qkv_bias=(True,), use_absolute_embeddings=(False,)),
+  ' pretrained_window_sizes',
+  only=dict(
+    hidden_act=('gelu',),
+    layer_norm_eps=(1e-5,),  # they use it in some of their norms only
+    qkv_bias=(True,),
+    use_absolute_embeddings=(False,),
+  ),
   why={
     'acts in training alone': (
       'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
       ' encoder_stride'
     ),
-    'follows from depths or embed_dim': 'num_layers hidden_size path_norm',
+    'follows from depths or embed_dim': 'num_layers hidden_size',
     'says what a backbone gives': 'out_features out_indices stage_names',
   },
 )
 
 
-def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+def from_any(whose: str, config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """Our model of theirs: sizes by the tensors, and by the config what no tensor says.
 
+  Args:
+    whose: 'timm', 'huggingface' or 'microsoft'.
+    config: Their config.json.
+    shapes: Name -> shape of their tensors.
+
   Raises:
-    UserError: windows of unequal sides, or of version 2 nothing says the sides.
+    UserError: windows of unequal sides or other ones than ours on the images of the config, stages
+      with mlps of different ratios, or of version 2 nothing says the sides of the windows.
   """
   tables = _stages(shapes, r'.*relative_position_bias_table')
   heads = [table[1] for table in tables] or [s[0] for s in _stages(shapes, r'.*logit_scale')]
@@ -52,7 +65,12 @@ def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   blocks = [re.search(r'layers\.(\d+)\.blocks\.(\d+)\.', name) for name in shapes]
   pairs = {(int(m[1]), int(m[2])) for m in blocks if m}
   depths = tuple(sum(stage == i for stage, _ in pairs) for i in range(len(heads)))
-  hidden, width = _stages(shapes, r'(mlp\.fc1|intermediate\.dense)\.weight')[0]
+  mlps = _stages(shapes, r'(mlp\.fc1|intermediate\.dense)\.weight')
+  hidden, width = mlps[0]
+  if any(mlp[0] * width != mlp[1] * hidden for mlp in mlps):
+    raise UserError(
+      'a Swin whose mlp_ratio differs from stage to stage is none that vitlab computes'
+    )
   patch = next(
     s for n, s in shapes.items() if re.search(r'(proj|projection)\.weight$', n) and s[2:]
   )
@@ -60,7 +78,14 @@ def from_any(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   window, pretrained = _windows(config, tables)
   wanted = Size(width, depths, tuple(heads), window, 1 if tables else 2)
   spec = dict(name='swin', num_classes=head[0] if head else None, **_sizes(wanted))
-  spec |= dict(patch_size=patch[-1], norm_epsilon=config.get('layer_norm_eps', 1e-5))
+  spec |= dict(patch_size=patch[-1], norm_epsilon=1e-5)
+  image_size = image_size_of(config)
+  if image_size and not _same_windows(whose, wanted, patch[-1], image_size, tables):
+    word = 'img_size' if whose == 'timm' else 'image_size'
+    raise UserError(
+      f'{whose} cuts {word}={image_size} with patch_size={patch[-1]} and window_size={window} into '
+      f'other windows than vitlab\ntake weights for images whose maps are whole windows'
+    )
   if hidden != 4 * width:
     spec['mlp_ratio'] = hidden / width
   return spec | (dict(pretrained_window_sizes=pretrained) if any(pretrained) else {})
@@ -72,11 +97,9 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: timm has no such Swin, or computes another on images of this size.
   """
-  words, size, maps = _resolve(spec, image_size)
-  window = size.window_size
-  one = [min(m) <= window for m in maps]
-  differs = [m[0] != m[1] if o else any(n % window for n in m) for o, m in zip(one, maps)]
-  refuse('timm', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=any(differs))
+  words, size = _resolve(spec)
+  same = _same_windows('timm', size, words['patch_size'], image_size)
+  refuse('timm', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=not same)
   kind = {128: 'base', 192: 'large'}.get(size.width, 'small' if 18 in size.depths else 'tiny')
   window_of_name = 12 if kind == 'large' else 8
   names = {
@@ -89,7 +112,7 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     embed_dim=size.width,
     depths=list(size.depths),
     num_heads=list(size.num_heads),
-    window_size=window,
+    window_size=size.window_size,
     mlp_ratio=words['mlp_ratio'],
   )
   if words['pretrained_window_sizes']:
@@ -109,13 +132,9 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: it fails or computes another thing on images of this size.
   """
-  words, size, maps = _resolve(spec, image_size)
-  window = size.window_size
-  if size.version == 1:
-    fails = any(min(m) < window for m in maps)
-  else:
-    fails = any(min(m) <= window and m[0] != m[1] for m in maps)
-  refuse('Hugging Face', image_size=fails)
+  words, size = _resolve(spec)
+  same = _same_windows('huggingface', size, words['patch_size'], image_size)
+  refuse('Hugging Face', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=not same)
   kind = 'Swin' if size.version == 1 else 'Swinv2'
   config = dict(
     architectures=[kind + ('ForImageClassification' if words['num_classes'] else 'Model')],
@@ -125,7 +144,7 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     embed_dim=size.width,
     depths=list(size.depths),
     num_heads=list(size.num_heads),
-    window_size=window,
+    window_size=size.window_size,
     mlp_ratio=words['mlp_ratio'],
     hidden_act='gelu',
     layer_norm_eps=words['norm_epsilon'],
@@ -145,7 +164,7 @@ def _stages(shapes: Shapes, ending: str) -> list[Shape]:
 def _windows(config: Mapping[str, Any], tables: list[Shape]) -> tuple[int, tuple[int, ...]]:
   """The side of the windows, and those of version 2 in pretraining, a stage each."""
   if tables:
-    sides = [(round(table[0] ** 0.5) + 1) // 2 for table in tables]
+    sides = [_side(table) for table in tables]
     if sides != sorted(sides, reverse=True):
       raise UserError(
         f'a Swin with windows of {sides} is none that vitlab computes: choose another'
@@ -177,8 +196,41 @@ def _sizes(wanted: Size) -> dict[str, Any]:
   return dict(variant=variant or {1: 'mu', 2: 'V2-mu'}[wanted.version], **own)
 
 
-def _resolve(spec, image_size: Grid) -> tuple[dict[str, Any], Size, list[Grid]]:
-  """All words of a spec, its size, and the maps of all stages."""
+def _same_windows(
+  whose: str, size: Size, patch: int, image_size: Grid, tables: Sequence[Shape] = ()
+) -> bool:
+  """Whether theirs and ours cut the maps of all stages into the same windows.
+
+  We pad images to whole patches, halved maps to even ones, and all to whole windows before the
+  shift; a map no larger than a window is one with its shorter side, and is not shifted. timm cuts
+  off what is no whole patch and pads after the shift. Hugging Face's version 2 expects smaller
+  maps than there are: it decides by their height, rounded down.
+
+  Args:
+    tables: Shapes of the bias tables of version 1, a stage each, which show the windows of theirs.
+  """
+  maps = [tuple(-(-n // (patch * 2**i)) for n in image_size) for i in range(len(size.depths))]
+  window = size.window_size
+  ours = [window_and_shift(sides, window, True) for sides in maps]
+  if any(_side(table) != side for table, (side, _) in zip(tables, ours)):
+    return False
+  if whose == 'timm':
+    whole = [m[0] == m[1] if min(m) <= window else not any(n % window for n in m) for m in maps]
+    return all(whole) and not any(n % patch for n in image_size)
+  if whose == 'huggingface' and size.version == 2:
+    heights = [image_size[0] // patch // 2**i for i in range(len(maps))]
+    return ours == [window_and_shift((h, h), window, True) for h in heights]
+  # Version 1 of Hugging Face fails on maps that are smaller than its windows.
+  return whose != 'huggingface' or min(map(min, maps)) >= window
+
+
+def _side(table: Shape) -> int:
+  """The side of the windows that a table of biases is for."""
+  return (round(table[0] ** 0.5) + 1) // 2
+
+
+def _resolve(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Size]:
+  """All words of a spec, and its size."""
   model = registry.make('models', spec)
   blocks = [stage.block for stage in model.stages]
   size = Size(
@@ -188,6 +240,4 @@ def _resolve(spec, image_size: Grid) -> tuple[dict[str, Any], Size, list[Grid]]:
     blocks[0].attention.window_size,
     2 if model.merging.norm_after else 1,
   )
-  words = all_words(spec)
-  patches = [words['patch_size'] * 2**i for i in range(len(blocks))]
-  return words, size, [tuple(-(-n // p) for n in image_size) for p in patches]
+  return all_words(spec), size

@@ -22,14 +22,17 @@ TANH = (
 )
 # Their names are those of a ViT, what they compute is not.
 STRANGE = r'.*(quickgelu|_rpn_|_clip_|test_vit3)'
-TIMM_POOLS = {'token': 'cls', 'map': 'map', 'avg': 'gap'}
-TIMM_ACTIVATIONS = {'gelu': 'gelu', 'gelu_tanh': 'gelu_tanh', 'relu': 'relu'}
+TIMM_POOLS = {'token': 'cls', 'map': 'map', 'avg': 'gap', 'max': 'max', 'avgmax': 'avgmax'}
+TIMM_ACTIVATIONS = {name: name for name in ('gelu', 'gelu_tanh', 'relu', 'swish')}
+TIMM_ACTIVATIONS['silu'] = 'swish'
 HF_ACTIVATIONS = {
   'gelu': 'gelu',
   'gelu_new': 'gelu_tanh',
   'gelu_pytorch_tanh': 'gelu_tanh',
   'gelu_fast': 'gelu_tanh',
   'relu': 'relu',
+  'silu': 'swish',
+  'swish': 'swish',
 }
 
 
@@ -40,7 +43,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     UserError: an architecture whose computation vitlab's ViT does not have.
   """
   name, args = config.get('architecture', ''), config.get('model_args') or {}
-  if re.match(STRANGE, name) or args.get('pool_include_prefix'):
+  if re.match(STRANGE, name):
     raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
   width = shapes['patch_embed.proj.weight'][0]
   hidden = shapes['blocks.0.mlp.fc2.weight'][1]
@@ -71,7 +74,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     class_token=bool(prefix['cls']),
     num_registers=prefix['reg'],
     position_embedding=_positions(config, shapes, sum(prefix.values())),
-    mlp='swiglu' if gated else named(act, TIMM_ACTIVATIONS, 'activation of timm'),
+    mlp='swiglu' if gated else named(act, TIMM_ACTIVATIONS, 'act_layer of timm'),
     norm='layernorm' if 'blocks.0.norm1.bias' in shapes else 'rmsnorm',
     norm_epsilon=1e-6,
     qk_norm='blocks.0.attn.q_norm.weight' in shapes,
@@ -79,6 +82,8 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   )
   if prefix['dist']:
     spec['distillation_token'] = True
+    if prefix['reg']:
+      raise UserError('timm leaves out reg_tokens where there is a distillation token')
   if 'blocks.0.ls1.gamma' in shapes:
     spec['layer_scale'] = args.get('init_values') or 1e-5
   return spec
@@ -110,7 +115,7 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     class_token=True,
     num_registers=0,
     position_embedding='learned',
-    mlp=named(config.get('hidden_act', 'gelu'), HF_ACTIVATIONS, 'activation of Hugging Face'),
+    mlp=named(config.get('hidden_act', 'gelu'), HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
     norm='layernorm',
     norm_epsilon=config.get('layer_norm_eps', 1e-12),
     qk_norm=False,
@@ -201,10 +206,11 @@ def _timm_arguments(words: Mapping[str, Any]) -> dict[str, Any]:
   if words['distillation_token']:
     return args
   pool, token = words['pool'], words['class_token']
+  pools = {ours: theirs for theirs, ours in TIMM_POOLS.items()}
   return args | dict(
-    global_pool={'cls': 'token', 'map': 'map'}.get(pool, 'avg'),
+    global_pool=pools[pool.removesuffix('_norm')],
     class_token=pool == 'cls' if token is None else token,
-    fc_norm=pool == 'gap_norm',
+    fc_norm=pool.endswith('_norm'),
   )
 
 
@@ -247,12 +253,14 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
 
 
 def _timm_pool(config: Mapping[str, Any], shapes: Shapes) -> str:
-  if 'attn_pool.latent' in shapes:
-    return 'map'
-  if 'fc_norm.weight' in shapes:
-    return 'gap_norm'
-  given = config.get('global_pool') or (config.get('model_args') or {}).get('global_pool')
-  return named(given or ('token' if 'cls_token' in shapes else 'avg'), TIMM_POOLS, 'pool of timm')
+  """The pool, and whether the norm comes after it: it is then called fc_norm."""
+  args, normed = config.get('model_args') or {}, 'fc_norm.weight' in shapes
+  default = 'token' if 'cls_token' in shapes and not normed else 'avg'
+  default = config.get('global_pool', 'map' if 'attn_pool.latent' in shapes else default)
+  pool = named(args.get('global_pool', default), TIMM_POOLS, 'global_pool of timm')
+  if normed and (pool == 'map' or 'dist_token' in shapes):
+    raise UserError('fc_norm=True with an attention pool or a distillation token is not computed')
+  return f'{pool}_norm' if normed and pool != 'cls' else pool
 
 
 def _positions(config: Mapping[str, Any], shapes: Shapes, num_prefix: int) -> str:

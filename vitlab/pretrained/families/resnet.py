@@ -143,7 +143,8 @@ def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> d
   """Our model spec, if the 3×3 kernels [o, i, y, x] in the blocks are those of a plain ResNet."""
   if any(kernel[:2] != (size.width * 2**i,) * 2 for i, kernel in enumerate(inner)):
     raise UserError(
-      f'no ResNet of width {size.width}: its 3×3 convolutions are {[k[:2] for k in inner]}'
+      f'no ResNet of width (embedding_size) {size.width}: its 3×3 convolutions (hidden_sizes, '
+      f'layer_type) are {[k[:2] for k in inner]}'
       '\ngrouped and widened ones (ResNeXt, Wide ResNet) are other models'
     )
   variant = next((name for name, known in VARIANTS.items() if known == size), '')

@@ -162,7 +162,7 @@ OTHER_WINDOWS = ('window_size', 'pretrained_window_sizes')
 FORMATS = {
   'timm': Format(
     _timm,
-    _swin_specs.from_any,
+    partial(_swin_specs.from_any, 'timm'),
     _swin_specs.to_timm,
     ignored=IGNORED,
     architectures=r'swin_(?!s3)|swinv2_(?!cr)',
@@ -173,7 +173,7 @@ FORMATS = {
   ),
   'microsoft': Format(
     _authors,
-    _swin_specs.from_any,
+    partial(_swin_specs.from_any, 'microsoft'),
     ignored=IGNORED,
     sign=r'layers\.0\.downsample\.norm',
     keys=_swin_specs.TIMM_KEYS,
@@ -182,7 +182,7 @@ FORMATS = {
   ),
   'huggingface': Format(
     _huggingface,
-    _swin_specs.from_any,
+    partial(_swin_specs.from_any, 'huggingface'),
     _swin_specs.to_huggingface,
     ignored=IGNORED,
     architectures=r'swin(v2)?$',

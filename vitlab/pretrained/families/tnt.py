@@ -154,7 +154,7 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   side = math.isqrt(shapes['inner_pos'][1]) if authors else 0
   pixels = (side, side) if authors else shapes['pixel_pos'][2:]
   patch = args.get('patch_size') or (pixels[0] * stride, pixels[1] * stride)
-  pool = config.get('global_pool') or args.get('global_pool') or 'token'
+  pool = args.get('global_pool', config.get('global_pool', 'token'))
   inner, outer = ('inner_attn', 'outer_mlp') if authors else ('attn_in', 'mlp')
   return dict(
     name='tnt',
@@ -168,7 +168,7 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
     patch_size=_short(_pair(patch)),
     inner_stride=stride,
-    pool=named(pool, POOLS, 'pool of timm'),
+    pool=named(pool, POOLS, 'global_pool of timm'),
     mlp='gelu',
     norm='layernorm',
     norm_epsilon=1e-5,

@@ -63,7 +63,6 @@ for stack, table in BLOCKS.items():
     names = tuple(f'model.{stack}.layers.{{}}.{name}' for name in theirs)
     HUGGINGFACE[f'{stack}/block_{{}}/{ours}'] = names
 
-ACTIVATIONS = HF_ACTIVATIONS | dict(swish='swish', silu='swish')
 # The paper's model is one answer to each question of theirs.
 KEYS = keys.huggingface(
   'vocab_size decoder_vocab_size d_model activation_function unk_token_id encoder_layers'
@@ -158,7 +157,7 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
     position_embedding='sincos',
     tied=True,
     logits_bias=BIAS in shapes,
-    mlp=named(activation, ACTIVATIONS, 'activation of Hugging Face'),
+    mlp=named(activation, HF_ACTIVATIONS, 'activation_function of Hugging Face'),
   )
 
 
@@ -170,7 +169,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   """
   del image_size
   words, model = all_words(spec), registry.make('models', spec)
-  activations = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
   refuse(
     'Marian of Hugging Face',
     norm_place=words['norm_place'] != 'post',

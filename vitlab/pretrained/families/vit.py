@@ -128,7 +128,7 @@ STACKED_BIAS = reshaped(lambda shape: (shape[0] * shape[1], *shape[2:]))  # [3, 
 
 def _timm(sides: Sides) -> PartOf:
   table = dict(TIMM)
-  if 'fc_norm.weight' in sides.theirs or sides.spec.get('pool') == 'gap_norm':
+  if 'fc_norm.weight' in sides.theirs or sides.spec.get('pool', '').endswith('_norm'):
     table['norm'] = 'fc_norm'
   packed = any('/mlp/gate/' in path for path in sides.ours)
   if packed and 'blocks.0.mlp.fc1_g.weight' in sides.theirs:
