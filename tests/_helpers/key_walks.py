@@ -39,6 +39,8 @@ VALUES = dict(
   hidden_act=('gelu', 'gelu_new', 'relu', 'selu', 'silu', 'quick_gelu'),
   activation_function=('gelu', 'gelu_new', 'relu', 'selu', 'silu', 'swish'),
   num_classes=(0,),
+  in_chans=(1,),
+  num_channels=(1,),
   head_dim=(4, 8),
   mlp_ratio=((2.0, 4.0),),
   layer_type=('basic', 'bottleneck'),
@@ -61,7 +63,9 @@ VALUES = dict(
 def others(key: str, value: Any) -> list:
   """Other values of a key with this default."""
   of_type: tuple = ()
-  if isinstance(value, bool):
+  if key in ('in_chans', 'num_channels'):  # pictures have 1 or 3
+    pass
+  elif isinstance(value, bool):
     of_type = (not value,)
   elif isinstance(value, int):
     of_type = (2 * value or 1,)

@@ -131,7 +131,7 @@ def test_fields_beside_the_arguments_of_timm(tmp_path, x64):
   all_right(cases, tmp_path, equal=20, refused=1)
 
 
-SIZES = (16, 18, 24, 32, 34, (18, 34))
+SIZES = (16, 18, 24, 32, 34, (18, 34), (8, 16), (16, 8))
 
 
 @pytest.mark.parametrize('architecture', list(TIMM)[:2])

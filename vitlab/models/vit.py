@@ -202,7 +202,7 @@ def make(
     mlp_dim: Hidden units of the mlps, instead of the variant's; with swiglu those shrink by a
       third, so that the number of parameters stays.
     pool: 'cls', the class token after the norm; 'gap', the mean of the patches after the norm
-      (Google's), 'max', their largest, 'avgmax', the middle between both; 'gap_norm', 'max_norm' and
+      (Google's), 'max', their largest, 'avgmax', the middle between both; 'gap_norm', 'max_norm',
       'avgmax_norm', the norm of that instead (timm's); 'cls_gap', class token and mean side by side
       (DINOv2's classifiers); 'map', what a probe attends to.
     class_token: Whether there is a class token; None: where the pool reads it.

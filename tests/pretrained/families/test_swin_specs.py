@@ -109,7 +109,8 @@ def test_what_nobody_says_is_asked_for():
     ('huggingface', 'mu', (40, 72), True),
     ('huggingface', 'mu', (16, 16), False),  # the last map is smaller than a window
     ('huggingface', 'V2-mu', (16, 16), True),
-    ('huggingface', 'V2-mu', (16, 32), False),
+    ('huggingface', 'V2-mu', (16, 32), True),
+    ('huggingface', 'V2-mu', (32, 16), False),  # they decide by the height
     ('huggingface', 'V2-mu', (34, 34), False),  # they expect a last map of 4 × 4, there are 5 × 5
     ('huggingface', 'V2-mu', (60, 60), True),  # 7 × 7 or 8 × 8: both are more than a window
     ('timm', 'mu', (66, 64), False),  # what is no whole patch they cut off

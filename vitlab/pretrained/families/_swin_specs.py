@@ -180,7 +180,7 @@ def _windows(config: Mapping[str, Any], tables: list[Shape]) -> tuple[int, tuple
       "\nwrite it into their config.json: {'model_args': {'window_size': ...}}"
     )
   if 'pretrained_window_sizes' in words:
-    return window, tuple(words['pretrained_window_sizes'])
+    return window, tuple(map(int, words['pretrained_window_sizes']))
   if name and name[1] and name[3]:
     return window, tuple(min(int(name[1]), int(name[3]) // 4 // 2**i) for i in range(4))
   return window, ()
