@@ -61,7 +61,7 @@ def test_other_data_under_the_same_path(tmp_path):
   homes = [{'HOME': str(tmp_path / home)} for home in ('a', 'b')]
   first, second = refused([command] * 2, environ=homes)
   assert first == second
-  assert 'examples of.train (process 0: 58, process 1: 59)' in first
+  assert 'splits of the data.train.examples (process 0: 58, process 1: 59)' in first
   assert not (tmp_path / 'run').exists()
 
 
