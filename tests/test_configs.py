@@ -36,6 +36,7 @@ WEIGHTS = dict.fromkeys(
     'model.name': 'vit',
     'model.variant': 'B/16',
     'data.image_size': 224,
+    'data.resize': 'crop',
     'task.mean': (0.5,),
     'task.std': (0.5,),
   },
