@@ -174,7 +174,7 @@ def test_a_dinov2_of_timm_with_one_tensor_for_gate_and_up(tmp_path, x64):
   image = parity.image((2, 28, 28, 3))
   got, variables, weights = ours(tmp_path, image)
   np.testing.assert_allclose(got, theirs(model, image), atol=1e-9)
-  assert weights.about.preprocessing == Preprocessing((28, 28), 'crop', 1.0, library='timm')
+  assert weights.about.preprocessing == Preprocessing((28, 28), 'crop', 0.875, library='timm')
   pretrained.write(tmp_path / 'again', variables, weights.about, 'timm')
   written = round_trips.theirs(tmp_path / 'again', 'timm').double()
   np.testing.assert_allclose(theirs(written, image), theirs(model, image), atol=1e-6)

@@ -197,7 +197,7 @@ def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
   size = size or (224, 224)
   name = config.get('architecture') or config.get('model_type') or ''
   if 'dinov2' in name:
-    return Preprocessing(size, 'crop', 1.0 if 'architecture' in config else 0.875)
+    return Preprocessing(size, 'crop', 0.875)
   if name.startswith('deit'):
     return Preprocessing(size, 'crop', 0.9 if 'architecture' in config else 0.875)
   if 'model_type' in config:
