@@ -23,6 +23,57 @@ def test_stacked_blocks_have_a_depth_axis():
   assert not names.is_stacked('my_blocks/kernel')
 
 
+@pytest.mark.parametrize(
+  'name, block',
+  [
+    ('encoder/block_10/mlp/up/kernel', ('encoder', 0, 10)),
+    ('encoder/blocks/mlp/up/kernel', ('encoder', 0, None)),
+    ('stage_2/block_3/conv1/kernel', ('', 2, 3)),
+    ('backbone/stage_1/blocks/conv1/kernel', ('backbone', 1, None)),
+    ('block_4/norm/scale', ('', 0, 4)),
+    ('merging_1/reduction/kernel', None),
+    ('my_blocks/kernel', None),
+  ],
+)
+def test_a_block_has_its_stack_its_stage_and_its_number(name, block):
+  assert names.block(name) == block
+
+
+def test_equal_parameters_of_all_blocks_have_one_name():
+  assert names.of_any_block('stage_0/block_12/norm1/scale') == 'stage_0/block_*/norm1/scale'
+  assert names.of_any_block('my_block_1/scale') == 'my_block_1/scale'
+
+
+# The module trees of GPT, BERT, DETR and a generator, as such models are usually written.
+IN_FRONT = [
+  *('token_embedding/embedding', 'position_embedding', 'segment_embedding/embedding'),
+  *('embedding_norm/scale', 'mask_token', 'object_queries', 'backbone/stem/conv/kernel'),
+  *('input_projection/kernel', 'stem/kernel', 'latent_embed/kernel'),
+]
+BEHIND = ['norm/scale', 'pool/probe', 'pooler/kernel', 'source/bias', 'position_bias/table']
+HEADS = ['head/kernel', 'head_dist/bias', 'class_head/kernel', 'box_head/block/kernel']
+INSIDE = ['decoder/block_0/position_embedding', 'encoder/blocks/talking_heads/kernel']
+
+
+@pytest.mark.parametrize('name', IN_FRONT + BEHIND + HEADS + INSIDE)
+def test_first_and_last_layers_are_told_by_their_modules_outside_the_blocks(name):
+  assert names.is_input_layer(name) == (name in IN_FRONT)
+  assert names.is_output_layer(name) == (name in HEADS)
+
+
+def test_what_the_data_decide_of_a_model_follows_from_its_keywords():
+  assert names.counted({'name': 'vit', 'num_classes': 10}) is names.CLASSES
+  assert names.counted({'name': 'vit'}) is names.CLASSES
+  assert names.counted({'name': 'transformer', 'vocab_size': 10}) is names.WORDS
+  # A classifier of sentences keeps its words where the classes are others.
+  assert names.counted({'name': 'bert', 'vocab_size': 10, 'num_classes': 2}) is names.CLASSES
+
+
+def test_tokens_that_a_classifier_may_read_come_in_the_order_of_the_model():
+  assert names.class_tokens(['dist_token', 'registers', 'cls_token']) == ['cls_token', 'dist_token']
+  assert names.class_tokens(['registers']) == []
+
+
 def test_matching_searches():
   assert names.matching('kernel', NAMES, 'x') == set(NAMES[1:])
   assert names.matching('^head/', NAMES, 'x') == {'head/kernel'}

@@ -10,7 +10,6 @@ those of the chip, see `vitlab.inspection.collectives`.
 import collections
 import math
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -166,7 +165,7 @@ def _parameters(experiment: Experiment) -> list[Parameter]:
   for player, tree in variables.items():
     prefix = f'{player}/' if len(variables) > 1 else ''
     for name, leaf in names.flatten(tree['params']).items():
-      name = prefix + re.sub(r'(^|/)block_\d+(?=/)', r'\1block_*', name)
+      name = prefix + names.of_any_block(name)
       spec, bytes_ = _spec(leaf.sharding), _bytes(leaf)
       size = math.prod(leaf.shape)
       rows[Parameter(name, 1, leaf.shape, str(leaf.dtype), spec, size, bytes_)] += 1

@@ -69,7 +69,7 @@ class SelfAttention(nn.Module):
     """
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
-    qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, parallel=True, name='qkv')(x)
+    qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, name='qkv')(x)
     q, k, v = _apart(qkv)
     q, k = _norm(self.qk_norm, 'q_norm', q), _norm(self.qk_norm, 'k_norm', k)
     if angles is not None:
@@ -114,7 +114,7 @@ class CosineAttention(nn.Module):
     """Attends within x; mask and bias are those of `SelfAttention`, as is what comes out."""
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
-    qkv = Dense((3, n, d // n), 1, False, self.dtype, init, parallel=True, name='qkv')(x)
+    qkv = Dense((3, n, d // n), 1, False, self.dtype, init, name='qkv')(x)
     zeros = nn.initializers.zeros
     q_bias, v_bias = (self.param(c, zeros, (n, d // n), jnp.float32) for c in ('q_bias', 'v_bias'))
     qkv += jnp.stack([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
@@ -153,15 +153,13 @@ class CrossAttention(nn.Module):
     """The queries of x look at the context, or at its keys and values of an earlier call."""
     d, n = x.shape[-1], self.num_heads
     init = fan_init('fan_avg', 'uniform')
-    q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, parallel=True, name='q')(x)
+    q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(x)
     q = _norm(self.qk_norm, 'q_norm', jnp.einsum('btnk->bntk', q))
     if isinstance(context, tuple):
       k, v = context
     else:
       init = fan_init('fan_avg', 'uniform', groups=1)
-      kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, parallel=True, name='kv')(
-        context
-      )
+      kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')(context)
       k, v = _apart(kv)
       k = _norm(self.qk_norm, 'k_norm', k)
     return _mix(self, d, q, k, v, dict(mask=mask, bias=bias))
@@ -195,5 +193,5 @@ def _mix(
   """Attends and projects back; the weights come from a second, unread computation."""
   mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
   init = init or fan_init('fan_avg', 'uniform', axes=2)
-  y = Dense(width, 2, True, layer.dtype, init, parallel=True, name='out')(mixed)
+  y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
   return y, dict(attention=attention_weights(q, k, **options), k=k, v=v)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab import names
 from vitlab.layers.sharding import apply_split, parameters_are_whole, whole
 from vitlab.ops.matmul import matmul
 
@@ -18,7 +19,8 @@ class Dense(nn.Module):
   """Affine map of the last axes: y = x · kernel + bias.
 
   The kernel keeps its axes apart ([d, 3, n, k] for queries, keys and values of n heads), so that
-  each can be sharded by name; XLA still sees one flat matmul.
+  each can be sharded by name; XLA still sees one flat matmul. Tensor parallelism splits heads and
+  hidden units by the name of the layer (`vitlab.names.tensor_parallel_axis`).
 
   Attributes:
     features: The new last axes.
@@ -27,7 +29,6 @@ class Dense(nn.Module):
     dtype: What is computed in; parameters are float32.
     kernel_init: Its default is LeCun normal over the contracted axes.
     bias_init: Initialiser of the bias.
-    parallel: Whether tensor parallelism splits the kernel, by heads or hidden units.
   """
 
   features: int | tuple[int, ...]
@@ -36,7 +37,6 @@ class Dense(nn.Module):
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None
   bias_init: Callable = nn.initializers.zeros
-  parallel: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, '...']) -> Float[Array, '...']:
@@ -45,10 +45,11 @@ class Dense(nn.Module):
     init = self.kernel_init or fan_init('fan_in', 'truncated_normal', self.axes)
     kernel = self.param('kernel', init, shape, jnp.float32)
     x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-    y = apply_split(partial(contract, axes=self.axes), x, kernel, self.parallel)
+    parallel = names.tensor_parallel_axis('/'.join((*self.path, 'kernel'))) is not None
+    y = apply_split(partial(contract, axes=self.axes), x, kernel, parallel)
     if self.use_bias:
       bias = self.param('bias', self.bias_init, features, jnp.float32).astype(self.dtype)
-      y += bias if self.parallel else whole(bias)
+      y += bias if parallel else whole(bias)
     return y
 
 

@@ -67,7 +67,7 @@ class GatedMlp(nn.Module):
 
 def _dense(layer: nn.Module, features: int, name: str) -> Dense:
   init, bias_init = layer.kernel_init, nn.initializers.normal(1e-6)
-  return Dense(features, 1, True, layer.dtype, init, bias_init, parallel=True, name=name)
+  return Dense(features, 1, True, layer.dtype, init, bias_init, name=name)
 
 
 MLPS = {

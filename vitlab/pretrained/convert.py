@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from vitlab import registry
+from vitlab import names, registry
 from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
 from vitlab.pretrained.assemble import Format, Part, Sides, assemble, disassemble, flatten, shapes
@@ -104,8 +104,8 @@ def transfer(
   Raises:
     UserError: what does not fit, listed.
   """
-  heads = 'head|source|target' if 'vocab_size' in spec else 'head|head_dist'
-  left_out = '' if keeps_head(head) else rf'params/({heads})/'
+  modules = '|'.join(names.counted(spec).modules)
+  left_out = '' if keeps_head(head) else rf'params/({modules})/'
   given, wanted = shapes(tree), shapes(like)
   kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
   same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)

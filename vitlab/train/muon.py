@@ -7,7 +7,6 @@ Nesterov's momentum, whose first step is 1.47 times the learning rate.
 """
 
 import math
-import re
 from typing import Any
 
 import jax
@@ -16,10 +15,6 @@ from optax import contrib
 
 from vitlab import names
 from vitlab.errors import UserError
-
-_HEADS = re.compile(r'(^|/)(q|k|v|kv|qkv)/kernel$')  # kernel [in ... heads head_dim]
-_GATES = re.compile(r'(^|/)(hidden|context|\w*input)/kernel$')  # kernel [in gates out]
-_FIRST_OR_LAST = re.compile(r'(^|/)(stem|\w*head\w*)/')
 
 
 def muon(
@@ -62,30 +57,18 @@ def muon(
   return optax.partition({'muon': by_muon, 'adam': by_adam}, _labels)
 
 
-def matrix(name: str, ndim: int) -> contrib.MuonDimensionNumbers | None:
-  """The axes in and out of a kernel; None for a parameter with another role.
-
-  Axes that are neither count matrices: stacked blocks, query, key and value, a cell's gates.
-  """
-  axes = tuple(range(int(names.is_stacked(name)), ndim))
-  other = names.EMBEDDING.search(name) or _FIRST_OR_LAST.search(name)
-  if not name.endswith('kernel') or len(axes) < 2 or other:
-    return None
-  if _HEADS.search(name) and len(axes) > 2:
-    return contrib.MuonDimensionNumbers(axes[:1], axes[-2:])
-  if _GATES.search(name):
-    return contrib.MuonDimensionNumbers(axes[:1], axes[-1:])
-  return contrib.MuonDimensionNumbers(axes[:-1], axes[-1:])
-
-
 def _matrices(params: Any) -> Any:
   """The axes of every matrix in a tree of parameters, or in a masked part of it."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: matrix(names.join(path), leaf.ndim), params
-  )
+
+  def axes(path, leaf):
+    found = names.matrix_axes(names.join(path), leaf.ndim)
+    return found and contrib.MuonDimensionNumbers(*found)
+
+  return jax.tree_util.tree_map_with_path(axes, params)
 
 
 def _labels(params: Any) -> Any:
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: 'adam' if matrix(names.join(path), leaf.ndim) is None else 'muon', params
-  )
+  def label(path, leaf):
+    return 'adam' if names.matrix_axes(names.join(path), leaf.ndim) is None else 'muon'
+
+  return jax.tree_util.tree_map_with_path(label, params)

@@ -14,7 +14,6 @@ others are keywords of the optax function.
 import collections
 import functools
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,9 +42,6 @@ _OURS = {
   'adam_weight_decay',
   'muon_weight_dimension_numbers',
 }
-
-# A block, stacked or not, of a model that has one stack of them or a stack in every stage.
-_BLOCK = re.compile(r'((^|.*/)stage_(?P<stage>\d+)/|^|.*?/)(blocks|block_(?P<block>\d+))/')
 
 
 class Spec(NamedTuple):
@@ -239,7 +235,7 @@ def _scale_rest(
   if not peak:
     raise UserError(f'optim.adam_learning_rate={rate}: the learning_rate beside it must not be 0')
   for name, leaf in shapes.items():
-    if muon.matrix(name, leaf.ndim) is None:
+    if names.matrix_axes(name, leaf.ndim) is None:
       factors[name] = factors[name] * rate / peak
 
 
@@ -249,31 +245,33 @@ def _layers(shapes: Mapping[str, Any]) -> tuple[dict[str, int | np.ndarray], int
   Raises:
     UserError: no blocks, or more than one stack of them.
   """
-  blocks, stacks = {}, set()  # name -> (stage, number within the stage, from 0)
-  for name, leaf in shapes.items():
-    match = _BLOCK.match(name)
-    if match:
-      stacks.add((match[2] if match['stage'] else match[1]).rstrip('/'))
-      stacked = np.arange(leaf.shape[0]).reshape(-1, *[1] * (leaf.ndim - 1)) if leaf.ndim else 0
-      number = stacked if match['block'] is None else int(match['block'])
-      blocks[name] = int(match['stage'] or 0), number
+  found = {name: block for name in shapes if (block := names.block(name))}
+  stacks = {block.stack for block in found.values()}
   if len(stacks) != 1:
     given = 'no blocks' if not stacks else 'blocks in ' + ', '.join(sorted(map(repr, stacks)))
     raise UserError(
       f'optim.layer_decay needs one stack of block_0, block_1, ... (or blocks); found {given}.\n'
       'Use lr_multipliers, a tuple of (regex, factor)'
     )
-  depths = collections.Counter()
-  for stage, number in blocks.values():
-    depths[stage] = max(depths[stage], int(np.max(number)) + 1)
+  numbers = {name: _numbers(block, shapes[name]) for name, block in found.items()}
+  depths = collections.Counter()  # by stage
+  for name, block in found.items():
+    depths[block.stage] = max(depths[block.stage], int(np.max(numbers[name])) + 1)
   before = {stage: sum(n for other, n in depths.items() if other < stage) for stage in depths}
   depth = sum(depths.values())
-  layers = {name: before[stage] + number + 1 for name, (stage, number) in blocks.items()}
+  layers = {name: before[block.stage] + numbers[name] + 1 for name, block in found.items()}
   for name in shapes.keys() - layers.keys():
-    merging = re.match(r'(.*/)?merging_(\d+)/', name)
-    layer = before[int(merging[2])] + 1 if merging else depth + 1
-    layers[name] = 0 if names.EMBEDDING.search(name) else layer
+    stage = names.merged_stage(name)
+    layer = depth + 1 if stage is None else before[stage] + 1
+    layers[name] = 0 if names.is_input_layer(name) else layer
   return layers, depth
+
+
+def _numbers(block: names.Block, leaf: Any) -> int | np.ndarray:
+  """The number of a block within its stage; of stacked blocks all, along the leading axis."""
+  if block.number is not None or not leaf.ndim:
+    return block.number or 0
+  return np.arange(leaf.shape[0]).reshape(-1, *[1] * (leaf.ndim - 1))
 
 
 def _scale_by_name(factors: Mapping[str, Any]) -> optax.GradientTransformation:

@@ -23,15 +23,6 @@ from vitlab.train.step import State
 AXES = ('data', 'fsdp', 'model')
 BATCH = P(('data', 'fsdp'))
 
-# Name -> the axis, counted from the end, that is split over `model`: heads of the attention, hidden
-# units of the MLP. From the end, because stacked blocks have one more axis in front.
-_TENSOR_PARALLEL = (
-  (r'(^|/)(q|k|v|kv|qkv)/(kernel|bias)$', -2),  # kernel [d, (3,) n, k], bias [(3,) n, k]
-  (r'(attention|cross)/out/kernel$', -3),  # [n, k, d]
-  (r'mlp/(up|gate)/(kernel|bias)$', -1),  # kernel [d, f], bias [f]
-  (r'mlp/down/kernel$', -2),  # [f, d]
-)
-
 
 def make_mesh(sizes: Mapping[str, Any], devices: Sequence[jax.Device] | None = None) -> Mesh:
   """The mesh with axes data, fsdp, model.
@@ -161,9 +152,9 @@ def _spec(
     return P()
   spec: list[str | None] = [None] * len(shape)
   model, fsdp = mesh.shape['model'], mesh.shape['fsdp']
-  for regex, axis in _TENSOR_PARALLEL:
-    if model > 1 and re.search(regex, name) and shape[axis] % model == 0:
-      spec[axis] = 'model'
+  axis = names.tensor_parallel_axis(name)
+  if axis is not None and model > 1 and shape[axis] % model == 0:
+    spec[axis] = 'model'
   first = int(names.is_stacked(name))
   free = [
     axis for axis in range(first, len(shape)) if spec[axis] is None and shape[axis] % fsdp == 0

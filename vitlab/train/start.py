@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vitlab import registry, workdir
+from vitlab import names, registry, workdir
 from vitlab.data import classes as classes_lib
 from vitlab.data import tokenizers
 from vitlab.errors import UserError, unknown
@@ -96,16 +96,13 @@ class Source(NamedTuple):
   def _check_counts(self, params: PyTree) -> None:
     """Raises UserError if the weights know other classes or words than the model."""
     spec, path = self.weights.about.spec, self.weights.path
-    part, leaf, axis, count = 'head', 'kernel', -1, 'num_classes'
-    what, anew = 'classes', 'a new classifier'
-    if 'vocab_size' in spec:
-      part, leaf, axis, count = 'source', 'embedding', 0, 'vocab_size'
-      what, anew = 'words', 'with new words'
-    found = params.get(part, {}).get(leaf)
-    if found is not None and found.shape[axis] != spec.get(count):
+    counted = names.counted(spec)
+    known, found = spec.get(counted.keyword), names.flatten(params).get(counted.parameter)
+    if found is not None and found.shape[counted.axis] != known:
+      anew = 'with new words' if counted is names.WORDS else 'a new classifier'
       raise UserError(
-        f'the weights in {path} have {spec.get(count) or "no"} {what}, '
-        f'the model {found.shape[axis]}'
+        f'the weights in {path} have {known or "no"} {counted.noun}, '
+        f'the model {found.shape[counted.axis]}'
         f'\n{self._anew(anew)}'
       )
 

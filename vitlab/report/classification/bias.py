@@ -1,12 +1,12 @@
 """Relative position biases (Swin, arXiv:2103.14030): what a head adds for each offset."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vitlab import names
 from vitlab.layers.stack import unstack_blocks
 from vitlab.layers.window_attention import ContinuousPositionBias
 from vitlab.ops.windows import relative_position_index
@@ -30,7 +30,7 @@ def tables(trained: Trained, windows: Sequence[int]) -> dict[str, Table]:
     columns to the right of the key, from (1 - window, 1 - window) on.
   """
   params = unstack_blocks(trained.variables['model']['params'])
-  found = sorted(_biases(params), key=lambda pair: _natural(pair[0]))
+  found = sorted(_biases(params), key=lambda pair: _block(pair[0]))
   layers = [(i + 1, window) for i, window in enumerate(windows) if window]
   pretrained = trained.config.model.get('pretrained_window_sizes') if trained.config else None
   return {
@@ -47,11 +47,9 @@ def _biases(params: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, 
       yield from _biases(part, (*path, name))
 
 
-def _natural(path: Path) -> list[tuple[str, int]]:
-  """block_10 comes after block_9."""
-  return [
-    (word, int(number or 0)) for name in path for word, number in re.findall(r'(\D+)(\d*)', name)
-  ]
+def _block(path: Path) -> names.Block:
+  """The block that a bias is in."""
+  return names.block('/'.join(path)) or names.Block('', 0, 0)
 
 
 def _table(
@@ -59,9 +57,8 @@ def _table(
 ) -> Table:
   if 'table' in part:  # version 1
     return np.moveaxis(np.asarray(part['table']), -1, 0)
-  stage = int(next((name[6:] for name in path if name.startswith('stage_')), 0))
   heads = part['down']['kernel'].shape[-1]
-  learned = pretrained[stage] if pretrained else 0
+  learned = pretrained[_block(path).stage] if pretrained else 0
   layer = ContinuousPositionBias(heads, part['up']['kernel'].shape[-1], learned)
   by_pair = np.asarray(layer.apply({'params': part}, window))
   table = np.zeros((heads, (2 * window - 1) ** 2), by_pair.dtype)

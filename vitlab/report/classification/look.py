@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from vitlab import names
 from vitlab.errors import UserError
 from vitlab.ops import attention_maps, saliency
 from vitlab.ops.attention_maps import Layout
@@ -146,7 +147,8 @@ def reads(trained: Trained) -> str:
   params = trained.variables['model']['params']
   if not _reads_class_token(trained):
     return 'the average patch'
-  return 'the class and distillation tokens' if 'dist_token' in params else 'the class token'
+  tokens = names.class_tokens(params)
+  return 'the class token' if len(tokens) == 1 else 'the class and distillation tokens'
 
 
 def _attention(
@@ -181,15 +183,15 @@ def _readers(trained: Trained, layout: Layout) -> Float[np.ndarray, ' places']:
   """The tokens that the model reads, as relevance."""
   if not layout.prefix or not _reads_class_token(trained):
     return attention_maps.patches(layout)
-  count = 2 if 'dist_token' in trained.variables['model']['params'] else 1
-  return attention_maps.one_hot(range(count), layout).mean(axis=0)
+  tokens = names.class_tokens(trained.variables['model']['params'])
+  return attention_maps.one_hot(range(len(tokens)), layout).mean(axis=0)
 
 
 def _reads_class_token(trained: Trained) -> bool:
   """A class token may be there and yet not be read: `pool` says so."""
   spec = trained.config.model if trained.config is not None else {}
   read = spec.get('pool', 'cls') in ('cls', 'cls_gap')
-  return read and 'cls_token' in trained.variables['model']['params']
+  return read and bool(names.class_tokens(trained.variables['model']['params']))
 
 
 def _asked(layout: Layout) -> tuple[list[int], Int[np.ndarray, 'q 2']]:
