@@ -67,3 +67,11 @@ def test_the_message_is_short_however_much_is_bad():
     meter.check_finite(7, {f'block_{i}': float('nan') for i in range(100)})
   assert len(str(error.value).splitlines()) <= 3
   assert len(str(error.value)) < 500
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+  variables = {'model': {'params': {'head': {'kernel': jnp.ones(3), 'bias': jnp.zeros(2)}}}}
+  meter.check_parameters(4, variables)
+  variables['model']['params']['head']['kernel'] = jnp.array([1.0, jnp.inf])
+  with pytest.raises(Diverged, match='at step 4: model/head/kernel is nan'):
+    meter.check_parameters(4, variables)

@@ -16,19 +16,18 @@ import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from vitlab import names, workdir
+from vitlab import workdir
 from vitlab.data import pipeline
 from vitlab.errors import UserError
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
 from vitlab.train.evaluate import Interrupted, evaluate, predictions, shared
 from vitlab.train.feed import Feed
-from vitlab.train.meter import Meter, check_finite
+from vitlab.train.meter import Meter, check_parameters
 from vitlab.train.progress import Progress
 from vitlab.train.setup import Experiment
 from vitlab.train.step import metric_name
@@ -41,42 +40,70 @@ _log = logging.getLogger(__name__)
 _AHEAD = 2  # steps that the devices may have in hand before the loop waits for the oldest
 
 
+class Past(NamedTuple):
+  """The history of a run at a step, as a checkpoint keeps it for the next session.
+
+  Attributes:
+    logged: Step of the newest row of metrics.jsonl.
+    row: The newest row, without its step.
+    best: See `Session`.
+    window: name -> [sum, count] of the training metrics since that row; see `Meter`.
+    clock: Totals of the clock; see `Clock`.
+  """
+
+  logged: int = 0
+  row: Mapping[str, Any] = {}
+  best: Mapping[str, Any] | None = None
+  window: Mapping[str, Any] | None = None
+  clock: Mapping[str, float] | None = None
+
+
 class Session:
   """One session of a run: a context manager that restores on entry and writes to the workdir.
 
   Args:
-    experiment: What to run.
+    experiment: Everything that the config of the run becomes.
     path: The workdir, claimed by this process or by process 0.
-    stop: Whether to stop early.
+    stop: Tells whether to stop early.
     started: `time.perf_counter()` when the session began.
 
   Attributes:
-    state: After `step` steps.
+    state: The training state after `step` steps.
     row: The newest row of metrics.jsonl, without its step.
-    best: dict(metric, value, step) of `checkpoint.best`, of equals the latest; None if it is off or
-      nothing was finite.
-    clock: Of the run.
-    seconds_to_first_step: Of this session; None if it made no step.
+    best: dict(metric, value, step) of the metric `checkpoint.best`, the latest of equal values;
+      None if that is off or no value was finite.
+    clock: The clock of the run, over all its sessions.
+    seconds_to_first_step: Seconds until the first step of this session was done; None if it made
+      no step.
   """
 
   def __init__(self, experiment: Experiment, path: pathlib.Path, stop: StopSignal, started: float):
+    config, writes = experiment.config, jax.process_index() == 0
     self.experiment = experiment
-    self._path, self._stop = path, stop
-    self._writes = jax.process_index() == 0
-    config = experiment.config
+    self._path, self._stop, self._writes = path, stop, writes
     self._eval_every = {n: experiment.steps(spec.every) for n, spec in config.evaluators.items()}
     self._log_every = experiment.steps(config.log_every)
     options = dict(config.checkpoint)
     self._save_every = experiment.steps(options.pop('every'))
     options['keep_every'] = experiment.steps(options['keep_every'])
+    self._running = collections.deque()  # metrics of steps that the devices may have in hand
+    self.seconds_to_first_step: float | None = None
     self._stack = contextlib.ExitStack()
     with self._stack:
       self._checkpoints = Checkpoints(path / workdir.CHECKPOINTS, **options)
       self._stack.callback(self._checkpoints.close)
-      self._restore(started)
+      restored = self._checkpoints.restore(experiment.abstract_state)
+      self.state = restored.state if restored else experiment.init()
+      self.step = restored.step if restored else 0
+      past = Past(**restored.meta['session']) if restored else Past()
+      self.row, self.best, self._logged = past.row, past.best, past.logged
+      self._meter = Meter(past.window)
+      self._events = Events(path if writes else None)
+      self.clock = Clock(past.clock, started, self._events)
+      lost = max(self._events.reached - self.step, 0)
+      self._events.add('start', self.step, seconds=self.clock.session(), lost=lost)
       self._progress = self._stack.enter_context(self._display())
-      if self._writes:
-        self._writers = self._stack.enter_context(Writers(path, self._logged))
+      self._writers = self._stack.enter_context(Writers(path, past.logged)) if writes else None
       self._stack = self._stack.pop_all()
 
   def __enter__(self) -> 'Session':
@@ -105,21 +132,6 @@ class Session:
     self._save(needed=True)
     self._events.add('end', self.step, goodput=self.clock.goodput())
 
-  def _restore(self, started: float) -> None:
-    restored = self._checkpoints.restore(self.experiment.abstract_state)
-    past = restored.meta['session'] if restored else {}
-    self.state = restored.state if restored else self.experiment.init()
-    self.step = restored.step if restored else 0
-    self.row, self.best = past.get('row', {}), past.get('best')
-    self._events = Events(self._path if self._writes else None)
-    self.clock = Clock(past.get('clock'), started, self._events)
-    lost = max(self._events.reached - self.step, 0)
-    self._events.add('start', self.step, seconds=self.clock.session(), lost=lost)
-    self.seconds_to_first_step: float | None = None
-    self._logged = past.get('logged', 0)  # the step of `row`
-    self._meter = Meter(past.get('window'))
-    self._running = collections.deque()  # metrics of steps that the devices may have in hand
-
   def _train(self) -> None:
     config = self.experiment.config
     batches = pipeline.train_batches(
@@ -132,34 +144,34 @@ class Session:
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
-    with Feed(batches, self.experiment.put) as self._feed:
+    with Feed(batches, self.experiment.put) as feed:
       while self.step < self.experiment.total_steps:
         if self._stop.at_step(self.step):
           self._preempt()
         if self.clock.running:
-          self._take_step()
+          self._take_step(feed)
         else:
-          self._take_first_step()
+          self._take_first_step(feed)
         is_best = self._log_if_due()
         if is_best or self._is_due(self._save_every):
           self._save()
 
-  def _take_step(self) -> None:
-    batch = self._feed.next(busy=list(self._running))
+  def _take_step(self, feed: Feed) -> None:
+    batch = feed.next(busy=list(self._running))
     self.state, metrics = self.experiment.train_step(self.state, batch)
     self.step += 1
     self._meter.add(self.step, metrics)
     if self.clock.running:
-      self.clock.count(self.experiment.config.batch_size, self._feed.waited)
-    self._feed.waited = 0.0
+      self.clock.count(self.experiment.config.batch_size, feed.waited)
+    feed.waited = 0.0
     self._progress.advance(self.step)
     self._running.append(metrics)
     if len(self._running) > _AHEAD:
       jax.block_until_ready(self._running.popleft())
 
-  def _take_first_step(self) -> None:
+  def _take_first_step(self, feed: Feed) -> None:
     with self.clock.spending('compile', self.step + 1), self._progress.doing('compiling'):
-      self._take_step()
+      self._take_step(feed)
       jax.block_until_ready(self.state.step)
     self.seconds_to_first_step = self.clock.session()
     self.clock.begin()
@@ -182,7 +194,7 @@ class Session:
     row |= self._evaluate(due)
     row |= {f'time/{name}': x for name, x in speed.items()}
     row['time/seconds'] = self.clock.totals()['seconds']
-    if self._writes:
+    if self._writers:
       self._writers.write(self.step, row)
     self._meter.reset()
     self.row, self._logged = row, self.step
@@ -234,17 +246,16 @@ class Session:
     """Starts to write a checkpoint.
 
     Args:
-      needed: Wait for it, and fail if it cannot be written. Else a failure is a warning: the older
-        checkpoints are intact, and the next one may find the disk in a better state.
+      needed: Whether to wait for the checkpoint, and fail if it cannot be written. If not, that is
+        a warning: older checkpoints are intact, and the next may find the disk in a better state.
     """
-    past = dict(
-      logged=self._logged, row=self.row, best=self.best, window=dict(self._meter.totals())
-    )
+    window = dict(self._meter.totals())
     jax.block_until_ready(self.state.step)  # until then it is training, not saving
     with self.clock.spending('save', self.step), self._progress.doing('saving'):
-      _check_parameters(self.step, self.state.variables)
+      check_parameters(self.step, self.state.variables)
+      past = Past(self._logged, self.row, self.best, window, self.clock.totals())
       meta = dict(
-        session=past | {'clock': self.clock.totals()},
+        session=past._asdict(),
         config=workdir.to_json(self.experiment.config),
         versions=provenance.versions(),
         facts=self.experiment.dataset.facts,
@@ -287,14 +298,3 @@ class Session:
       unit='images' if 'image' in experiment.abstract_batch else 'examples',
       quiet=not self._writes,
     )
-
-
-@jax.jit
-def _finite(params: Any) -> Any:
-  return jax.tree.map(lambda x: jnp.isfinite(x).all(), params)
-
-
-def _check_parameters(step: int, variables: Mapping[str, Any]) -> None:
-  params = {player: collections['params'] for player, collections in variables.items()}
-  finite = names.flatten(jax.device_get(_finite(params)))
-  check_finite(step, {name: 0.0 if fine else math.nan for name, fine in finite.items()})

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from vitlab import names
 from vitlab.errors import UserError
 from vitlab.tasks import Metrics
 
@@ -70,3 +72,15 @@ def check_finite(step: int, values: Mapping[str, Any]) -> None:
       '\nno checkpoint after it was saved; the same command would meet the same step again'
       '\nlower optim.learning_rate, lengthen optim.warmup or set optim.clip_norm; new --workdir'
     )
+
+
+def check_parameters(step: int, variables: Mapping[str, Any]) -> None:
+  """Raises `Diverged` if a parameter of one of the players is nan or infinite after this step."""
+  params = {player: collections['params'] for player, collections in variables.items()}
+  finite = names.flatten(jax.device_get(_finite(params)))
+  check_finite(step, {name: 0.0 if fine else math.nan for name, fine in finite.items()})
+
+
+@jax.jit
+def _finite(params: Any) -> Any:
+  return jax.tree.map(lambda x: jnp.isfinite(x).all(), params)
