@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import shutil
 
 import jax
 import numpy as np
@@ -189,7 +190,7 @@ def test_a_failing_report_is_a_warning(caplog, tmp_path):
 
 
 def test_a_failing_evaluator_is_a_warning(tmp_path, caplog, monkeypatch):
-  def evaluate(*_):
+  def evaluate(*_, **__):
     raise ZeroDivisionError('no such number')
 
   monkeypatch.setattr(loop, 'evaluate', evaluate)
@@ -227,7 +228,7 @@ def test_a_failing_last_checkpoint_is_an_error(tmp_path, monkeypatch):
 
 def test_a_disk_without_space_is_refused_before_the_start(tmp_path, monkeypatch):
   usage = type('Usage', (), {'free': 100})
-  monkeypatch.setattr(workdir.shutil, 'disk_usage', lambda _: usage)
+  monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage)
   with pytest.raises(UserError, match='free'):
     _train(tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
