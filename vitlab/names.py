@@ -4,7 +4,7 @@ A name is the '/'.join of the path inside one player's parameters: 'encoder/bloc
 Names are an interface: freezing, weight decay, learning rates, sharding, optimisers, weight import
 and reports find parameters by them, users with `re.search`. A new model gets its roles by naming
 its modules in the words of the tables below. A parameter that they do not cover lies behind the
-blocks: layer decay leaves its rate as it is, Muon moves its kernel, and no axis is split by heads.
+blocks: layer decay leaves its rate as it is, Muon orthogonalises its kernel, no axis is split.
 """
 
 import difflib

@@ -1,8 +1,8 @@
 """Multi-head attention layers: projections around `vitlab.ops.attention`.
 
-All return the tokens' mixture and what was seen: {'attention': weights [b n t s], 'k', 'v': keys
-and values [b n s k]}, of which `jit` drops what nobody reads. A decoder that goes on token by token
-keeps 'k' and 'v' and hands them back, so that nothing is projected twice.
+All return the attended tokens, and {'attention': weights [b n t s], 'k', 'v': keys and values
+[b n s k]}, of which `jit` drops what nobody reads. A decoder that generates token by token keeps
+'k' and 'v' as its cache and passes them back, so that nothing is projected twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,12 +27,12 @@ class SelfAttention(nn.Module):
 
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
-    qkv_bias: Whether queries, keys and values have biases; the way out always has.
-    qk_norm: A norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
+    qkv_bias: Whether queries, keys and values have biases; the output projection always has.
+    qk_norm: Norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
       ViT-22B, arXiv:2302.05442), or None.
-    dtype: What is computed in; the softmax is at least float32.
-    causal: A token sees itself and those before it.
-    kernel_init: None: Xavier uniform, as in Google's ViTs; or what a paper's code has.
+    dtype: Type of the computation; the softmax is at least float32.
+    causal: Whether a token attends to itself and the tokens before it alone.
+    kernel_init: Initialiser of the kernels; None: Xavier uniform, as in Google's ViTs.
   """
 
   num_heads: int
@@ -57,15 +57,16 @@ class SelfAttention(nn.Module):
 
     Args:
       x: Tokens.
-      mask: True = may look.
-      bias: Added to the logits.
+      mask: True where a query may attend to a key.
+      bias: Bias of the attention logits.
       angles: Rotary angles of the tokens (`vitlab.ops.positions.rope_2d`).
-      past: Keys and values of the tokens before x, which are seen too, and room for those of x and
-        of later ones, which is not: s places in all.
-      length: How many tokens the past holds.
+      past: Keys and values of the tokens before x, padded to s places for those of x and of later
+        tokens; x attends to the tokens before it, too, and not to the padding.
+      length: Number of tokens in the past.
 
     Returns:
-      The tokens' mixture, and what was seen; 'k' and 'v' are the past with x's written behind it.
+      The attended tokens, and the dict of weights, keys and values; 'k' and 'v' are the past with
+      those of x written behind it.
     """
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
@@ -81,7 +82,7 @@ class SelfAttention(nn.Module):
     return _mix(self, d, q, k, v, options, self.kernel_init)
 
   def _written(self, t: int, s: int, length: Int[Array, ''], mask: Any) -> Bool[Array, '_ _ t s']:
-    """Which of s places t tokens may look at that stand behind the first `length`."""
+    """The mask of t tokens behind the first `length`: the places among s that are written."""
     last = length + jnp.broadcast_to(jnp.arange(t) if self.causal else t - 1, t)
     written = (jnp.arange(s) <= last[:, None])[None, None]
     return written if mask is None else mask & written
@@ -95,8 +96,8 @@ class CosineAttention(nn.Module):
 
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
-    dtype: What is computed in; cosines and softmax are at least float32.
-    kernel_init: None: Xavier uniform; or what a paper's code has.
+    dtype: Type of the computation; cosines and softmax are at least float32.
+    kernel_init: Initialiser of the kernels; None: Xavier uniform.
   """
 
   num_heads: int
@@ -111,7 +112,7 @@ class CosineAttention(nn.Module):
     mask: Bool[Array, '#b #n #t #t'] | None = None,
     bias: Float[Array, '#b #n #t #t'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
-    """Attends within x; mask and bias are those of `SelfAttention`, as is what comes out."""
+    """Attends within x; arguments and results are those of `SelfAttention`."""
     d, n = x.shape[-1], self.num_heads
     init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
     qkv = Dense((3, n, d // n), 1, False, self.dtype, init, name='qkv')(x)
@@ -131,9 +132,9 @@ class CrossAttention(nn.Module):
 
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
-    qkv_bias: Whether queries, keys and values have biases; the way out always has.
-    qk_norm: A norm over each head's queries and keys, or None.
-    dtype: What is computed in; the softmax is at least float32.
+    qkv_bias: Whether queries, keys and values have biases; the output projection always has.
+    qk_norm: Norm over each head's queries and keys, or None.
+    dtype: Type of the computation; the softmax is at least float32.
   """
 
   num_heads: int
@@ -150,7 +151,7 @@ class CrossAttention(nn.Module):
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
-    """The queries of x look at the context, or at its keys and values of an earlier call."""
+    """Attends from x to the context, or to keys and values of it from an earlier call."""
     d, n = x.shape[-1], self.num_heads
     init = fan_init('fan_avg', 'uniform')
     q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(x)
@@ -173,7 +174,7 @@ def _apart(x: Float[Array, 'b t c n k']) -> list[Float[Array, 'b n t k']]:
 def _write(
   past: Float[Array, 'b n s k'], new: Float[Array, 'b n t k'], length: Int[Array, '']
 ) -> Float[Array, 'b n s k']:
-  """Keys or values behind the first `length`; in a loop in place, where a longer array is none."""
+  """Writes keys or values behind the first `length`; inside a loop XLA does so in place."""
   return jax.lax.dynamic_update_slice_in_dim(past, new.astype(past.dtype), length, axis=2)
 
 

@@ -23,11 +23,11 @@ class Dense(nn.Module):
   hidden units by the name of the layer (`vitlab.names.tensor_parallel_axis`).
 
   Attributes:
-    features: The new last axes.
-    axes: How many last axes of the input are contracted.
+    features: Sizes of the last axes of the output.
+    axes: Number of last axes of the input that are contracted.
     use_bias: Whether there is a bias, of the shape of the features.
-    dtype: What is computed in; parameters are float32.
-    kernel_init: Its default is LeCun normal over the contracted axes.
+    dtype: Type of the computation; parameters are float32.
+    kernel_init: Initialiser of the kernel; None: LeCun normal over the contracted axes.
     bias_init: Initialiser of the bias.
   """
 
@@ -59,8 +59,8 @@ def fan_init(mode: str, distribution: str, axes: int = 1, groups: int = 0) -> Ca
   Args:
     mode: 'fan_in' (LeCun) or 'fan_avg' (Glorot, Xavier).
     distribution: 'truncated_normal', 'normal' or 'uniform'.
-    axes: How many leading axes are contracted (the fan in).
-    groups: How many axes after these count independent matrices (3 for q, k, v), not fan out.
+    axes: Number of leading axes that are contracted (the fan in).
+    groups: Number of axes after these that count independent matrices (3 for q, k, v), not fan out.
   """
 
   def init(key, shape, dtype=jnp.float32):

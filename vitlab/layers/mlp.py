@@ -20,11 +20,11 @@ class Mlp(nn.Module):
   """Two layers: down(activation(up(x))), as in the Transformer (arXiv:1706.03762, equation 2).
 
   Attributes:
-    hidden: Width between the layers.
-    activation: Elementwise function.
-    dropout_rate: After the activation.
-    dtype: What is computed in.
-    kernel_init: Xavier uniform, as in Google's ViTs, or what a paper's code has.
+    hidden: Width of the hidden layer.
+    activation: Elementwise function of the hidden layer.
+    dropout_rate: Probability of dropout after the activation.
+    dtype: Type of the computation.
+    kernel_init: Initialiser of the kernels; Xavier uniform, as in Google's ViTs, by default.
   """
 
   hidden: int
@@ -44,11 +44,11 @@ class GatedMlp(nn.Module):
   """down(activation(gate(x)) · up(x)): SwiGLU when the activation is SiLU (arXiv:2002.05202).
 
   Attributes:
-    hidden: Width between the layers.
+    hidden: Width of the hidden layer.
     activation: Elementwise function of the gate.
-    dropout_rate: After the product.
-    dtype: What is computed in.
-    kernel_init: Xavier uniform, as in Google's ViTs, or what a paper's code has.
+    dropout_rate: Probability of dropout after the product.
+    dtype: Type of the computation.
+    kernel_init: Initialiser of the kernels; Xavier uniform, as in Google's ViTs, by default.
   """
 
   hidden: int
@@ -91,10 +91,10 @@ def make_mlp(
   Args:
     name: 'gelu' (exact: timm, DeiT, Hugging Face), 'gelu_tanh' (Google's JAX ViTs), 'relu', 'swish'
       (SiLU; Marian), or 'swiglu'.
-    hidden: Width between the layers.
-    dropout_rate: Before the last layer.
-    dtype: What is computed in.
-    kernel_init: Of its matrices.
+    hidden: Width of the hidden layer.
+    dropout_rate: Probability of dropout before the last layer.
+    dtype: Type of the computation.
+    kernel_init: Initialiser of the kernels.
 
   Raises:
     UserError: there is no such layer.

@@ -25,11 +25,11 @@ def muon(
   Its state has the form of `contrib.muon`'s.
 
   Args:
-    learning_rate: A function of the step.
-    consistent_rms: The root mean square that updates of matrices are scaled to, whatever their
-      shape, so that the learning rate of AdamW suits them, too (arXiv:2502.16982); None for
+    learning_rate: Learning rate as a function of the step.
+    consistent_rms: Root mean square that updates of matrices are scaled to, whatever their shape,
+      so that the learning rate of AdamW suits them, too (arXiv:2502.16982); None for
       sqrt(max(1, out / in)) of the original.
-    **keywords: Those of `contrib.scale_by_muon`; with 'adam_' in front, those of `optax.adamw`.
+    **keywords: Keywords of `contrib.scale_by_muon`; with 'adam_' in front, of `optax.adamw`.
 
   Raises:
     UserError: coefficients that are given by a name.

@@ -24,13 +24,14 @@ class Layer(NamedTuple):
 
   Attributes:
     name: 'layer 3', 'inner layer 3'.
-    maps: By head, what the tokens look at that the model reads (class token, distillation token);
-      where it reads the mean of the patches, or inside windows, what the average token looks at.
-    queries: By query and head, what single cells of the feature map look at.
-    asked: Their rows and columns.
-    distance: By head, mean distance to what is looked at, in pixels.
+    maps: Attention of each head from the tokens that the classifier reads (class token,
+      distillation token); from the average token where it reads the mean of the patches, or inside
+      windows.
+    queries: Attention of each head from single cells of the feature map, by query.
+    asked: Rows and columns of these queries.
+    distance: Mean attention distance of each head, in pixels.
     window: Side of the windows in cells of the map; 0: attention is global.
-    shift: Of the windows.
+    shift: Shift of the windows in cells of the map.
   """
 
   name: str
@@ -46,11 +47,11 @@ class Look(NamedTuple):
   """What a model makes of an image, and what that rests on.
 
   Attributes:
-    probabilities: Of the classes.
-    saliency: Input times gradient of the predicted class' logit, by pixel.
-    occlusion: By how much its probability falls when a patch is covered.
-    layers: Its attention; none where the model has none over the image.
-    rollout: The attention of all blocks at once.
+    probabilities: Probabilities of the classes.
+    saliency: Input times gradient of the logit of the predicted class, by pixel.
+    occlusion: Drop in the probability of the predicted class when a patch is covered, by patch.
+    layers: Attention of every block; none where the model has none over the image.
+    rollout: Attention through all blocks at once (attention rollout).
   """
 
   probabilities: Float[np.ndarray, ' classes']
