@@ -60,14 +60,14 @@ def evaluate(command: Command) -> None:
   config, folder = command.config(), command.workdir()
   prepare(command.flags)
   from vitlab.predict import evaluation
-  from vitlab.train import start, weights
+  from vitlab.train import init_from, weights
 
   values, sources = command.flags, None
-  if weights.is_published(folder) or start.lacks_path(config.init_from):
-    config = start.of_weights(config, folder, command.overrides)
-    config, sources = start.resolve(config)
+  if weights.is_published(folder) or init_from.lacks_path(config.init_from):
+    config = init_from.of_weights(config, folder, command.overrides)
+    config, sources = init_from.resolve(config)
   else:
-    config, _ = start.resolve(config, folder)
+    config, _ = init_from.resolve(config, folder)
   evaluation.evaluate(folder, config, values.output, values.average, sources)
 
 
@@ -95,9 +95,9 @@ def inspect(command: Command) -> None:
   name, devices = chips.parse_topology(command.flags.topology)
   prepare(command.flags, devices)
   from vitlab.inspection import compiled, text
-  from vitlab.train import start
+  from vitlab.train import init_from
 
-  config, _ = start.resolve(config)
+  config, _ = init_from.resolve(config)
   print(text.render(compiled.run(config, name, command.flags.output)))
 
 

@@ -30,7 +30,7 @@ def base() -> ConfigDict:
   config.max_corrupt = 0.01  # stop when more than this fraction of the examples cannot be read
   config.model = ConfigDict()
   config.task = ConfigDict()
-  config.init_from = None  # weights to start from: a path, or more, see vitlab/train/start.py
+  config.init_from = None  # weights to start from: a path, or more, see vitlab/train/init_from.py
   config.match_classes = 'name'  # of weights and of data; 'position': the same order, other names
   config.optim = ConfigDict()
   config.evaluators = ConfigDict()  # name -> dict(every='1 epochs', name=..., ...)

@@ -11,7 +11,7 @@ from PIL import Image
 from vitlab.cli import config_file
 from vitlab.errors import UserError
 from vitlab.predict import evaluation
-from vitlab.train import evaluate, start
+from vitlab.train import evaluate, init_from
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
@@ -37,7 +37,7 @@ def photos(tmp_path_factory):
 
 def run(name, photos, weights, overrides=(), output=''):
   config = config_file.load(f'{CONFIGS}/{name}.py:path={photos}', overrides)
-  config, sources = start.resolve(start.of_weights(config, weights, overrides))
+  config, sources = init_from.resolve(init_from.of_weights(config, weights, overrides))
   return config, evaluation.evaluate(weights, config, output, sources=sources)
 
 
@@ -59,7 +59,7 @@ def test_a_head_that_knows_nothing_is_not_evaluated(weights, photos):
 def test_the_model_and_the_pictures_of_a_config_do_not_stand_against_weights(name, weights, photos):
   """But what a command line says does, and what data and evaluators are stays."""
   config = config_file.load(f'{CONFIGS}/{name}.py:path={photos}')
-  config, _ = start.resolve(start.of_weights(config, weights))
+  config, _ = init_from.resolve(init_from.of_weights(config, weights))
   assert (config.model.name, config.model.width) == ('vit', 16)
   assert config.data.image_size == (published.SIZE, published.SIZE)
   assert config.data.resize == 'squash' and config.task.mean == (0.5, 0.5, 0.5)
@@ -67,7 +67,7 @@ def test_the_model_and_the_pictures_of_a_config_do_not_stand_against_weights(nam
   overrides = ['--config.model.variant=B/16']
   config = config_file.load(f'{CONFIGS}/{name}.py:path={photos}', overrides)
   with pytest.raises(UserError, match=r"contradicts .*variant='B/16'"):
-    start.resolve(start.of_weights(config, weights, overrides))
+    init_from.resolve(init_from.of_weights(config, weights, overrides))
 
 
 class Counted:

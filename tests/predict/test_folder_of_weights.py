@@ -11,7 +11,7 @@ from vitlab import pretrained
 from vitlab.errors import UserError
 from vitlab.predict import evaluation, program, trained
 from vitlab.predict import folder as folder_lib
-from vitlab.train import start
+from vitlab.train import init_from
 from vitlab.train.run import train
 
 
@@ -90,10 +90,10 @@ def test_a_translator_of_others_is_evaluated_and_goes_out_again(tmp_path):
     evaluators=dict(test=dict(name='sequences', every='1 steps')),
     init_from=target,
   )
-  metrics = evaluation.evaluate(target, start.resolve(config)[0])
+  metrics = evaluation.evaluate(target, init_from.resolve(config)[0])
   assert metrics['test/loss'] > 1
   other = str(marian.save(tmp_path / 'letters', marian.make()))
   with pytest.raises(UserError, match=r'(?s)vocabulary .* is not the one that .*letters'):
-    evaluation.evaluate(other, start.resolve(config.copy_and_resolve_references())[0])
+    evaluation.evaluate(other, init_from.resolve(config.copy_and_resolve_references())[0])
   with pytest.raises(UserError, match="'translation' has nothing for --mode=export"):
     program.export(model, str(tmp_path / 'model.stablehlo'))

@@ -9,7 +9,7 @@ from transformers import MarianTokenizer
 
 from vitlab.errors import UserError
 from vitlab.predict import evaluation, trained, translation
-from vitlab.train import start
+from vitlab.train import init_from
 
 LINES = text.sentences(300)
 ASKED = [*text.sentences(40, seed=7)[0], '>>xx<< a dog', 'žörk dog', ' two  spaces', '']
@@ -96,7 +96,7 @@ def test_it_is_evaluated_on_text_that_is_read_with_its_vocabulary(said, tmp_path
     checkpoint__best='test/bleu',
     init_from=folder,
   )
-  metrics = evaluation.evaluate(folder, start.resolve(config, folder)[0])
+  metrics = evaluation.evaluate(folder, init_from.resolve(config, folder)[0])
   source, target = text.sentences(20, 1)
   model = trained.load(folder, ['--config.task.search=greedy', '--config.task.max_tokens=0'])
   found = [one.found[0][0] for one in translation.translate(model, source)]

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from vitlab import workdir
 from vitlab.data import identity
 from vitlab.hosts import agreement, preemption
-from vitlab.train import clock, progress, setup, start
+from vitlab.train import clock, init_from, progress, setup
 from vitlab.train.loop import Session
 from vitlab.workdir import fingerprint, provenance
 
@@ -51,7 +51,7 @@ def train(
     preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
   """
   started = time.perf_counter()
-  config, sources = start.resolve(config, folder)
+  config, sources = init_from.resolve(config, folder)
   agreement.compare_start(config, folder, sources)
   result = workdir.check(folder, config)
   agreement.meet({'run in the workdir': 'finished' if result else 'not finished'})
@@ -69,7 +69,7 @@ def train(
 def _run(
   config: ConfigDict,
   folder: str,
-  sources: start.Sources,
+  sources: init_from.Sources,
   devices: Sequence[jax.Device] | None,
   stop: preemption.StopSignal,
   started: float,
@@ -84,7 +84,7 @@ def _run(
   with workdir.claim(folder, config) if first else contextlib.nullcontext():
     if first:
       workdir.write_json(path / workdir.FACTS, facts)
-      start.write_record(path, config, sources)
+      init_from.write_record(path, config, sources)
     agreement.meet()  # nobody reads the folder before it is claimed
     with Session(built, path, stop, started) as session:
       agreement.meet({'step of the checkpoint': session.step})

@@ -112,10 +112,10 @@ def build(
   """Resolves a config.
 
   Args:
-    config: With the keys of `vitlab.config.base()`, completed by `vitlab.train.start.resolve`.
+    config: With the keys of `vitlab.config.base()`, completed by `vitlab.train.init_from.resolve`.
     devices: For the mesh; default all.
     dataset: Instead of the one that the config names.
-    sources: The weights of config.init_from, as `vitlab.train.start.resolve` gives them.
+    sources: The weights of config.init_from, as `vitlab.train.init_from.resolve` gives them.
 
   Raises:
     UserError: any value of the config that cannot be used.

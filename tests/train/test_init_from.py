@@ -11,8 +11,8 @@ from _helpers.specs import SPECS, tree_of
 from vitlab import pretrained, workdir
 from vitlab.errors import UserError
 from vitlab.predict import trained
+from vitlab.train import init_from as start_lib
 from vitlab.train import setup
-from vitlab.train import start as start_lib
 from vitlab.train.run import train
 
 ONE = jax.devices()[:1]

@@ -18,8 +18,8 @@ from vitlab import pretrained
 from vitlab.errors import UserError
 from vitlab.predict import evaluation, trained
 from vitlab.predict import folder as folder_lib
+from vitlab.train import init_from as start_lib
 from vitlab.train import setup
-from vitlab.train import start as start_lib
 from vitlab.train import weights as weights_lib
 from vitlab.train.run import train
 
