@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from vitlab import registry
+
 Key = Shaped[Array, '']  # a typed PRNG key (jax.random.key)
 Batch = Mapping[str, Array]  # keys: image label tokens targets boxes classes mask segments
 Variables = Mapping[str, Mapping[str, PyTree]]  # player -> Flax collection -> tree
@@ -84,6 +86,11 @@ class Assumed(NamedTuple):
 def kind(spec: Mapping[str, Any]) -> str:
   """The kind of learning of a task's spec: the name of the innermost, which a wrapper wraps."""
   return kind(spec['task']) if isinstance(spec.get('task'), Mapping) else spec['name']
+
+
+def unit(spec: Mapping[str, Any]) -> str:
+  """What its examples are called, in the plural: `UNIT` in the file of a kind, else 'examples'."""
+  return getattr(registry.module('tasks', kind(spec)), 'UNIT', 'examples')
 
 
 def averaged(variables: Variables, averages: Variables) -> Variables:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from vitlab import workdir
+from vitlab import tasks, workdir
 from vitlab.data import pipeline
 from vitlab.errors import UserError
 from vitlab.hosts.preemption import Preempted, StopSignal
@@ -295,6 +295,6 @@ class Session:
       experiment.total_steps,
       step=self.step,
       header=header,
-      unit='images' if 'image' in experiment.abstract_batch else 'examples',
+      unit=tasks.unit(config.task.to_dict()),
       quiet=not self._writes,
     )
