@@ -12,12 +12,12 @@ import pytest
 SCRIPT = """
 import multiprocessing, signal, sys, time
 from _helpers.pictures import Noise
-from vitlab.data import _pipeline
+from vitlab.data import pipeline
 
 def main():
   asked_to_stop = []
   signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.append(True))
-  batches = _pipeline.train_batches(Noise(), batch_size=8, seed=0, workers=int(sys.argv[2]))
+  batches = pipeline.train_batches(Noise(), batch_size=8, seed=0, workers=int(sys.argv[2]))
   if sys.argv[1] == 'early':
     print(flush=True)
   next(batches)
