@@ -9,6 +9,7 @@ import sys
 
 import jax
 import pytest
+from _helpers import runs
 
 from vitlab import config as config_lib
 from vitlab.cli import config_file
@@ -80,9 +81,10 @@ def test_a_config_builds_at_full_size(path):
   variables = jax.eval_shape(task.init, jax.random.key(0), batch)
   loss = jax.eval_shape(task.losses['model'], variables, batch, jax.random.key(0))
   assert loss.value.shape == ()
-  classes = config.model.get('num_classes') or facts['vocab_size']
-  rows = batch['targets' if 'targets' in batch else 'label'].shape
-  assert jax.eval_shape(task.predict['logits'], variables, batch).shape == (*rows, classes)
+  if 'logits' in task.predict:  # those that know classes or words
+    classes = config.model.get('num_classes') or facts['vocab_size']
+    rows = batch['targets' if 'targets' in batch else 'label'].shape
+    assert jax.eval_shape(task.predict['logits'], variables, batch).shape == (*rows, classes)
   if path.stem in PARAMETERS:
     leaves = jax.tree.leaves(variables['model']['params'])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
@@ -132,6 +134,10 @@ def test_what_configs_share_is_found_from_any_folder_and_is_no_config(tmp_path):
 def test_smoke_learns(path, tmp_path):
   config = load(path, 'smoke')
   result = train(config, str(tmp_path / 'run'), devices=jax.devices()[:1])
-  accuracy = next(iter(result['metrics'][name] for name in result['metrics'] if 'accuracy' in name))
   assert set(config) == set(config_lib.base())
-  assert accuracy > 0.3  # chance is 0.1
+  accuracies = [value for name, value in result['metrics'].items() if 'accuracy' in name]
+  if accuracies:
+    assert accuracies[0] > 0.3  # chance is 0.1
+  else:
+    losses = [row['train/loss'] for row in runs.rows(tmp_path / 'run') if 'train/loss' in row]
+    assert losses[-1] < 0.7 * losses[0]

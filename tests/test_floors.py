@@ -33,7 +33,8 @@ FLOORS = [
 FLOOR = {folder: height for height, folders in enumerate(FLOORS) for folder in folders}
 # Families of which one must not grow on another: a backbone is a field, nested by the config.
 STRANGERS = {'models', 'tasks', 'evaluators', 'data/sets', 'pretrained/families'}
-KINDS = {'classification', 'translation'}  # files named after a task; elsewhere nobody knows them
+# Files named after a task: elsewhere nobody knows them.
+KINDS = {path.stem for path in LIBRARY if path.parent.name == 'tasks' and path.stem[0] != '_'}
 MAX_LINES, MAX_FUNCTION_LINES, MAX_FIELDS = 300, 50, 15
 MAX_SHARE = 0.13  # of the lines of the library in one room
 

@@ -17,7 +17,8 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> UserError:
   possible = sorted(possible)
   near = difflib.get_close_matches(given, possible, n=3, cutoff=0.5)
   hint = f'did you mean {" or ".join(near)}? ' if near else ''
-  return UserError(f'unknown {what} {given!r}: {hint}possible are {", ".join(possible)}')
+  names = f'possible are {", ".join(possible)}' if possible else 'it has none'
+  return UserError(f'unknown {what} {given!r}: {hint}{names}')
 
 
 def listed(names: Sequence[object], most: int = 6) -> str:

@@ -18,7 +18,8 @@ _SHARE = re.compile(
   r'accuracy|precision|recall|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
 )
 _SMALL = re.compile(
-  r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|kid$|distance|grad|padding'
+  r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|fid|kid$|distance|grad|padding'
+  r'|(^|_)(mae|mse|rmse|wer|cer)(_|$)|degrees'
 )
 
 

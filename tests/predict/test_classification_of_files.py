@@ -10,7 +10,7 @@ from PIL import Image
 
 from vitlab.data.sets import digits
 from vitlab.errors import UserError
-from vitlab.predict import Options, classification, trained
+from vitlab.predict import Options, classification, inputs, trained
 from vitlab.train.run import train
 
 
@@ -42,7 +42,7 @@ def probabilities(model, images):
 
 def test_labels_are_those_of_the_task(model, pictures, monkeypatch):
   monkeypatch.setattr(classification, 'BATCH_SIZE', 2)  # several batches, the last one not full
-  files = classification.find_images([str(pictures)])
+  files = inputs.find_images([str(pictures)])
   labels = {one.file: one for one in classification.label(model, files)}
   images = digits.make().splits['test'].arrays['image'][:5]
   expected = probabilities(model, images)
@@ -64,30 +64,9 @@ def test_run_prints_an_aligned_table_and_writes_json_lines(model, pictures, tmp_
   assert all(line[column].isdigit() and line[column - 1] == ' ' for line in lines[1:])
   assert complaints.count('\n') == 1 and 'broken.jpg: not an image' in complaints
   rows = [json.loads(line) for line in output.read_text().splitlines()]
-  assert [row['file'] for row in rows] == classification.find_images([str(pictures)])
+  assert [row['file'] for row in rows] == inputs.find_images([str(pictures)])
   assert 'error' in next(row for row in rows if row['file'].endswith('broken.jpg'))
   assert rows[0]['class'] == rows[0]['top'][0]['class'] and len(rows[0]['top']) == 5
-
-
-def test_images_are_found_as_in_data_sets(tmp_path, caplog):
-  """Any picture that Pillow reads; clutter is none; what is no picture is counted; no circles."""
-  names = ['a.jfif', 'b/c.PNG', 'd.webp']
-  others = ['._a.png', 'b/.ipynb_checkpoints/c.png', '__MACOSX/a.png', 'Thumbs.db']
-  for name in [*names, *others, 'e.txt', 'b/f.txt', 'README']:
-    (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-    (tmp_path / name).write_bytes(b'')
-  (tmp_path / 'b' / 'up').symlink_to('..')
-  assert classification.find_images([str(tmp_path)]) == [str(tmp_path / name) for name in names]
-  assert '3 files left out: 2 .txt, 1 without an ending' in caplog.text
-  hidden = str(tmp_path / '._a.png')
-  assert classification.find_images([hidden]) == [hidden]  # asked for by name
-
-
-@pytest.mark.parametrize('name, says', [('none.png', 'no file or folder'), ('.', 'no images in')])
-def test_paths_without_images_are_refused(name, says, tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  with pytest.raises(UserError, match=says):
-    classification.find_images([name])
 
 
 def test_nothing_readable_is_an_error(model, pictures):

@@ -1,8 +1,6 @@
 """Lines in, lines out: in their order, whatever stands beside them."""
 
-import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -61,27 +59,6 @@ def test_n_best_have_number_and_score(model, capsys):
   rows = [line.split('\t') for line in capsys.readouterr().out.splitlines()]
   assert [row[0] for row in rows] == ['1', '1', '2', '2']
   assert float(rows[0][1]) >= float(rows[1][1])
-
-
-def test_files_are_read_one_after_the_other(tmp_path, monkeypatch):
-  (tmp_path / 'one.txt').write_bytes('\ufeffa dog\r\n\nüber'.encode())
-  (tmp_path / 'two.txt').write_text('a cat\n')
-  paths = [str(tmp_path / name) for name in ('one.txt', 'two.txt')]
-  assert translation.read(paths) == ['a dog', '', 'über', 'a cat']
-  monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'from\nhere\n')))
-  assert translation.read([]) == ['from', 'here']
-
-
-@pytest.mark.parametrize(
-  'content, named',
-  [(b'a\nb\xe9\n', 'lines.txt: line 2 is not UTF-8'), (b'', 'nothing to translate')],
-)
-def test_text_that_cannot_be_read(tmp_path, content, named):
-  (tmp_path / 'lines.txt').write_bytes(content)
-  with pytest.raises(UserError, match=named):
-    translation.read([str(tmp_path / 'lines.txt')])
-  with pytest.raises(UserError, match='No such file'):
-    translation.read([str(tmp_path / 'nowhere.txt')])
 
 
 def test_an_output_that_cannot_be_written(model, tmp_path, capsys):

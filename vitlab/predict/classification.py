@@ -4,9 +4,7 @@ import concurrent.futures
 import json
 import logging
 import os
-import pathlib
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +12,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vitlab.data import archive, classes, pictures
+from vitlab.data import classes, pictures
 from vitlab.errors import UserError
 from vitlab.lines import visible
 from vitlab.predict import DEFAULTS, Options, Program
+from vitlab.predict.inputs import find_images
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -39,33 +38,6 @@ class Label(NamedTuple):
   file: str
   top: Sequence[tuple[str, float]]
   error: str = ''
-
-
-def find_images(paths: Sequence[str]) -> list[str]:
-  """The given files, and the image files in and below the given folders, in order.
-
-  Raises:
-    UserError: no path given, one does not exist, or nothing in them is an image.
-  """
-  if not paths:
-    raise UserError('--mode=predict needs images: put files or folders behind the flags')
-  found: list[str] = []
-  left_out: Counter[str] = Counter()
-  for path in map(pathlib.Path, paths):
-    if not path.exists():
-      raise UserError(f'no file or folder {str(path)!r} to predict')
-    if not path.is_dir():
-      found.append(str(path))
-      continue
-    files = [name for name in archive.list_folder(path) if not name.endswith('/')]
-    found += [str(path / name) for name in files if pictures.is_picture(name)]
-    left_out.update(pictures.ending(name) for name in files if not pictures.is_picture(name))
-  if not found:
-    there = archive.counted(left_out) if left_out else 'they are empty'
-    raise UserError(f'no images in {", ".join(paths)}: {there}')
-  if left_out:
-    _log.warning('%s', archive.counted(left_out))
-  return found
 
 
 def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:

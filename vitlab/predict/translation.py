@@ -17,6 +17,7 @@ from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.ops.tokens import PAD
 from vitlab.predict import DEFAULTS, Options
+from vitlab.predict.inputs import read_lines
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -40,22 +41,6 @@ class Translation(NamedTuple):
   tokens: Int[np.ndarray, ' s']
   found: Sequence[tuple[str, float, Int[np.ndarray, ' t']]] = ()
   error: str = ''
-
-
-def read(paths: Sequence[str]) -> list[str]:
-  """The lines of text files, one after the other; of standard input if there are none, or '-'.
-
-  Raises:
-    UserError: a file that does not exist or is not UTF-8; no line at all.
-  """
-  lines: list[str] = []
-  for path in paths or ['-']:
-    lines += _lines(path)
-  if not lines:
-    raise UserError(
-      'nothing to translate: put text files behind the flags, or lines into standard input'
-    )
-  return lines
 
 
 def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
@@ -94,8 +79,8 @@ def translate(trained: Trained, lines: Sequence[str]) -> list[Translation]:
 
 
 def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
-  """Translates the lines of files, or of standard input; see `read` and `write`."""
-  write(trained, read(paths), options.output, options.nbest)
+  """Translates the lines of files, or of standard input; see `read_lines` and `write`."""
+  write(trained, read_lines(paths), options.output, options.nbest)
 
 
 def published(
@@ -132,7 +117,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
 
   Args:
     trained: The model.
-    lines: See `read`.
+    lines: See `vitlab.predict.inputs.read_lines`.
     output: Where the JSON lines go; '' for nowhere.
     nbest: How many are printed of each, if the search finds as many: from two on with the number
       of the line and the score before them, separated by tabs.
@@ -179,20 +164,6 @@ def _batch_size(trained: Trained) -> int:
   task = trained.config.task
   room = task.get('max_tokens', 0) * (task.get('search') or {}).get('beams', 1)
   return min(BATCH_SIZE, max(1, MOST_ROOM // room)) if room else BATCH_SIZE
-
-
-def _lines(path: str) -> list[str]:
-  try:
-    content = sys.stdin.buffer.read() if path == '-' else pathlib.Path(path).read_bytes()
-  except OSError as error:
-    raise UserError(f'{path}: {error.strerror}: give a text file to translate') from error
-  try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = content.count(b'\n', 0, error.start) + 1
-    where = 'standard input' if path == '-' else path
-    raise UserError(f'{where}: line {line} is not UTF-8: convert it first') from None
-  return [line.removesuffix('\r') for line in text.removesuffix('\n').split('\n')] if text else []
 
 
 def _as_json(one: Translation, nbest: int) -> dict[str, Any]:

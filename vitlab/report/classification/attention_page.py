@@ -10,7 +10,7 @@ import numpy as np
 from vitlab.data import pictures as pictures_lib
 from vitlab.errors import UserError
 from vitlab.lines import visible
-from vitlab.predict import Options, classification
+from vitlab.predict import Options, classification, inputs
 from vitlab.predict.trained import Trained
 from vitlab.report import page
 from vitlab.report.classification import bias, gallery, pictures
@@ -49,7 +49,7 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
   if path.suffix.lower() not in ('.html', '.htm'):
     raise UserError(f'--attention writes a page: --output={output} does not end in .html')
-  files = classification.find_images(paths)
+  files = inputs.find_images(paths)
   if len(files) > MOST:
     _log.warning('the page holds the first %d of %d images', MOST, len(files))
   labels, seen = _look(trained, files[:MOST])

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from vitlab.data import tokenizers
 from vitlab.errors import UserError
 from vitlab.ops.tokens import PAD
-from vitlab.predict import Options, translation
+from vitlab.predict import Options, inputs, translation
 from vitlab.predict.trained import Trained
 from vitlab.predict.translation import Translation
 from vitlab.report import page
@@ -24,7 +24,7 @@ MOST = 32  # sentences on one page
 
 def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
   """`write`, of what --mode=predict is given; prints where the page is."""
-  page = write(trained, translation.read(paths), options.output, options.nbest)
+  page = write(trained, inputs.read_lines(paths), options.output, options.nbest)
   print(page, file=sys.stderr)  # standard output has the translations
 
 

@@ -6,12 +6,13 @@ import jax
 import numpy as np
 
 from vitlab.data import pictures
+from vitlab.predict.inputs import find_images
 
 
 def run(trained, inputs, options):
   detect = jax.jit(trained.task.predict['detected'])
   lines = []
-  for path in inputs:
+  for path in find_images(inputs):
     image = pictures.preprocess(path, **trained.facts['image'])
     found = jax.device_get(detect(trained.variables, dict(image=image[None])))
     name = trained.facts['class_names'][int(found['classes'][0])]
