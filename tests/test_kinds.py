@@ -111,6 +111,16 @@ def test_a_game_has_microbatches_whose_noise_is_their_own(tmp_path):
   assert parameters(tmp_path / 'run')['discriminator/turns/count'] == 120
 
 
+def test_a_memory_is_no_part_of_the_model_that_is_evaluated(finished, tmp_path):
+  """It has as many rows as a batch of the training; here they are fewer."""
+  folder, result = finished('stream')
+  output = tmp_path / 'metrics.json'
+  flags = ['--mode=eval', f'--workdir={folder}', f'--output={output}', '--config.batch_size=8']
+  assert launch.main(flags) == 0
+  found = json.loads(output.read_text())['test/error']
+  assert found == pytest.approx(result['metrics']['test/error'], rel=1e-4)
+
+
 def test_players_have_metrics_of_their_own(finished):
   folder, _ = finished('game')
   row = runs.rows(folder)[-1]

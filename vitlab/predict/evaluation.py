@@ -14,7 +14,7 @@ from vitlab.data import Dataset, classes, identity, tokenizers
 from vitlab.errors import UserError
 from vitlab.lines import visible
 from vitlab.predict.trained import Trained, load
-from vitlab.tasks import Variables
+from vitlab.tasks import Variables, without_rows
 from vitlab.train import evaluate as evaluate_lib
 from vitlab.train import progress, setup
 from vitlab.train.weights import TRAINING
@@ -71,17 +71,18 @@ def _whole(
   """A trained model on its mesh, with its step."""
   trained = load(folder, average=average)
   experiment = setup.build(config, dataset=_dataset(config, trained))
-  wanted = experiment.abstract_state.variables
+  # What belongs to the rows of training batches, a memory, is none of the model's.
+  wanted, found = map(without_rows, (experiment.abstract_state.variables, trained.variables))
   there = _model(trained.config, trained.facts)
   here = _model(config, experiment.dataset.facts)
   same = registry.describe('models', there) == registry.describe('models', here)
-  if not same or _shapes(wanted) != _shapes(trained.variables):
+  if not same or _shapes(wanted) != _shapes(found):
     words = [f'{key} {old} -> {new}' for key, old, new in workdir.differences(there, here)]
     raise UserError(
       f'the model of this config is not the one in workdir {folder!r} (there -> here): '
       + ', '.join(words)
     )
-  variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), trained.variables, wanted)
+  variables = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), found, wanted)
   return experiment, variables, trained.step
 
 

@@ -98,3 +98,11 @@ def averaged(variables: Variables, averages: Variables) -> Variables:
   return {
     player: {**collections, **averages.get(player, {})} for player, collections in variables.items()
   }
+
+
+def without_rows(variables: Variables) -> Variables:
+  """The variables without the collections of `BY_ROW`."""
+  return {
+    player: {name: tree for name, tree in collections.items() if name not in BY_ROW}
+    for player, collections in variables.items()
+  }
