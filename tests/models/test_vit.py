@@ -279,7 +279,7 @@ def test_without_classes_the_features_come_out():
   [
     (dict(variant='X/16'), "unknown ViT variant 'X'"),
     (dict(variant='S'), 'no patch size: write S/16'),
-    (dict(pool='max'), "unknown pool 'max'.*map"),
+    (dict(pool='mean'), "unknown pool 'mean'.*map"),
     (dict(class_token=False), "pool='cls' reads the class token"),
     (dict(distillation_token=True, pool='gap'), "goes with a class token: pool='cls', not 'gap'"),
     (dict(position_embedding='rope'), "unknown position_embedding 'rope': did you mean rope_2d"),
