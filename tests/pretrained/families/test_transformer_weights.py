@@ -161,7 +161,7 @@ REFUSED = {
   'norm at the end': (dict(add_final_layer_norm=True), 'add_final_layer_norm=True'),
   'activation': (dict(activation_function='tanh'), "activation_function of Hugging Face 'tanh'"),
   'token': (dict(pad_token_id=11), 'pad_token_id=11 is none of the 11 tokens'),
-  'no number': (dict(eos_token_id=None), 'eos_token_id=None is none of'),
+  'no number': (dict(eos_token_id='end'), "eos_token_id='end': it is to be a whole number"),
 }
 
 
