@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.pretrained.assemble import LEAVES, Part, assemble, disassemble, lookup, shapes
+from vitlab.pretrained.assemble import Part, assemble, disassemble, shapes
 from vitlab.pretrained.layouts import flat, linear, reshaped, same
+from vitlab.pretrained.tables import lookup
 
 LIKE = {'params': {'a': {'x': jax.ShapeDtypeStruct((2,), jnp.float32)}}}
 
@@ -72,9 +73,11 @@ def odd_names(path, shape):
   if 'positions' in path:
     take = slice(0, 1) if path.endswith('first') else slice(1, None)
     rows = reshaped(lambda shape: shape)._replace(
-      theirs=lambda shape: (None, shape[1]), to_ours=lambda array, _: array[take]
+      theirs=lambda shape: (None, shape[1]),
+      to_ours=lambda array, _: array[take],
+      share=(0, int(path.endswith('rest'))),
     )
-    return Part(names, rows, (0, int(path.endswith('rest'))))
+    return Part(names, rows)
   return Part(names, linear() if 'qkv' in path else flat)
 
 
@@ -109,11 +112,3 @@ def test_tensors_of_unequal_length_make_one_parameter():
 def test_a_parameter_that_the_format_cannot_hold_is_named():
   with pytest.raises(UserError, match='no place for these parameters: a/rope'):
     disassemble({'a': {'rope': np.ones(2)}}, lambda path, shape: None)
-
-
-def test_lookup_fills_numbers_and_leaves():
-  table = {'layer_{}/block_{}/norm': 'layers.{}.blocks.{}.norm', 'token': 'cls_token'}
-  assert lookup(table, 'params/layer_1/block_20/norm/scale') == ('layers.1.blocks.20.norm.weight',)
-  assert lookup(table, 'params/token') == ('cls_token',)
-  assert lookup(table, 'params/other/kernel') == ()
-  assert LEAVES['var'] == 'running_var'

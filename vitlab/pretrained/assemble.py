@@ -26,8 +26,6 @@ from vitlab.pretrained.layouts import Layout, Shape
 from vitlab.pretrained.preprocessing import Preprocessing
 
 Shapes = Mapping[str, Shape]
-# Our name of a parameter -> torch's.
-LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
 HEAD = r'(head|head_dist|fc|classifier|cls_classifier|distillation_classifier)\.'
 
 
@@ -37,15 +35,12 @@ class Part(NamedTuple):
   Attributes:
     names: Theirs. Several lie along the first axis: queries, keys and values apart.
     layout: Of the tensor, or of the several together.
-    share: Where several parameters of ours lie in one tensor of theirs: (the axis of theirs that
-      they lie along, which of them this is). `Layout.to_ours` takes its share out.
     sizes: Of several names, relative to each other; (): equal. (2, 1) where queries and keys are
       one tensor and values another.
   """
 
   names: tuple[str, ...]
   layout: Layout
-  share: tuple[int, int] | None = None
   sizes: tuple[int, ...] = ()
 
   def lengths(self, total: int) -> list[int]:
@@ -181,8 +176,8 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
       homeless.append(path)
       continue
     theirs = part.layout.to_theirs(array)
-    if part.share:
-      axis, place = part.share
+    if part.layout.share:
+      axis, place = part.layout.share
       shares.setdefault((part.names[0], axis), {})[place] = theirs
     else:
       ends = np.cumsum(part.lengths(len(theirs)))
@@ -192,29 +187,6 @@ def disassemble(tree: PyTree, part_of: PartOf) -> dict[str, np.ndarray]:
   for (name, axis), parts in shares.items():
     tensors[name] = np.concatenate([parts[place] for place in sorted(parts)], axis)
   return {name: np.asarray(array, order='C') for name, array in tensors.items()}
-
-
-def lookup(
-  table: Mapping[str, str | tuple[str, ...]],
-  path: str,
-  leaves: Callable[[str], str] = lambda leaf: '.' + LEAVES.get(leaf, leaf),
-) -> tuple[str, ...]:
-  """The tensors of a parameter by a table of modules; () if it has none.
-
-  Args:
-    table: Our module, or a parameter outside any -> theirs, or several of theirs:
-      'encoder/block_{}/mlp/up' -> 'blocks.{}.mlp.fc1'. Every {} is a number.
-    path: 'params/encoder/block_3/mlp/up/kernel'.
-    leaves: The last part of our name -> the end of theirs; torch's by default.
-  """
-  path = path.partition('/')[2]
-  numbers = re.findall(r'_(\d+)(?=/|$)', path)
-  path = re.sub(r'_\d+(?=/|$)', '_{}', path)
-  module, _, leaf = path.rpartition('/')
-  theirs = table.get(path) or table.get(module, ())
-  suffix = '' if path in table else leaves(leaf)
-  theirs = (theirs,) if isinstance(theirs, str) else theirs
-  return tuple(name.format(*numbers) + suffix for name in theirs)
 
 
 def numpy(tensor: Any) -> np.ndarray:

@@ -19,11 +19,14 @@ class Layout(NamedTuple):
     theirs: Our shape -> their shape; None in it stands for any length.
     to_ours: (their array, our shape) -> our array. May raise UserError.
     to_theirs: Our array -> their array; undoes `to_ours` bit for bit where nothing is resampled.
+    share: Where several parameters of ours lie in one tensor of theirs: (the axis of theirs that
+      they lie along, which of them this is). `to_ours` takes its share out.
   """
 
   theirs: Callable[[Shape], tuple[int | None, ...]]
   to_ours: Callable[[np.ndarray, Shape], np.ndarray]
   to_theirs: Callable[[np.ndarray], np.ndarray]
+  share: tuple[int, int] | None = None
 
 
 def reshaped(theirs: Callable[[Shape], Shape]) -> Layout:
@@ -61,13 +64,14 @@ def half(layout: Layout, which: int) -> Layout:
     theirs=lambda shape: double(layout.theirs(shape)),
     to_ours=lambda array, shape: layout.to_ours(np.split(array, 2)[which], shape),
     to_theirs=layout.to_theirs,
+    share=(0, which),
   )
 
 
 def after_zeros(layout: Layout) -> Layout:
   """A table in this layout below a row for the class token, which is zero."""
   return layout._replace(
-    to_theirs=lambda array: np.pad(layout.to_theirs(array), ((0, 0), (1, 0), (0, 0)))
+    to_theirs=lambda array: np.pad(layout.to_theirs(array), ((0, 0), (1, 0), (0, 0))), share=None
   )
 
 
@@ -77,6 +81,7 @@ def first_positions() -> Layout:
     theirs=lambda shape: (1, None, shape[-1]),
     to_ours=lambda array, shape: array[0, : shape[0]],
     to_theirs=lambda array: array[None],
+    share=(1, 0),
   )
 
 
@@ -105,6 +110,7 @@ def grid_positions(
     theirs=lambda shape: (1, None, shape[-1]),
     to_ours=to_ours,
     to_theirs=lambda array: array.reshape(1, -1, array.shape[-1]),
+    share=(1, 1),
   )
 
 

@@ -20,6 +20,9 @@ from timm.models.vision_transformer import VisionTransformer
 
 from vitlab.models import vit
 from vitlab.pretrained import export_tensors, import_tensors
+from vitlab.pretrained.assemble import Sides, assemble, disassemble
+from vitlab.pretrained.families import _vit_names
+from vitlab.pretrained.tables import by_table
 
 
 def augreg(state_dict) -> dict[str, np.ndarray]:
@@ -112,3 +115,20 @@ def test_both_generations_of_huggingface_names():
   like = parity.abstract(vit.make(**OURS), parity.image())
   a, b = from_huggingface(state_dict, like), from_huggingface(renamed, like)
   assert parity.error(a, b) == 0
+
+
+def test_gate_and_up_are_the_halves_of_one_tensor():
+  table = {f'encoder/block_{{}}/mlp/{module}': 'fc1' for module in ('gate', 'up')}
+  part_of = by_table(table, odd=_vit_names.odd(Sides({}), packed=True))(Sides({}))
+  tensors = {'fc1.weight': np.arange(12.0).reshape(4, 3), 'fc1.bias': np.arange(4.0)}
+  half = dict(kernel=np.zeros((3, 2)), bias=np.zeros(2))
+  like = dict(params=dict(encoder=dict(block_0=dict(mlp=dict(gate=half, up=half)))))
+  tree = assemble(like, tensors, part_of)
+  mlp = tree['params']['encoder']['block_0']['mlp']
+  np.testing.assert_array_equal(mlp['gate']['kernel'], [[0, 3], [1, 4], [2, 5]])
+  np.testing.assert_array_equal(mlp['up']['kernel'], [[6, 9], [7, 10], [8, 11]])
+  np.testing.assert_array_equal(mlp['up']['bias'], [2, 3])
+  again = disassemble(tree, part_of)
+  assert again.keys() == tensors.keys()
+  for name, tensor in tensors.items():
+    np.testing.assert_array_equal(again[name], tensor)

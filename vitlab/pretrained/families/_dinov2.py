@@ -16,53 +16,16 @@ from functools import partial
 from typing import Any
 
 from vitlab.errors import UserError
-from vitlab.ops.positions import Grid, resample, resample_bicubic
-from vitlab.pretrained.assemble import HEAD, LEAVES, Part, PartOf, Shapes, Sides, lookup
-from vitlab.pretrained.families._vit_parts import make_part
+from vitlab.ops.positions import Grid, resample_bicubic
+from vitlab.pretrained.assemble import PartOf, Shapes, Sides
+from vitlab.pretrained.families import _vit_names as names
 from vitlab.pretrained.families._vit_sizes import resolve, sizes
 from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
 from vitlab.pretrained.files import Files
-from vitlab.pretrained.layouts import after_zeros, grid_positions
+from vitlab.pretrained.layouts import Layout, after_zeros, grid_positions
 from vitlab.pretrained.preprocessing import Preprocessing
 from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
-
-# Our module or parameter -> their name; {} is the number of the block.
-HUGGINGFACE = {
-  'patch_embed': 'embeddings.patch_embeddings.projection',
-  'cls_token': 'embeddings.cls_token',
-  'registers': 'embeddings.register_tokens',
-  'position_embedding/prefix': 'embeddings.position_embeddings',
-  'position_embedding/grid': 'embeddings.position_embeddings',
-  'norm': 'layernorm',
-  'head': 'classifier',
-}
-HUGGINGFACE['encoder/block_{}/attention/qkv'] = tuple(
-  f'encoder.layer.{{}}.attention.attention.{x}' for x in ('query', 'key', 'value')
-)
-FACEBOOK = {
-  'patch_embed': 'patch_embed.proj',
-  'cls_token': 'cls_token',
-  'registers': 'register_tokens',
-  'position_embedding/prefix': 'pos_embed',
-  'position_embedding/grid': 'pos_embed',
-  'norm': 'norm',
-  'head': 'head',  # theirs has none: it is the place for one of your own
-}
-BLOCK = {
-  'norm1': ('norm1', 'norm1'),
-  'norm2': ('norm2', 'norm2'),
-  'attention/qkv': (None, 'attn.qkv'),
-  'attention/out': ('attention.output.dense', 'attn.proj'),
-  'scale1': ('layer_scale1', 'ls1'),
-  'scale2': ('layer_scale2', 'ls2'),
-  'mlp/up': ('mlp.fc1', 'mlp.fc1'),
-  'mlp/down': ('mlp.fc2', 'mlp.fc2'),
-}
-GATED = {  # gate and up are one tensor
-  'mlp/gate': ('mlp.weights_in', 'mlp.w12'),
-  'mlp/up': ('mlp.weights_in', 'mlp.w12'),
-  'mlp/down': ('mlp.weights_out', 'mlp.w3'),
-}
+from vitlab.pretrained.tables import by_table, torch_leaf
 
 
 def is_it(theirs: Shapes, spec: Mapping[str, Any]) -> bool:
@@ -91,51 +54,40 @@ def _both(pool: str, class_token: bool | None) -> bool:
 
 def huggingface(sides: Sides) -> PartOf:
   """Under Hugging Face's names; those of the bare model lack a prefix."""
-  registers = 'params/registers' in sides.ours
-  prefix = 'dinov2_with_registers.' if registers else 'dinov2.'
-  bare = 'params/head/kernel' not in sides.ours
+  prefix = 'dinov2_with_registers.' if 'params/registers' in sides.ours else 'dinov2.'
   if sides.theirs:
     prefix = next((m[0] for name in sides.theirs if (m := re.match(r'dinov2\w*\.', name))), '')
-  elif bare:
+  elif 'params/head/kernel' not in sides.ours:
     prefix = ''
-  leaves = lambda leaf: f'.{dict(LEAVES, gamma="lambda1").get(leaf, leaf)}'  # noqa: E731
-
-  def rename(name: str) -> str:
-    return name if re.match(HEAD, name) else prefix + name
-
-  return _part_of(HUGGINGFACE, 'encoder.layer.{}.', 0, sides, leaves, rename)
+  gated = names.is_gated(sides)
+  return by_table(
+    names.DINOV2_GATED if gated else names.DINOV2,
+    prefix=prefix,
+    odd=names.odd(sides, packed=gated) | _positions(sides, 'embeddings.position_embeddings', 0.0),
+    leaves=lambda leaf: '.lambda1' if leaf == 'gamma' else torch_leaf(leaf),
+  )(sides)
 
 
 def facebook(sides: Sides) -> PartOf:
   """Under the names of facebookresearch/dinov2."""
-  return _part_of(FACEBOOK, 'blocks.{}.', 1, sides, lambda leaf: f'.{LEAVES.get(leaf, leaf)}')
+  gated = names.is_gated(sides)
+  return by_table(
+    names.FACEBOOK_GATED if gated else names.FACEBOOK,
+    odd=names.odd(sides, packed=gated) | _positions(sides, 'pos_embed', 0.1),
+  )(sides)
 
 
-def _part_of(names, block, column, sides: Sides, leaves, rename=str) -> PartOf:
-  gated = any('/mlp/gate/' in path for path in sides.ours)
-  modules = BLOCK | (GATED if gated else {})
-  table = {f'encoder/block_{{}}/{ours}': row[column] for ours, row in modules.items()}
-  table = {ours: block + name for ours, name in table.items() if name} | names
-
-  def part_of(path, shape):
-    found = tuple(map(rename, lookup(table, path, leaves)))
-    if found and path == 'params/position_embedding/grid':
-      return _positions(found, sides, offset=0.1 * column)
-    return make_part(found, path, shape, sides, packed=gated)
-
-  return part_of
-
-
-def _positions(names: tuple[str, ...], sides: Sides, offset: float) -> Part:
+def _positions(sides: Sides, name: str, offset: float) -> dict[str, Layout]:
   """The positions of the patches, after that of the class token, which may be folded into it."""
   grid = None
-  if sides.theirs:
-    side = math.isqrt(sides.theirs[names[0]][1] - 1)
-    grid = (side, side)
+  for theirs, shape in sides.theirs.items():
+    if theirs.endswith(name):
+      grid = (math.isqrt(shape[1] - 1),) * 2
   if 'params/position_embedding/prefix' in sides.ours:
-    method = partial(resample_bicubic, offset=offset)
-    return Part(names, grid_positions(1, grid, method), (1, 1))
-  return Part(names, after_zeros(grid_positions(1, grid, resample)))
+    layout = grid_positions(1, grid, partial(resample_bicubic, offset=offset))
+  else:
+    layout = after_zeros(grid_positions(1, grid))
+  return {'position_embedding/grid': layout}
 
 
 def fold(files: Files) -> Files:

@@ -19,19 +19,18 @@ from vitlab.errors import UserError
 from vitlab.models.resnet import BLOCKS, VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys
-from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
-from vitlab.pretrained.layouts import conv, flat, linear
+from vitlab.pretrained.assemble import Format, Shapes
 from vitlab.pretrained.preprocessing import Preprocessing
 from vitlab.pretrained.specs import all_words, count, refuse
+from vitlab.pretrained.tables import below, by_table, column
 
-# Our module -> theirs; {} are the numbers of stage and block.
-TIMM = {'stem/conv': 'conv1', 'stem/norm': 'bn1', 'head': 'fc'}
-HUGGINGFACE = {
-  'stem/conv': 'resnet.embedder.embedder.convolution',
-  'stem/norm': 'resnet.embedder.embedder.normalization',
-  'head': 'classifier.1',
+# Our module -> timm's and Hugging Face's; {} are the numbers of stage and block.
+OUTER = {
+  'stem/conv': ('conv1', 'embedder.embedder.convolution'),
+  'stem/norm': ('bn1', 'embedder.embedder.normalization'),
+  'head': ('fc', 'classifier.1'),
 }
-BLOCK = {  # timm's and Hugging Face's
+BLOCK = {
   'conv1': ('conv1', 'layer.0.convolution'),
   'norm1': ('bn1', 'layer.0.normalization'),
   'conv2': ('conv2', 'layer.1.convolution'),
@@ -41,11 +40,10 @@ BLOCK = {  # timm's and Hugging Face's
   'conv_shortcut': ('downsample.0', 'shortcut.convolution'),
   'norm_shortcut': ('downsample.1', 'shortcut.normalization'),
 }
-for ours, (timm, huggingface) in BLOCK.items():
-  TIMM[f'stage_{{}}/block_{{}}/{ours}'] = f'layer{{}}.{{}}.{timm}'
-  HUGGINGFACE[f'stage_{{}}/block_{{}}/{ours}'] = (
-    f'resnet.encoder.stages.{{}}.layers.{{}}.{huggingface}'
-  )
+TIMM, HUGGINGFACE = (
+  column(OUTER, i) | below('stage_{}/block_{}/', block, column(BLOCK, i))
+  for i, block in enumerate(('layer{}.{}.', 'encoder.stages.{}.layers.{}.'))
+)
 
 TIMM_KEYS = keys.timm(
   'layers',
@@ -78,30 +76,9 @@ HUGGINGFACE_KEYS = keys.huggingface(
 IGNORED = r'.*\.num_batches_tracked$'
 
 
-def _timm(sides: Sides) -> PartOf:
-  del sides
-
-  def rename(name: str) -> str:
-    # Their stages are counted from 1.
-    return re.sub(r'^layer(\d+)', lambda m: f'layer{int(m[1]) + 1}', name)
-
-  return lambda path, shape: _part(tuple(map(rename, lookup(TIMM, path))), shape)
-
-
-def _huggingface(sides: Sides) -> PartOf:
-  bare = sides.theirs and not any(name.startswith('resnet.') for name in sides.theirs)
-
-  def part_of(path, shape):
-    names = lookup(HUGGINGFACE, path)
-    return _part(tuple(name.removeprefix('resnet.') if bare else name for name in names), shape)
-
-  return part_of
-
-
-def _part(names: tuple[str, ...], shape: tuple[int, ...]) -> Part | None:
-  """Kernels are told by their axes: nothing else has four, or two."""
-  layouts = {1: flat, 2: linear(), 4: conv}
-  return Part(names, layouts[len(shape)]) if names else None
+def _counted_from_1(name: str) -> str:
+  """A name of timm's, whose stages are counted so."""
+  return re.sub(r'^layer(\d+)', lambda m: f'layer{int(m[1]) + 1}', name)
 
 
 def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -236,7 +213,7 @@ def _refuse(whose: str, words: Mapping[str, Any], **more: bool) -> None:
 
 FORMATS = {
   'timm': Format(
-    _timm,
+    by_table(TIMM, rename=_counted_from_1),
     _from_timm,
     _to_timm,
     ignored=IGNORED,
@@ -246,7 +223,7 @@ FORMATS = {
     preprocessing=Preprocessing(interpolation='bilinear'),
   ),
   'huggingface': Format(
-    _huggingface,
+    by_table(HUGGINGFACE, prefix='resnet.'),
     _from_huggingface,
     _to_huggingface,
     ignored=IGNORED,

@@ -20,116 +20,71 @@ from typing import Any
 
 from vitlab.errors import UserError
 from vitlab.ops.windows import resample_bias
-from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.families import _swin_specs
-from vitlab.pretrained.layouts import Layout, Shape, conv, flat, linear, reshaped
+from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
+from vitlab.pretrained.tables import below, by_table, column
 
-# Our module or parameter -> their name; {} are the numbers of stage and block.
-TIMM = {
-  'patch_embed': 'patch_embed.proj',
-  'patch_norm': 'patch_embed.norm',
-  'merging_{}/norm': 'layers.{}.downsample.norm',
-  'merging_{}/reduction': 'layers.{}.downsample.reduction',
-  'norm': 'norm',
-  'head': 'head.fc',
+# Our module or parameter -> timm's name and Hugging Face's; {} are the numbers of stage and block.
+OUTER = {
+  'patch_embed': ('patch_embed.proj', 'embeddings.patch_embeddings.projection'),
+  'patch_norm': ('patch_embed.norm', 'embeddings.norm'),
+  'merging_{}/norm': ('layers.{}.downsample.norm', 'encoder.layers.{}.downsample.norm'),
+  'merging_{}/reduction': (
+    'layers.{}.downsample.reduction',
+    'encoder.layers.{}.downsample.reduction',
+  ),
+  'norm': ('norm', 'layernorm'),
+  'head': ('head.fc', 'classifier'),
 }
-TIMM |= {
-  f'stage_{{}}/block_{{}}/{ours}': f'layers.{{}}.blocks.{{}}.{theirs}'
-  for ours, theirs in {
-    'norm1': 'norm1',
-    'norm2': 'norm2',
-    'attention/qkv': 'attn.qkv',
-    'attention/q_bias': 'attn.q_bias',
-    'attention/v_bias': 'attn.v_bias',
-    'attention/logit_scale': 'attn.logit_scale',
-    'attention/position_bias/table': 'attn.relative_position_bias_table',
-    'attention/position_bias/up': 'attn.cpb_mlp.0',
-    'attention/position_bias/down': 'attn.cpb_mlp.2',
-    'attention/out': 'attn.proj',
-    'mlp/up': 'mlp.fc1',
-    'mlp/down': 'mlp.fc2',
-  }.items()
+BLOCK = {
+  'norm1': ('norm1', 'layernorm_before'),
+  'norm2': ('norm2', 'layernorm_after'),
+  'attention/qkv': (
+    'attn.qkv',
+    ('attention.self.query', 'attention.self.key', 'attention.self.value'),
+  ),
+  'attention/q_bias': ('attn.q_bias', 'attention.self.query.bias'),
+  'attention/v_bias': ('attn.v_bias', 'attention.self.value.bias'),
+  'attention/logit_scale': ('attn.logit_scale', 'attention.self.logit_scale'),
+  'attention/position_bias/table': (
+    'attn.relative_position_bias_table',
+    'attention.self.relative_position_bias_table',
+  ),
+  'attention/position_bias/up': (
+    'attn.cpb_mlp.0',
+    'attention.self.continuous_position_bias_mlp.0',
+  ),
+  'attention/position_bias/down': (
+    'attn.cpb_mlp.2',
+    'attention.self.continuous_position_bias_mlp.2',
+  ),
+  'attention/out': ('attn.proj', 'attention.output.dense'),
+  'mlp/up': ('mlp.fc1', 'intermediate.dense'),
+  'mlp/down': ('mlp.fc2', 'output.dense'),
 }
-
-# As on disk, without 'swin.' or 'swinv2.'; several names are queries, keys and values apart.
-HUGGINGFACE = {
-  'patch_embed': 'embeddings.patch_embeddings.projection',
-  'patch_norm': 'embeddings.norm',
-  'merging_{}/norm': 'encoder.layers.{}.downsample.norm',
-  'merging_{}/reduction': 'encoder.layers.{}.downsample.reduction',
-  'norm': 'layernorm',
-  'head': 'classifier',
-}
-QKV = tuple(
-  f'encoder.layers.{{}}.blocks.{{}}.attention.self.{x}' for x in ('query', 'key', 'value')
+TIMM, HUGGINGFACE = (
+  column(OUTER, i) | below('stage_{}/block_{}/', block, column(BLOCK, i))
+  for i, block in enumerate(('layers.{}.blocks.{}.', 'encoder.layers.{}.blocks.{}.'))
 )
-HUGGINGFACE['stage_{}/block_{}/attention/qkv'] = QKV
-HUGGINGFACE |= {
-  f'stage_{{}}/block_{{}}/{ours}': f'encoder.layers.{{}}.blocks.{{}}.{theirs}'
-  for ours, theirs in {
-    'norm1': 'layernorm_before',
-    'norm2': 'layernorm_after',
-    'attention/q_bias': 'attention.self.query.bias',
-    'attention/v_bias': 'attention.self.value.bias',
-    'attention/logit_scale': 'attention.self.logit_scale',
-    'attention/position_bias/table': 'attention.self.relative_position_bias_table',
-    'attention/position_bias/up': 'attention.self.continuous_position_bias_mlp.0',
-    'attention/position_bias/down': 'attention.self.continuous_position_bias_mlp.2',
-    'attention/out': 'attention.output.dense',
-    'mlp/up': 'intermediate.dense',
-    'mlp/down': 'output.dense',
-  }.items()
-}
 
 # Constants that older versions have stored, and the token of masked pretraining.
 IGNORED = r'.*(relative_position_index|relative_coords_table|attn_mask|mask_token)$'
 
 
-def _timm(sides: Sides) -> PartOf:
-  del sides
-  return lambda path, shape: _part(lookup(TIMM, path), path, shape)
-
-
-def _authors(sides: Sides) -> PartOf:
-  del sides
-
-  def part_of(path, shape):
-    names = [_merging_ends_a_stage(name) for name in lookup(TIMM, path)]
-    return _part(tuple(name.replace('head.fc.', 'head.') for name in names), path, shape)
-
-  return part_of
+def _authors(name: str) -> str:
+  return _merging_ends_a_stage(name).replace('head.fc.', 'head.')
 
 
 def _huggingface(sides: Sides) -> PartOf:
   version_2 = any(path.endswith('/logit_scale') for path in sides.ours)
   prefix = 'swinv2.' if version_2 else 'swin.'
-  bare = sides.theirs and not any(name.startswith(prefix) for name in sides.theirs)
-
-  def rename(name: str) -> str:
-    name = _merging_ends_a_stage(name)
-    return name if bare or name.startswith('classifier.') else prefix + name
-
-  return lambda path, shape: _part(tuple(map(rename, lookup(HUGGINGFACE, path))), path, shape)
+  return by_table(HUGGINGFACE, prefix=prefix, rename=_merging_ends_a_stage, odd=ODD)(sides)
 
 
 def _merging_ends_a_stage(name: str) -> str:
   return re.sub(r'layers\.(\d+)\.down', lambda m: f'layers.{int(m[1]) - 1}.down', name)
-
-
-def _part(names: tuple[str, ...], path: str, shape: Shape) -> Part | None:
-  """The tensors and the layout of a parameter."""
-  if not names:
-    return None
-  if path.endswith('/table'):
-    return Part(names, _bias_table)
-  if path.endswith('/logit_scale'):
-    return Part(names, reshaped(lambda shape: (*shape, 1, 1)))
-  if path == 'params/patch_embed/kernel':
-    return Part(names, conv)
-  if path.endswith('/kernel'):
-    return Part(names, linear(contracted=2 if path.endswith('attention/out/kernel') else 1))
-  return Part(names, flat)
 
 
 def _bias_to_ours(table, shape):
@@ -140,12 +95,15 @@ def _bias_to_ours(table, shape):
   return table if side == shape[0] else resample_bias(table, (shape[0] + 1) // 2)
 
 
-# [rows, columns, n] <-> [rows · columns, n], resampled where windows have another side.
-_bias_table = Layout(
-  theirs=lambda shape: (None, shape[-1]),
-  to_ours=_bias_to_ours,
-  to_theirs=lambda table: table.reshape(-1, table.shape[-1]),
-)
+ODD = {
+  # [rows, columns, n] <-> [rows · columns, n], resampled where windows have another side.
+  'position_bias/table': Layout(
+    theirs=lambda shape: (None, shape[-1]),
+    to_ours=_bias_to_ours,
+    to_theirs=lambda table: table.reshape(-1, table.shape[-1]),
+  ),
+  'logit_scale': reshaped(lambda shape: (*shape, 1, 1)),
+}
 
 
 def _pictures(mode: str, config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
@@ -161,7 +119,7 @@ OTHER_WINDOWS = ('window_size', 'pretrained_window_sizes')
 
 FORMATS = {
   'timm': Format(
-    _timm,
+    by_table(TIMM, odd=ODD),
     partial(_swin_specs.from_any, 'timm'),
     _swin_specs.to_timm,
     ignored=IGNORED,
@@ -172,7 +130,7 @@ FORMATS = {
     resampled=OTHER_WINDOWS,
   ),
   'microsoft': Format(
-    _authors,
+    by_table(TIMM, rename=_authors, odd=ODD),
     partial(_swin_specs.from_any, 'microsoft'),
     ignored=IGNORED,
     sign=r'layers\.0\.downsample\.norm',

@@ -17,19 +17,11 @@ from vitlab.errors import UserError
 from vitlab.models.tnt import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys
-from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
-from vitlab.pretrained.layouts import (
-  Layout,
-  batched,
-  conv,
-  first_positions,
-  flat,
-  grid_positions,
-  linear,
-  reshaped,
-)
+from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
+from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
 from vitlab.pretrained.specs import all_words, check_heads, count, named, refuse
+from vitlab.pretrained.tables import below, by_table, of_tokens
 
 # Our module or parameter -> timm's name; {} is the number of the block.
 TIMM = {
@@ -44,10 +36,12 @@ TIMM = {
   'norm': 'norm',
   'head': 'head',
 }
-TIMM |= {
-  f'encoder/block_{{}}/{ours}': 'blocks.{}.' + theirs
-  for ours, theirs in {
+TIMM |= below(
+  'encoder/block_{}/',
+  'blocks.{}.',
+  {
     'inner/norm1': 'norm_in',
+    'inner/attention/qkv': ('attn_in.qk', 'attn_in.v'),
     'inner/attention/out': 'attn_in.proj',
     'inner/norm2': 'norm_mlp_in',
     'inner/mlp/up': 'mlp_in.fc1',
@@ -56,19 +50,13 @@ TIMM |= {
     'projection/dense': 'proj',
     'projection/norm2': 'norm2_proj',
     'outer/norm1': 'norm_out',
+    'outer/attention/qkv': ('attn_out.qk', 'attn_out.v'),
     'outer/attention/out': 'attn_out.proj',
     'outer/norm2': 'norm_mlp',
     'outer/mlp/up': 'mlp.fc1',
     'outer/mlp/down': 'mlp.fc2',
-  }.items()
-}
-# Queries and keys in one tensor, values in another.
-TIMM |= {
-  f'encoder/block_{{}}/{ours}/attention/qkv': tuple(
-    f'blocks.{{}}.{theirs}.{x}' for x in ('qk', 'v')
-  )
-  for ours, theirs in {'inner': 'attn_in', 'outer': 'attn_out'}.items()
-}
+  },
+)
 
 # timm's words -> the authors'.
 AUTHORS = {
@@ -102,42 +90,18 @@ _pixel_list = reshaped(lambda shape: (1, shape[0] * shape[1], shape[2]))  # the 
 
 def _part_of(sides: Sides) -> PartOf:
   authors = 'inner_pos' in sides.theirs
-
-  def part_of(path, shape):
-    names = lookup(TIMM, path)
-    if authors:
-      names = tuple('.'.join(AUTHORS.get(x, x) for x in name.split('.')) for name in names)
-    return _part(names, path.removeprefix('params/'), _pixel_list if authors else _pixel_map, sides)
-
-  return part_of
-
-
-def _part(names: tuple[str, ...], path: str, pixels: Layout, sides: Sides) -> Part | None:
-  """The tensors and the layout of a parameter."""
-  if not names:
-    return None
-  sizes = (2, 1) if len(names) == 2 else ()
-  whole = {
-    'pixel_embed/kernel': Part(names, conv),
-    'pixel_position/grid': Part(names, pixels),
-    'cls_token': Part(names, batched),
-    'position_embedding/prefix': Part(names, first_positions(), (1, 0)),
-    'position_embedding/grid': Part(names, grid_positions(1, _grid(sides)), (1, 1)),
-  }
-  if path in whole:
-    return whole[path]
-  if path.endswith('/kernel'):
-    contracted = 2 if path.endswith('attention/out/kernel') else 1
-    return Part(names, linear(contracted), sizes=sizes)
-  return Part(names, flat, sizes=sizes)
+  patch = _pair(all_words(sides.spec)['patch_size']) if sides.spec else None
+  pixels = {'pixel_position/grid': _pixel_list if authors else _pixel_map}
+  return by_table(
+    TIMM,
+    rename=_authors if authors else str,
+    odd=of_tokens(sides, patch) | pixels,
+    sizes=(2, 1),  # queries and keys in one tensor, values in another
+  )(sides)
 
 
-def _grid(sides: Sides) -> Grid | None:
-  """The patches that the positions were learned on, if image and patch size are known."""
-  if sides.image_size is None or not sides.spec:
-    return None
-  y, x = _pair(all_words(sides.spec)['patch_size'])
-  return sides.image_size[0] // y, sides.image_size[1] // x
+def _authors(name: str) -> str:
+  return '.'.join(AUTHORS.get(word, word) for word in name.split('.'))
 
 
 def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:

@@ -29,39 +29,37 @@ from vitlab.models.transformer import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 from vitlab.pretrained import keys
-from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.assemble import Format, Shapes
 from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
 from vitlab.pretrained.files import Files
-from vitlab.pretrained.layouts import batched, flat, linear, same
+from vitlab.pretrained.layouts import batched, same
 from vitlab.pretrained.specs import all_words, named, refuse
+from vitlab.pretrained.tables import below, by_table
 
 # Our module or parameter -> their name; {} is the number of the block. Several names are queries,
 # keys and values apart.
 EMBEDDING, BIAS = 'model.shared.weight', 'final_logits_bias'
 KIND = 'translation'  # see `vitlab.pretrained.kind`
-HUGGINGFACE = {'source/embedding': EMBEDDING, 'source/bias': BIAS}
 BLOCK = {  # of encoder and decoder
   'attention/qkv': ('self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'),
-  'attention/out': ('self_attn.out_proj',),
-  'mlp/up': ('fc1',),
-  'mlp/down': ('fc2',),
-  'norm1': ('self_attn_layer_norm',),
+  'attention/out': 'self_attn.out_proj',
+  'mlp/up': 'fc1',
+  'mlp/down': 'fc2',
+  'norm1': 'self_attn_layer_norm',
 }
-BLOCKS = {
-  'encoder': BLOCK | {'norm2': ('final_layer_norm',)},
-  'decoder': BLOCK
-  | {
-    'cross/q': ('encoder_attn.q_proj',),
-    'cross/kv': ('encoder_attn.k_proj', 'encoder_attn.v_proj'),
-    'cross/out': ('encoder_attn.out_proj',),
-    'norm2': ('encoder_attn_layer_norm',),
-    'norm3': ('final_layer_norm',),
-  },
+DECODER = BLOCK | {
+  'cross/q': 'encoder_attn.q_proj',
+  'cross/kv': ('encoder_attn.k_proj', 'encoder_attn.v_proj'),
+  'cross/out': 'encoder_attn.out_proj',
+  'norm2': 'encoder_attn_layer_norm',
+  'norm3': 'final_layer_norm',
 }
-for stack, table in BLOCKS.items():
-  for ours, theirs in table.items():
-    names = tuple(f'model.{stack}.layers.{{}}.{name}' for name in theirs)
-    HUGGINGFACE[f'{stack}/block_{{}}/{ours}'] = names
+HUGGINGFACE = {
+  'source/embedding': EMBEDDING,
+  'source/bias': BIAS,
+  **below('encoder/block_{}/', 'model.encoder.layers.{}.', BLOCK | {'norm2': 'final_layer_norm'}),
+  **below('decoder/block_{}/', 'model.decoder.layers.{}.', DECODER),
+}
 
 # The paper's model is one answer to each question of theirs.
 KEYS = keys.huggingface(
@@ -88,20 +86,6 @@ KEYS = keys.huggingface(
 )
 NORM_EPSILON = 1e-5  # theirs is torch's, said nowhere
 HIDDEN = -30.0  # what the bias of a copied token is lowered by
-
-
-def _huggingface(sides: Sides) -> PartOf:
-  del sides
-
-  def part_of(path, shape):
-    names, layout = lookup(HUGGINGFACE, path), flat
-    if path.endswith('/kernel'):
-      layout = linear(contracted=2 if path.endswith('/out/kernel') else 1)
-    elif path.startswith('params/source/'):
-      layout = same if len(shape) == 2 else batched
-    return Part(names, layout) if names else None
-
-  return part_of
 
 
 def _renumber(files: Files) -> Files:
@@ -206,7 +190,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
 
 FORMATS = {
   'huggingface': Format(
-    _huggingface,
+    by_table(HUGGINGFACE, odd={'source/embedding': same, 'source/bias': batched}),
     _from_huggingface,
     _to_huggingface,
     # Copies of the one matrix; sines and cosines.

@@ -6,8 +6,8 @@
   'dinov2'       facebookresearch/dinov2's own names
   'augreg'       .npz files of google-research/vision_transformer
 
-The tables here say what a tensor is; what the model computes (GELU, epsilon, pooling, heads) stands
-in config.json or in no file at all, and is inferred in `_vit_specs.py`:
+What a tensor is stands in `_vit_names.py`; what the model computes (GELU, epsilon, pooling, heads)
+stands in config.json or in no file at all, and is inferred in `_vit_specs.py`:
 
 | weights                 | make(...)                                                          |
 | timm, DeiT              | mlp='gelu'                                                         |
@@ -23,100 +23,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.ops.positions import Grid
-from vitlab.pretrained.assemble import HEAD, Format, PartOf, Shapes, Sides, lookup
+from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.families import _dinov2, _vit_keys, _vit_rewrite, _vit_specs
-from vitlab.pretrained.families._vit_parts import make_part
+from vitlab.pretrained.families import _vit_names as names
 from vitlab.pretrained.layouts import Layout, reshaped, same
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing, image_size_of
+from vitlab.pretrained.tables import by_table
 
-# Our module or parameter -> their name; {} is the number of the block.
-TIMM = {
-  'patch_embed': 'patch_embed.proj',
-  'cls_token': 'cls_token',
-  'dist_token': 'dist_token',
-  'registers': 'reg_token',
-  'position_embedding/prefix': 'pos_embed',
-  'position_embedding/grid': 'pos_embed',
-  'encoder/block_{}/norm1': 'blocks.{}.norm1',
-  'encoder/block_{}/norm2': 'blocks.{}.norm2',
-  'encoder/block_{}/attention/qkv': 'blocks.{}.attn.qkv',
-  'encoder/block_{}/attention/q_norm': 'blocks.{}.attn.q_norm',
-  'encoder/block_{}/attention/k_norm': 'blocks.{}.attn.k_norm',
-  'encoder/block_{}/attention/out': 'blocks.{}.attn.proj',
-  'encoder/block_{}/scale1': 'blocks.{}.ls1',
-  'encoder/block_{}/scale2': 'blocks.{}.ls2',
-  'encoder/block_{}/mlp/gate': 'blocks.{}.mlp.fc1_g',
-  'encoder/block_{}/mlp/up': 'blocks.{}.mlp.fc1',
-  'encoder/block_{}/mlp/down': 'blocks.{}.mlp.fc2',
-  'norm': 'norm',
-  'pool/probe': 'attn_pool.latent',
-  'pool/attention/q': 'attn_pool.q',
-  'pool/attention/kv': 'attn_pool.kv',
-  'pool/attention/out': 'attn_pool.proj',
-  'pool/norm': 'attn_pool.norm',
-  'pool/mlp/gate': 'attn_pool.mlp.fc1_g',
-  'pool/mlp/up': 'attn_pool.mlp.fc1',
-  'pool/mlp/down': 'attn_pool.mlp.fc2',
-  'head': 'head',
-  'head_dist': 'head_dist',
-}
-
-# As on disk; several names are queries, keys and values apart.
-HUGGINGFACE = {
-  'patch_embed': 'embeddings.patch_embeddings.projection',
-  'cls_token': 'embeddings.cls_token',
-  'position_embedding/prefix': 'embeddings.position_embeddings',
-  'position_embedding/grid': 'embeddings.position_embeddings',
-  'encoder/block_{}/norm1': 'encoder.layer.{}.layernorm_before',
-  'encoder/block_{}/norm2': 'encoder.layer.{}.layernorm_after',
-  'encoder/block_{}/attention/qkv': (
-    'encoder.layer.{}.attention.attention.query',
-    'encoder.layer.{}.attention.attention.key',
-    'encoder.layer.{}.attention.attention.value',
-  ),
-  'encoder/block_{}/attention/out': 'encoder.layer.{}.attention.output.dense',
-  'encoder/block_{}/mlp/up': 'encoder.layer.{}.intermediate.dense',
-  'encoder/block_{}/mlp/down': 'encoder.layer.{}.output.dense',
-  'norm': 'layernorm',
-  'head': 'classifier',
-}
-DEIT = HUGGINGFACE | {
-  'dist_token': 'embeddings.distillation_token',
-  'head': 'cls_classifier',
-  'head_dist': 'distillation_classifier',
-}
-DEIT_ALONE = HUGGINGFACE | {'registers': 'embeddings.distillation_token'}
-
-# transformers 5 renames modules in memory, though not in its files.
-HUGGINGFACE_5 = {
-  r'encoder\.layer\.': 'layers.',
-  r'attention\.attention\.(\w)\w+\.': r'attention.\1_proj.',
-  r'attention\.output\.dense': 'attention.o_proj',
-  r'intermediate\.dense': 'mlp.fc1',
-  r'(\d)\.output\.dense': r'\1.mlp.fc2',
-}
-
-
-AUGREG = {
-  'patch_embed': 'embedding',
-  'cls_token': 'cls',
-  'position_embedding/prefix': 'Transformer/posembed_input/pos_embedding',
-  'position_embedding/grid': 'Transformer/posembed_input/pos_embedding',
-  'encoder/block_{}/norm1': 'Transformer/encoderblock_{}/LayerNorm_0',
-  'encoder/block_{}/norm2': 'Transformer/encoderblock_{}/LayerNorm_2',
-  'encoder/block_{}/attention/qkv': (
-    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/query',
-    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/key',
-    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/value',
-  ),
-  'encoder/block_{}/attention/out': (
-    'Transformer/encoderblock_{}/MultiHeadDotProductAttention_1/out'
-  ),
-  'encoder/block_{}/mlp/up': 'Transformer/encoderblock_{}/MlpBlock_3/Dense_0',
-  'encoder/block_{}/mlp/down': 'Transformer/encoderblock_{}/MlpBlock_3/Dense_1',
-  'norm': 'Transformer/encoder_norm',
-  'head': 'head',
-}
 # Queries, keys and values [d, n, k] one below the other <-> ours, [d, 3, n, k].
 STACKED_QKV = Layout(
   theirs=lambda shape: (3 * shape[0], *shape[2:]),
@@ -127,56 +40,37 @@ STACKED_BIAS = reshaped(lambda shape: (shape[0] * shape[1], *shape[2:]))  # [3, 
 
 
 def _timm(sides: Sides) -> PartOf:
-  table = dict(TIMM)
+  table = dict(names.TIMM)
   if 'fc_norm.weight' in sides.theirs or sides.spec.get('pool', '').endswith('_norm'):
     table['norm'] = 'fc_norm'
-  packed = any('/mlp/gate/' in path for path in sides.ours)
+  packed = names.is_gated(sides)
   if packed and 'blocks.0.mlp.fc1_g.weight' in sides.theirs:
     packed = False
     table = {k: v.replace('.fc1', '.fc1_x') if k.endswith('/up') else v for k, v in table.items()}
   elif packed:
     table = {k: v.replace('.fc1_g', '.fc1') for k, v in table.items()}
-  return lambda path, shape: make_part(lookup(table, path), path, shape, sides, packed)
+  return by_table(table, odd=names.odd(sides, packed))(sides)
 
 
 def _huggingface(sides: Sides) -> PartOf:
-  """Hugging Face's ViT, DeiT and DINOv2; of all the bare model, whose names lack a prefix."""
+  """Hugging Face's ViT, DeiT and DINOv2."""
   if _dinov2.is_it(sides.theirs, sides.spec):
     return _dinov2.huggingface(sides)
-  theirs, ours = list(sides.theirs), sides.ours
-  table, prefix = HUGGINGFACE, 'vit.'
-  if 'params/dist_token' in ours:
-    table, prefix = DEIT, 'deit.'
-  elif any(name.endswith('embeddings.distillation_token') for name in theirs):
-    table, prefix = DEIT_ALONE, 'deit.'
-  if theirs and not any(name.startswith(prefix) for name in theirs):
-    prefix = ''
-  version_5 = any(name.startswith(f'{prefix}layers.') for name in theirs)
-
-  def rename(name: str) -> str:
-    if re.match(HEAD, name):
-      return name
-    for old, new in HUGGINGFACE_5.items() if version_5 else ():
-      name = re.sub(old, new, name)
-    return prefix + name
-
-  def part_of(path, shape):
-    return make_part(tuple(map(rename, lookup(table, path))), path, shape, sides)
-
-  return part_of
+  table, prefix = names.HUGGINGFACE, 'vit.'
+  if 'params/dist_token' in sides.ours:
+    table, prefix = names.DEIT, 'deit.'
+  elif any(name.endswith('embeddings.distillation_token') for name in sides.theirs):
+    table, prefix = names.DEIT_ALONE, 'deit.'
+  version_5 = any(re.match(rf'({prefix})?layers\.', name) for name in sides.theirs)
+  rename = names.in_memory if version_5 else str
+  return by_table(table, prefix=prefix, rename=rename, odd=names.odd(sides))(sides)
 
 
 def _augreg(sides: Sides) -> PartOf:
-  def part_of(path, shape):
-    part = make_part(lookup(AUGREG, path, leaves='/{}'.format), path, shape, sides)
-    if part is None or part.share or 'cls_token' in path:
-      return part
-    layout = same
-    if '/qkv/' in path:
-      layout = STACKED_QKV if path.endswith('kernel') else STACKED_BIAS
-    return part._replace(layout=layout)
-
-  return part_of
+  layouts = {'qkv/kernel': STACKED_QKV, 'qkv/bias': STACKED_BIAS} | names.odd(sides)
+  return by_table(names.AUGREG, odd=layouts, usual=lambda path, shape: same, leaves='/{}'.format)(
+    sides
+  )
 
 
 def _spec_of_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
