@@ -2,12 +2,24 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab import registry
 from vitlab.errors import UserError, unknown
+from vitlab.layers.choices import pick_size
 from vitlab.pretrained.assemble import Shapes
+
+# Hugging Face's words -> ours.
+HF_ACTIVATIONS = {
+  'gelu': 'gelu',
+  'gelu_new': 'gelu_tanh',
+  'gelu_pytorch_tanh': 'gelu_tanh',
+  'gelu_fast': 'gelu_tanh',
+  'relu': 'relu',
+  'silu': 'swish',
+  'swish': 'swish',
+}
 
 
 def all_words(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,6 +27,34 @@ def all_words(spec: Mapping[str, Any]) -> dict[str, Any]:
   parameters = inspect.signature(registry.find('models', spec['name'])).parameters
   defaults = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
   return {**defaults, **spec}
+
+
+def size_of(words: Mapping[str, Any], variants: Mapping[str, Any]) -> Any:
+  """The size of a spec whose words are all known: that of its variant, with its own numbers."""
+  fields = next(iter(variants.values()))._fields
+  own = {field: words.get(field) for field in fields}
+  return pick_size(words['name'], variants, words['variant'], **own)
+
+
+def size_words(size: Any, variants: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
+  """The words of a size: the variant that it is, else one to start from and all its numbers."""
+  variant = next((name for name, known in variants.items() if known == size), '')
+  return dict(variant=variant) if variant else dict(variant=otherwise, **size._asdict())
+
+
+def inverse(table: Mapping[str, str]) -> dict[str, str]:
+  """Our word -> theirs, from theirs -> ours; of several of theirs the first."""
+  return {ours: theirs for theirs, ours in reversed(table.items())}
+
+
+def short(pair: Sequence[int]) -> int | list[int]:
+  """Two sides as JSON has them: one number for a square."""
+  return pair[0] if pair[0] == pair[1] else list(pair)
+
+
+def differing(words: Mapping[str, Any], only: Mapping[str, Any]) -> dict[str, bool]:
+  """Which words of a spec have another value than the only one that a format has."""
+  return {word: words[word] != value for word, value in only.items()}
 
 
 def named(given: str, table: Mapping[str, str], what: str) -> str:

@@ -17,22 +17,21 @@ from typing import Any
 
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid, resample_bicubic
+from vitlab.pretrained import specs
 from vitlab.pretrained.assemble import PartOf, Shapes, Sides
 from vitlab.pretrained.families import _vit_names as names
-from vitlab.pretrained.families._vit_sizes import resolve, sizes
-from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
+from vitlab.pretrained.families._vit_sizes import USUAL, for_huggingface, resolve, sizes
 from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import Layout, after_zeros, grid_positions
 from vitlab.pretrained.preprocessing import Preprocessing
-from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
-from vitlab.pretrained.tables import by_table, torch_leaf
+from vitlab.pretrained.tables import by_table, lookup, torch_leaf
 
 
 def is_it(theirs: Shapes, spec: Mapping[str, Any]) -> bool:
   """Whether Hugging Face's tensors, or on export a ViT of ours, are those of a DINOv2."""
   if theirs:
     return any('.layer_scale1.' in name for name in theirs)
-  words = all_words(spec)
+  words = specs.all_words(spec)
   return bool(words['layer_scale']) and fits(words)
 
 
@@ -44,7 +43,7 @@ def fits(words: Mapping[str, Any]) -> bool:
     and (pool == 'cls' or bool(words['num_classes']) and _both(pool, words['class_token']))
     and words['norm'] == 'layernorm'
     and words['position_embedding'] != 'rope_2d'
-    and words['mlp'] in ('swiglu', *HF_ACTIVATIONS.values())
+    and words['mlp'] in ('swiglu', *specs.HF_ACTIVATIONS.values())
   )
 
 
@@ -115,68 +114,63 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   """
   inner = {re.sub(r'^dinov2\w*\.', '', name): shape for name, shape in shapes.items()}
   gated = 'encoder.layer.0.mlp.weights_in.weight' in inner
-  width, hidden = inner[
-    'encoder.layer.0.mlp.weights_out.weight' if gated else 'encoder.layer.0.mlp.fc2.weight'
-  ]
-  act = named(config['hidden_act'], HF_ACTIVATIONS, 'activation of Hugging Face')
+  act = specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'activation of Hugging Face')
   patch = inner['embeddings.patch_embeddings.projection.weight'][2:]
-  check_patch(config['patch_size'], patch)
-  registers = inner.get('embeddings.register_tokens', (1, 0))[1]
+  specs.check_patch(config['patch_size'], patch)
   # A classifier that has no classes gives what the other ones see.
   classifies = inner.keys() != shapes.keys()
-  return _spec(
-    sizes(
-      width,
-      count(inner, 'encoder.layer'),
-      check_heads('num_attention_heads', config['num_attention_heads'], width),
-      hidden,
-      patch,
-      gated,
-    ),
-    num_classes=shapes['classifier.weight'][0] if 'classifier.weight' in shapes else None,
+  return _by_shapes(inner, names.DINOV2_GATED if gated else names.DINOV2, config) | dict(
     pool='cls_gap' if classifies else 'cls',
-    num_registers=registers,
-    folded='with_registers' in config['model_type'],
+    position_embedding=_place('with_registers' in config['model_type']),
     mlp='swiglu' if gated else act,
     norm_epsilon=config['layer_norm_eps'],
-    qkv_bias='encoder.layer.0.attention.attention.query.bias' in inner,
     layer_scale=config.get('layerscale_value') or 1.0,
   )
 
 
 def from_facebook(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of facebookresearch/dinov2, whose heads are always 64 wide."""
+  """The model of facebookresearch/dinov2."""
   del config
   gated = 'blocks.0.mlp.w12.weight' in shapes
-  width, hidden = shapes[f'blocks.0.mlp.{"w3" if gated else "fc2"}.weight']
-  if width % 64:
-    raise UserError(
-      f'a DINOv2 has heads of 64 numbers, which its width {width} does not divide into'
-    )
-  patch = shapes['patch_embed.proj.weight'][2:]
-  return _spec(
-    sizes(width, count(shapes, 'blocks'), width // 64, hidden, patch, gated),
-    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    pool='cls',
-    num_registers=shapes.get('register_tokens', (1, 0))[1],
-    folded='register_tokens' in shapes,
+  return _by_shapes(shapes, names.FACEBOOK_GATED if gated else names.FACEBOOK, {}) | dict(
+    position_embedding=_place('register_tokens' in shapes),
     mlp='swiglu' if gated else 'gelu',
     norm_epsilon=1e-6,
-    qkv_bias='blocks.0.attn.qkv.bias' in shapes,
     layer_scale=1.0 if 'blocks.0.ls1.gamma' in shapes else 0.0,
   )
 
 
-def _spec(size: Mapping[str, Any], *, folded: bool, **words: Any) -> dict[str, Any]:
-  return dict(
-    name='vit',
-    **size,
-    class_token=True,
-    position_embedding='learned_patches' if folded else 'learned',
-    norm='layernorm',
-    qk_norm=False,
-    **words,
+def _by_shapes(
+  shapes: Shapes, table: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The words that shapes say, and the heads, which are 64 wide where no config.json says more."""
+
+  def name(path: str) -> str:
+    return lookup(table, f'params/{path}')[0]
+
+  width, hidden = shapes[name('encoder/block_0/mlp/down/kernel')]
+  if 'num_attention_heads' in config:
+    num_heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
+  elif width % 64:
+    raise UserError(
+      f'a DINOv2 has heads of 64 numbers, which its width {width} does not divide into'
+    )
+  else:
+    num_heads = width // 64
+  depth = specs.count(shapes, table['encoder/block_{}/norm1'].partition('.{}')[0])
+  patch = shapes[name('patch_embed/kernel')][2:]
+  gated = 'encoder/block_{}/mlp/gate' in table
+  return USUAL | dict(
+    **sizes(width, depth, num_heads, hidden, patch, gated),
+    num_classes=shapes.get(name('head/kernel'), (None,))[0],
+    num_registers=shapes.get(name('registers'), (1, 0))[1],
+    qkv_bias=name('encoder/block_0/attention/qkv/bias') in shapes,
   )
+
+
+def _place(folded: bool) -> str:
+  """Which tokens have positions, where that of the class token is folded into it or not."""
+  return 'learned_patches' if folded else 'learned'
 
 
 def pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
@@ -194,12 +188,11 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: Hugging Face's DINOv2 cannot compute this; names the words.
   """
-  words = all_words(spec)
+  words = specs.all_words(spec)
   size, patch = resolve(words)
   gated, registers = words['mlp'] == 'swiglu', words['num_registers']
-  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
   fits = [n for n in range(1, 65) if _hidden(size.width * n, gated) == size.mlp_dim]
-  refuse(
+  specs.refuse(
     "Hugging Face's DINOv2",
     image_size=image_size[0] != image_size[1],
     patch_size=patch[0] != patch[1],
@@ -210,15 +203,8 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   return dict(
     architectures=[kind + (suffix if words['num_classes'] else 'Model')],
     model_type='dinov2_with_registers' if registers else 'dinov2',
-    hidden_size=size.width,
-    num_hidden_layers=size.depth,
-    num_attention_heads=size.num_heads,
     mlp_ratio=fits[0],
-    hidden_act='gelu' if gated else activations[words['mlp']],
-    layer_norm_eps=words['norm_epsilon'],
-    image_size=image_size[0],
-    patch_size=patch[0],
-    qkv_bias=words['qkv_bias'],
+    **for_huggingface(words, image_size),
     layerscale_value=words['layer_scale'],
     use_swiglu_ffn=gated,
     **own,

@@ -4,17 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.swin import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.ops.windows import window_and_shift
-from vitlab.pretrained import keys
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Shapes
 from vitlab.pretrained.layouts import Shape
 from vitlab.pretrained.preprocessing import image_size_of
-from vitlab.pretrained.specs import all_words, refuse
 
+NORM_EPSILON = 1e-5
 TIMM_KEYS = keys.timm(
   'embed_dim depths num_heads window_size mlp_ratio pretrained_window_sizes',
   only=dict(
@@ -31,7 +30,7 @@ HUGGINGFACE_KEYS = keys.huggingface(
   ' pretrained_window_sizes',
   only=dict(
     hidden_act=('gelu',),
-    layer_norm_eps=(1e-5,),  # they use it in some of their norms only
+    layer_norm_eps=(NORM_EPSILON,),  # they use it in some of their norms only
     qkv_bias=(True,),
     use_absolute_embeddings=(False,),
   ),
@@ -78,7 +77,7 @@ def from_any(whose: str, config: Mapping[str, Any], shapes: Shapes) -> dict[str,
   window, pretrained = _windows(config, tables)
   wanted = Size(width, depths, tuple(heads), window, 1 if tables else 2)
   spec = dict(name='swin', num_classes=head[0] if head else None, **_sizes(wanted))
-  spec |= dict(patch_size=patch[-1], norm_epsilon=1e-5)
+  spec |= dict(patch_size=patch[-1], norm_epsilon=NORM_EPSILON)
   image_size = image_size_of(config)
   if image_size and not _same_windows(whose, wanted, patch[-1], image_size, tables):
     word = 'img_size' if whose == 'timm' else 'image_size'
@@ -97,32 +96,19 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: timm has no such Swin, or computes another on images of this size.
   """
-  words, size = _resolve(spec)
-  same = _same_windows('timm', size, words['patch_size'], image_size)
-  refuse('timm', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=not same)
+  words, size, args = _arguments('timm', spec, image_size)
   kind = {128: 'base', 192: 'large'}.get(size.width, 'small' if 18 in size.depths else 'tiny')
   window_of_name = 12 if kind == 'large' else 8
   names = {
     1: f'swin_{kind}_patch4_window7_224',
     2: f'swinv2_{kind}_window{window_of_name}_{192 if kind == "large" else 256}',
   }
-  args = dict(
-    img_size=list(image_size),
-    patch_size=words['patch_size'],
-    embed_dim=size.width,
-    depths=list(size.depths),
-    num_heads=list(size.num_heads),
-    window_size=size.window_size,
-    mlp_ratio=words['mlp_ratio'],
-  )
-  if words['pretrained_window_sizes']:
-    args['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
   return dict(
     architecture=names[size.version],
     num_classes=words['num_classes'] or 0,
     num_features=size.width * 2 ** (len(size.depths) - 1),
     global_pool='avg',
-    model_args=args,
+    model_args=dict(img_size=list(image_size), **args),
   )
 
 
@@ -132,26 +118,40 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: it fails or computes another thing on images of this size.
   """
-  words, size = _resolve(spec)
-  same = _same_windows('huggingface', size, words['patch_size'], image_size)
-  refuse('Hugging Face', norm_epsilon=words['norm_epsilon'] != 1e-5, image_size=not same)
+  words, size, args = _arguments('huggingface', spec, image_size)
   kind = 'Swin' if size.version == 1 else 'Swinv2'
-  config = dict(
+  return dict(
     architectures=[kind + ('ForImageClassification' if words['num_classes'] else 'Model')],
     model_type=kind.lower(),
-    image_size=image_size[0] if image_size[0] == image_size[1] else list(image_size),
+    image_size=specs.short(image_size),
+    hidden_act='gelu',
+    layer_norm_eps=NORM_EPSILON,
+    **args,
+  )
+
+
+def _arguments(
+  whose: str, spec: Mapping[str, Any], image_size: Grid
+) -> tuple[dict[str, Any], Size, dict[str, Any]]:
+  """All words of a spec, its size, and the arguments that timm and Hugging Face call alike."""
+  words = specs.all_words(spec)
+  size = specs.size_of(words, VARIANTS)
+  specs.refuse(
+    {'huggingface': 'Hugging Face'}.get(whose, whose),
+    norm_epsilon=words['norm_epsilon'] != NORM_EPSILON,
+    image_size=not _same_windows(whose, size, words['patch_size'], image_size),
+  )
+  args = dict(
     patch_size=words['patch_size'],
     embed_dim=size.width,
     depths=list(size.depths),
     num_heads=list(size.num_heads),
     window_size=size.window_size,
     mlp_ratio=words['mlp_ratio'],
-    hidden_act='gelu',
-    layer_norm_eps=words['norm_epsilon'],
   )
   if words['pretrained_window_sizes']:
-    config['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
-  return config
+    args['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
+  return words, size, args
 
 
 def _stages(shapes: Shapes, ending: str) -> list[Shape]:
@@ -187,13 +187,15 @@ def _windows(config: Mapping[str, Any], tables: list[Shape]) -> tuple[int, tuple
 
 
 def _sizes(wanted: Size) -> dict[str, Any]:
-  """The words of a size: a variant, and what it does not say."""
-  same = lambda size: size._replace(window_size=wanted.window_size) == wanted  # noqa: E731
-  variant = next((name for name, size in VARIANTS.items() if same(size)), None)
-  own = {'window_size': wanted.window_size}
-  if variant is None:
-    own = {k: v for k, v in wanted._asdict().items() if k != 'version'}
-  return dict(variant=variant or {1: 'mu', 2: 'V2-mu'}[wanted.version], **own)
+  """The words of a size: a variant and the side of its windows, and what it does not say."""
+  known = {
+    name: size._replace(window_size=wanted.window_size)
+    for name, size in VARIANTS.items()
+    if size.version == wanted.version
+  }
+  words = specs.size_words(wanted, known, {1: 'mu', 2: 'V2-mu'}[wanted.version])
+  words.pop('version', None)  # a variant's
+  return words | dict(window_size=wanted.window_size)
 
 
 def _same_windows(
@@ -227,17 +229,3 @@ def _same_windows(
 def _side(table: Shape) -> int:
   """The side of the windows that a table of biases is for."""
   return (round(table[0] ** 0.5) + 1) // 2
-
-
-def _resolve(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Size]:
-  """All words of a spec, and its size."""
-  model = registry.make('models', spec)
-  blocks = [stage.block for stage in model.stages]
-  size = Size(
-    model.patch_embed.width,
-    tuple(stage.depth for stage in model.stages),
-    tuple(block.attention.attention.num_heads for block in blocks),
-    blocks[0].attention.window_size,
-    2 if model.merging.norm_after else 1,
-  )
-  return all_words(spec), size

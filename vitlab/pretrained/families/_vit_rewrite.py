@@ -16,10 +16,9 @@ from flax.traverse_util import unflatten_dict
 from jaxtyping import PyTree
 
 from vitlab.ops.positions import Grid, sincos_2d
+from vitlab.pretrained import specs
 from vitlab.pretrained.assemble import flatten, numpy
 from vitlab.pretrained.families import _dinov2
-from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
-from vitlab.pretrained.specs import all_words
 
 TIMM_EPSILON = 1e-6
 PREFIX, TABLE = 'params/position_embedding/prefix', 'params/position_embedding/grid'
@@ -30,7 +29,7 @@ def for_timm(
   tree: PyTree, spec: Mapping[str, Any], image_size: Grid
 ) -> tuple[PyTree, dict[str, Any]]:
   """The same model with a table of positions and timm's epsilon, where that can be."""
-  words, flat = all_words(spec), _flat(tree)
+  words, flat = specs.all_words(spec), _flat(tree)
   changed = {}
   fixed, distils = words['position_embedding'] == 'sincos_2d', words['distillation_token']
   if fixed or distils and words['position_embedding'] in ('learned_patches', 'none'):
@@ -48,9 +47,9 @@ def for_huggingface(
   tree: PyTree, spec: Mapping[str, Any], image_size: Grid
 ) -> tuple[PyTree, dict[str, Any]]:
   """The same model as Hugging Face's ViT or DeiT, else its DINOv2, where that can be."""
-  words, flat = all_words(spec), _flat(tree)
+  words, flat = specs.all_words(spec), _flat(tree)
   changed = {}
-  plain = words['mlp'] in HF_ACTIVATIONS.values() and words['pool'] == 'cls'
+  plain = words['mlp'] in specs.HF_ACTIVATIONS.values() and words['pool'] == 'cls'
   plain = plain and not (words['num_registers'] or words['layer_scale'])
   if words['position_embedding'] not in ('learned', 'rope_2d'):
     changed |= _table(flat, words, image_size, everywhere=plain)

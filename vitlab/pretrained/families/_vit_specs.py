@@ -7,10 +7,17 @@ from typing import Any
 
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
+from vitlab.pretrained import specs
 from vitlab.pretrained.assemble import Shapes
-from vitlab.pretrained.families._vit_sizes import ratio, resolve, sizes
+from vitlab.pretrained.families._vit_sizes import (
+  ONLY,
+  USUAL,
+  for_huggingface,
+  ratio,
+  resolve,
+  sizes,
+)
 from vitlab.pretrained.preprocessing import image_size_of
-from vitlab.pretrained.specs import all_words, check_heads, check_patch, count, named, refuse
 
 # timm's architectures differ in what no shape shows. Heads by width, where names do not say others.
 HEADS = {64: 2, 96: 3, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14}
@@ -25,15 +32,6 @@ STRANGE = r'.*(quickgelu|_rpn_|_clip_|test_vit3)'
 TIMM_POOLS = {'token': 'cls', 'map': 'map', 'avg': 'gap', 'max': 'max', 'avgmax': 'avgmax'}
 TIMM_ACTIVATIONS = {name: name for name in ('gelu', 'gelu_tanh', 'relu', 'swish')}
 TIMM_ACTIVATIONS['silu'] = 'swish'
-HF_ACTIVATIONS = {
-  'gelu': 'gelu',
-  'gelu_new': 'gelu_tanh',
-  'gelu_pytorch_tanh': 'gelu_tanh',
-  'gelu_fast': 'gelu_tanh',
-  'relu': 'relu',
-  'silu': 'swish',
-  'swish': 'swish',
-}
 
 
 def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   else:
     other = [n for pattern, n in OTHER_HEADS.items() if re.match(pattern, name)]
     heads = args.get('num_heads') or (other[0] if other else _heads(width))
-  heads = check_heads('num_heads', heads, width)
+  heads = specs.check_heads('num_heads', heads, width)
   if gated and args.get('act_layer', 'silu') not in ('silu', 'swish'):
     raise UserError(f'a gated mlp with {args["act_layer"]!r} is none that vitlab computes: silu is')
   act = args.get('act_layer') or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
@@ -64,7 +62,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
     **sizes(
       width,
-      count(shapes, 'blocks'),
+      specs.count(shapes, 'blocks'),
       heads,
       hidden,
       shapes['patch_embed.proj.weight'][2:],
@@ -74,7 +72,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     class_token=bool(prefix['cls']),
     num_registers=prefix['reg'],
     position_embedding=_positions(config, shapes, sum(prefix.values())),
-    mlp='swiglu' if gated else named(act, TIMM_ACTIVATIONS, 'act_layer of timm'),
+    mlp='swiglu' if gated else specs.named(act, TIMM_ACTIVATIONS, 'act_layer of timm'),
     norm='layernorm' if 'blocks.0.norm1.bias' in shapes else 'rmsnorm',
     norm_epsilon=1e-6,
     qk_norm='blocks.0.attn.q_norm.weight' in shapes,
@@ -98,27 +96,16 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   if 'hidden_size' not in config:
     raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
   patch = next(s[2:] for name, s in shapes.items() if name.endswith('projection.weight'))
-  check_patch(config['patch_size'], patch)
+  specs.check_patch(config['patch_size'], patch)
   heads = [n for n in shapes if re.fullmatch(r'(cls_)?classifier\.weight', n)]
   bare = {name.partition('.')[2] for name in shapes} | set(shapes)
-  spec = dict(
-    name='vit',
+  width, act = config['hidden_size'], config.get('hidden_act', 'gelu')
+  num_heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
+  spec = USUAL | dict(
     num_classes=shapes[heads[0]][0] if heads else None,
-    **sizes(
-      config['hidden_size'],
-      config['num_hidden_layers'],
-      check_heads('num_attention_heads', config['num_attention_heads'], config['hidden_size']),
-      config['intermediate_size'],
-      patch,
-    ),
-    pool='cls',
-    class_token=True,
-    num_registers=0,
-    position_embedding='learned',
-    mlp=named(config.get('hidden_act', 'gelu'), HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
-    norm='layernorm',
+    **sizes(width, config['num_hidden_layers'], num_heads, config['intermediate_size'], patch),
+    mlp=specs.named(act, specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
     norm_epsilon=config.get('layer_norm_eps', 1e-12),
-    qk_norm=False,
     qkv_bias=config.get('qkv_bias', True),
   )
   if 'distillation_classifier.weight' in shapes:
@@ -134,19 +121,13 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   width, heads, _ = shapes[f'{block}MultiHeadDotProductAttention_1/query/kernel']
   depth = sum(bool(re.search(r'encoderblock_\d+/LayerNorm_0/scale', name)) for name in shapes)
   mlp_dim = shapes[f'{block}MlpBlock_3/Dense_0/kernel'][1]
-  return dict(
-    name='vit',
+  return USUAL | dict(
     num_classes=shapes['head/kernel'][1] if 'head/kernel' in shapes else None,
     **sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
     pool='cls' if 'cls' in shapes else 'gap',
     class_token='cls' in shapes,
-    num_registers=0,
-    position_embedding='learned',
     mlp='gelu_tanh',
-    norm='layernorm',
     norm_epsilon=1e-6,
-    qk_norm=False,
-    qkv_bias=True,
   )
 
 
@@ -156,10 +137,10 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: timm has no such ViT.
   """
-  words = all_words(spec)
+  words = specs.all_words(spec)
   size, patch = resolve(words)
   gated, distils = words['mlp'] == 'swiglu', words['distillation_token']
-  refuse(
+  specs.refuse(
     'timm',
     positions=words['position_embedding'] in ('sincos_2d', 'rope_2d'),
     pool=words['pool'] == 'cls_gap',
@@ -173,7 +154,7 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   kind = 'base' if distils and size.width == 1024 else names.get(size.width, 'base')
   args = dict(
     img_size=list(image_size),
-    patch_size=patch[0] if patch[0] == patch[1] else list(patch),
+    patch_size=specs.short(patch),
     embed_dim=size.width,
     depth=size.depth,
     num_heads=size.num_heads,
@@ -206,9 +187,8 @@ def _timm_arguments(words: Mapping[str, Any]) -> dict[str, Any]:
   if words['distillation_token']:
     return args
   pool, token = words['pool'], words['class_token']
-  pools = {ours: theirs for theirs, ours in TIMM_POOLS.items()}
   return args | dict(
-    global_pool=pools[pool.removesuffix('_norm')],
+    global_pool=specs.inverse(TIMM_POOLS)[pool.removesuffix('_norm')],
     class_token=pool == 'cls' if token is None else token,
     fc_norm=pool.endswith('_norm'),
   )
@@ -220,17 +200,11 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: Hugging Face's ViT cannot compute this; names the words.
   """
-  words = all_words(spec)
-  size, patch = resolve(words)
-  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
-  refuse(
+  words = specs.all_words(spec)
+  specs.refuse(
     'Hugging Face',
-    pool=words['pool'] != 'cls',
-    num_registers=words['num_registers'],
-    position_embedding=words['position_embedding'] != 'learned',
-    mlp=words['mlp'] not in activations,
-    norm=words['norm'] != 'layernorm',
-    qk_norm=words['qk_norm'],
+    **specs.differing(words, ONLY),
+    mlp=words['mlp'] not in specs.HF_ACTIVATIONS.values(),
     layer_scale=words['layer_scale'],
     backbone=words['backbone'],
   )
@@ -240,15 +214,8 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   return dict(
     architectures=[kind + suffix],
     model_type=kind.lower(),
-    hidden_size=size.width,
-    num_hidden_layers=size.depth,
-    num_attention_heads=size.num_heads,
-    intermediate_size=size.mlp_dim,
-    hidden_act=activations[words['mlp']],
-    layer_norm_eps=words['norm_epsilon'],
-    image_size=image_size[0] if image_size[0] == image_size[1] else list(image_size),
-    patch_size=patch[0] if patch[0] == patch[1] else list(patch),
-    qkv_bias=words['qkv_bias'],
+    intermediate_size=resolve(words)[0].mlp_dim,
+    **for_huggingface(words, image_size),
   )
 
 
@@ -257,7 +224,7 @@ def _timm_pool(config: Mapping[str, Any], shapes: Shapes) -> str:
   args, normed = config.get('model_args') or {}, 'fc_norm.weight' in shapes
   default = 'token' if 'cls_token' in shapes and not normed else 'avg'
   default = config.get('global_pool', 'map' if 'attn_pool.latent' in shapes else default)
-  pool = named(args.get('global_pool', default), TIMM_POOLS, 'global_pool of timm')
+  pool = specs.named(args.get('global_pool', default), TIMM_POOLS, 'global_pool of timm')
   if normed and (pool == 'map' or 'dist_token' in shapes):
     raise UserError('fc_norm=True with an attention pool or a distillation token is not computed')
   return f'{pool}_norm' if normed and pool != 'cls' else pool

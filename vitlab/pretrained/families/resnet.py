@@ -14,14 +14,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.resnet import BLOCKS, VARIANTS, Size
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import keys
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, Shapes
 from vitlab.pretrained.preprocessing import Preprocessing
-from vitlab.pretrained.specs import all_words, count, refuse
 from vitlab.pretrained.tables import below, by_table, column
 
 # Our module -> timm's and Hugging Face's; {} are the numbers of stage and block.
@@ -73,6 +71,8 @@ HUGGINGFACE_KEYS = keys.huggingface(
   ),
   why={'says what a backbone gives': 'out_features out_indices stage_names'},
 )
+# What no ResNet of theirs has otherwise.
+ONLY = dict(stem='imagenet', norm_epsilon=1e-5, weight_standardization=False, padding='symmetric')
 IGNORED = r'.*\.num_batches_tracked$'
 
 
@@ -86,7 +86,7 @@ def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   del config
   if 'conv1.weight' not in shapes:
     raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
-  depths = tuple(count(shapes, f'layer{i}') for i in range(1, 5))
+  depths = tuple(specs.count(shapes, f'layer{i}') for i in range(1, 5))
   block = 'bottleneck' if 'layer1.0.conv3.weight' in shapes else 'basic'
   inner = [shapes[f'layer{i}.0.conv2.weight'] for i in range(1, 5)]
   return _spec(
@@ -101,8 +101,8 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
   """The model of Hugging Face's ResNet, for classification or bare."""
   del config
   shapes = {name.removeprefix('resnet.'): shape for name, shape in shapes.items()}
-  stages = count(shapes, 'encoder.stages')
-  depths = tuple(count(shapes, f'encoder.stages.{i}.layers') for i in range(stages))
+  stages = specs.count(shapes, 'encoder.stages')
+  depths = tuple(specs.count(shapes, f'encoder.stages.{i}.layers') for i in range(stages))
   first = 'encoder.stages.{}.layers.0.layer.{}.convolution.weight'.format
   return _spec(
     Size(
@@ -124,18 +124,13 @@ def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> d
       f'layer_type) are {[k[:2] for k in inner]}'
       '\ngrouped and widened ones (ResNeXt, Wide ResNet) are other models'
     )
-  variant = next((name for name, known in VARIANTS.items() if known == size), '')
-  words = dict(variant=variant) if variant else dict(variant='50', **size._asdict())
   return dict(
     name='resnet',
     num_classes=head[0] if head else None,
-    **words,
-    stem='imagenet',
+    **specs.size_words(size, VARIANTS, '50'),
+    **ONLY,
     norm=norm,
-    norm_epsilon=1e-5,
     num_groups=32,
-    weight_standardization=False,
-    padding='symmetric',
   )
 
 
@@ -146,11 +141,11 @@ def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     UserError: timm has no such ResNet.
   """
   del image_size
-  words, size = all_words(spec), _size(spec)
-  norm = words['norm']
-  _refuse(
+  words = specs.all_words(spec)
+  size, norm = specs.size_of(words, VARIANTS), words['norm']
+  specs.refuse(
     'timm',
-    words,
+    **specs.differing(words, ONLY),
     width=size.width != 64,
     depths=len(size.depths) != 4,
     norm=norm != 'batchnorm' and (norm, size.block) != ('groupnorm', 'bottleneck'),
@@ -175,8 +170,9 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]
     UserError: Hugging Face's ResNet cannot compute this; names the words.
   """
   del image_size
-  words, size = all_words(spec), _size(spec)
-  _refuse('Hugging Face', words, norm=words['norm'] != 'batchnorm')
+  words = specs.all_words(spec)
+  size = specs.size_of(words, VARIANTS)
+  specs.refuse('Hugging Face', **specs.differing(words, ONLY | dict(norm='batchnorm')))
   expansion = BLOCKS[size.block][-1].expansion
   return dict(
     architectures=[f'ResNet{"ForImageClassification" if words["num_classes"] else "Model"}'],
@@ -188,26 +184,6 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]
     hidden_act='relu',
     downsample_in_first_stage=False,
     downsample_in_bottleneck=False,
-  )
-
-
-def _size(spec: Mapping[str, Any]) -> Size:
-  model = registry.make('models', spec)
-  block = model.stages[0].block
-  depths = tuple(len(stage.drop_path_rates) for stage in model.stages)
-  kind = next(name for name, layers in BLOCKS.items() if layers == tuple(block.layers))
-  return Size(kind, depths, block.width)
-
-
-def _refuse(whose: str, words: Mapping[str, Any], **more: bool) -> None:
-  """What neither of them has, and what this one has not."""
-  refuse(
-    whose,
-    stem=words['stem'] != 'imagenet',
-    norm_epsilon=words['norm_epsilon'] != 1e-5,
-    weight_standardization=words['weight_standardization'],
-    padding=words['padding'] != 'symmetric',
-    **more,
   )
 
 

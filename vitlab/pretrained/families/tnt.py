@@ -12,15 +12,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from vitlab import registry
 from vitlab.errors import UserError
 from vitlab.models.tnt import VARIANTS, Size
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import keys
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
-from vitlab.pretrained.specs import all_words, check_heads, count, named, refuse
 from vitlab.pretrained.tables import below, by_table, of_tokens
 
 # Our module or parameter -> timm's name; {} is the number of the block.
@@ -78,6 +76,7 @@ KEYS = keys.timm(
   'embed_dim inner_dim depth num_heads_inner num_heads_outer mlp_ratio qkv_bias first_stride',
   only=dict(legacy=(False,)),
 )
+ONLY = dict(mlp='gelu', norm='layernorm', norm_epsilon=1e-5)  # of theirs
 POOLS = {'token': 'cls', 'avg': 'gap'}
 
 _pixel_map = Layout(  # [y, x, c] <-> [1, c, y, x]
@@ -90,7 +89,7 @@ _pixel_list = reshaped(lambda shape: (1, shape[0] * shape[1], shape[2]))  # the 
 
 def _part_of(sides: Sides) -> PartOf:
   authors = 'inner_pos' in sides.theirs
-  patch = _pair(all_words(sides.spec)['patch_size']) if sides.spec else None
+  patch = _pair(specs.all_words(sides.spec)['patch_size']) if sides.spec else None
   pixels = {'pixel_position/grid': _pixel_list if authors else _pixel_map}
   return by_table(
     TIMM,
@@ -124,18 +123,16 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     name='tnt',
     **_sizes(
       shapes['cls_token'][-1],
-      count(shapes, 'blocks'),
+      specs.count(shapes, 'blocks'),
       shapes[f'blocks.0.{outer}.fc1.weight'][0],
       shapes[f'blocks.0.{inner}.v.weight'][0],
       args,
     ),
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    patch_size=_short(_pair(patch)),
+    patch_size=specs.short(_pair(patch)),
     inner_stride=stride,
-    pool=named(pool, POOLS, 'global_pool of timm'),
-    mlp='gelu',
-    norm='layernorm',
-    norm_epsilon=1e-5,
+    pool=specs.named(pool, POOLS, 'global_pool of timm'),
+    **ONLY,
     qkv_bias=f'blocks.0.{inner}.v.bias' in shapes,
   )
 
@@ -152,8 +149,8 @@ def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[
       f'no shape says how many heads a TNT of widths {width} and {inner_width} has'
       "\nwrite it into its config.json: {'model_args': {'num_heads_outer': ...}}"
     )
-  check_heads('num_heads_outer', heads, width)
-  check_heads('num_heads_inner', inner_heads, inner_width)
+  specs.check_heads('num_heads_outer', heads, width)
+  specs.check_heads('num_heads_inner', inner_heads, inner_width)
   size = Size(width, depth, heads, mlp_dim, inner_width, inner_heads)
   base = given or VARIANTS['mu']
   other = {key: n for key, n, m in zip(Size._fields, size, base) if n != m}
@@ -166,33 +163,26 @@ def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   Raises:
     UserError: timm has no such TNT.
   """
-  words = all_words(spec)
-  refuse(
-    'timm',
-    mlp=words['mlp'] != 'gelu',
-    norm=words['norm'] != 'layernorm',
-    norm_epsilon=words['norm_epsilon'] != 1e-5,
-  )
-  model = registry.make('models', spec)
-  block, width = model.encoder.block, model.projection.width
-  pool = {ours: theirs for theirs, ours in POOLS.items()}[words['pool']]
+  words = specs.all_words(spec)
+  specs.refuse('timm', **specs.differing(words, ONLY))
+  size, pool = specs.size_of(words, VARIANTS), specs.inverse(POOLS)[words['pool']]
   args = dict(
     img_size=list(image_size),
-    patch_size=_short(_pair(words['patch_size'])),
+    patch_size=specs.short(_pair(words['patch_size'])),
     first_stride=words['inner_stride'],
-    embed_dim=width,
-    inner_dim=model.pixel_embed.width,
-    depth=model.encoder.depth,
-    num_heads_inner=block.inner.attention.num_heads,
-    num_heads_outer=block.outer.attention.num_heads,
-    mlp_ratio=block.outer.mlp.hidden / width,
+    embed_dim=size.width,
+    inner_dim=size.inner_width,
+    depth=size.depth,
+    num_heads_inner=size.inner_num_heads,
+    num_heads_outer=size.num_heads,
+    mlp_ratio=size.mlp_dim / size.width,
     qkv_bias=words['qkv_bias'],
     global_pool=pool,
   )
   return dict(
-    architecture=f'tnt_{"b" if width == VARIANTS["B"].width else "s"}_patch16_224',
+    architecture=f'tnt_{"b" if size.width == VARIANTS["B"].width else "s"}_patch16_224',
     num_classes=words['num_classes'] or 0,
-    num_features=width,
+    num_features=size.width,
     global_pool=pool,
     model_args=args,
   )
@@ -200,10 +190,6 @@ def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
 
 def _pair(size) -> Grid:
   return (size, size) if isinstance(size, int) else tuple(size)
-
-
-def _short(pair: Grid) -> int | Grid:
-  return pair[0] if pair[0] == pair[1] else pair
 
 
 FORMATS = {

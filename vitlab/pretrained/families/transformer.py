@@ -22,18 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from vitlab import registry
 from vitlab.data import marian
 from vitlab.errors import UserError
 from vitlab.models.transformer import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
-from vitlab.pretrained import keys
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, Shapes
-from vitlab.pretrained.families._vit_specs import HF_ACTIVATIONS
 from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import batched, same
-from vitlab.pretrained.specs import all_words, named, refuse
 from vitlab.pretrained.tables import below, by_table
 
 # Our module or parameter -> their name; {} is the number of the block. Several names are queries,
@@ -84,7 +81,8 @@ KEYS = keys.huggingface(
     'says again what encoder_layers says': 'num_hidden_layers',
   },
 )
-NORM_EPSILON = 1e-5  # theirs is torch's, said nowhere
+# Of all of theirs; the epsilon is torch's, said nowhere.
+ONLY = dict(norm_place='post', norm_epsilon=1e-5, position_embedding='sincos', tied=True)
 HIDDEN = -30.0  # what the bias of a copied token is lowered by
 
 
@@ -130,18 +128,14 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
     raise UserError(f'Marian with {words} is none that vitlab computes: choose another')
   sizes = ('d_model', 'encoder_layers', 'encoder_attention_heads', 'encoder_ffn_dim')
   wanted = Size(*(config[key] for key in sizes))
-  variant = next((name for name, size in VARIANTS.items() if size == wanted), '')
   activation = config.get('activation_function', 'gelu')
   return dict(
     name='transformer',
     vocab_size=config['vocab_size'],
-    **(dict(variant=variant) if variant else dict(variant='base', **wanted._asdict())),
-    norm_place='post',
-    norm_epsilon=NORM_EPSILON,
-    position_embedding='sincos',
-    tied=True,
+    **specs.size_words(wanted, VARIANTS, 'base'),
+    **ONLY,
     logits_bias=BIAS in shapes,
-    mlp=named(activation, HF_ACTIVATIONS, 'activation_function of Hugging Face'),
+    mlp=specs.named(activation, specs.HF_ACTIVATIONS, 'activation_function of Hugging Face'),
   )
 
 
@@ -152,28 +146,17 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     UserError: Marian cannot compute this; names the words.
   """
   del image_size
-  words, model = all_words(spec), registry.make('models', spec)
-  activations = {ours: theirs for theirs, ours in reversed(HF_ACTIVATIONS.items())}
-  refuse(
-    'Marian of Hugging Face',
-    norm_place=words['norm_place'] != 'post',
-    norm_epsilon=words['norm_epsilon'] != NORM_EPSILON,
-    position_embedding=words['position_embedding'] != 'sincos',
-    tied=not words['tied'],
-    mlp=words['mlp'] not in activations,
-  )
-  block = model.encoder.block
-  sizes = dict(
-    layers=model.encoder.depth,
-    attention_heads=block.attention.num_heads,
-    ffn_dim=block.mlp.hidden,
-  )
+  words, activations = specs.all_words(spec), specs.inverse(specs.HF_ACTIVATIONS)
+  size = specs.size_of(words, VARIANTS)
+  unknown = words['mlp'] not in activations
+  specs.refuse('Marian of Hugging Face', **specs.differing(words, ONLY), mlp=unknown)
+  sizes = dict(layers=size.depth, attention_heads=size.num_heads, ffn_dim=size.mlp_dim)
   return dict(
     architectures=['MarianMTModel'],
     model_type='marian',
     is_encoder_decoder=True,
     vocab_size=words['vocab_size'],
-    d_model=model.source.width,
+    d_model=size.width,
     **{f'{side}_{key}': size for side in ('encoder', 'decoder') for key, size in sizes.items()},
     activation_function=activations[words['mlp']],
     dropout=words['dropout_rate'],
