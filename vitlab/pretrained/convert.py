@@ -1,6 +1,5 @@
 """Tensors of one format of one family <-> ours, in memory."""
 
-import importlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,13 +21,12 @@ def formats(family: str) -> Mapping[str, Format]:
   """
   if family not in registry.names('pretrained.families'):
     raise unknown('family of published weights', family, registry.names('pretrained.families'))
-  return importlib.import_module(f'vitlab.pretrained.families.{family}').FORMATS
+  return registry.module('pretrained.families', family).FORMATS
 
 
 def kind(family: str) -> str:
   """The kind of learning of a family's weights: the name of their task, `KIND` in its file."""
-  module = importlib.import_module(f'vitlab.pretrained.families.{family}')
-  return getattr(module, 'KIND', 'classification')
+  return getattr(registry.module('pretrained.families', family), 'KIND', 'classification')
 
 
 def find_format(family: str, name: str) -> Format:
@@ -114,10 +112,8 @@ def transfer(
     return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
   family = spec['name']
   tensors = export_tensors(tree, family, 'timm', spec)
-  known = dict(spec=spec, image_size=image_size)
-  return import_tensors(
-    tensors, like, family, 'timm', **known, keep_head=keeps_head(head), fresh=fresh
-  )
+  known = dict(spec=spec, image_size=image_size, keep_head=keeps_head(head), fresh=fresh)
+  return import_tensors(tensors, like, family, 'timm', **known)
 
 
 def has_timm(model: str) -> bool:

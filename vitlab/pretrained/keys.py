@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from vitlab.errors import UserError
+from vitlab.pretrained import kinds
 
 
 class Keys(NamedTuple):
@@ -133,6 +134,8 @@ def timm(read: str, only: Mapping[str, Iterable[Any]], training: str = '') -> Ke
   return TIMM | Keys(parts={'model_args': arguments})
 
 
+BACKBONE = {'says what a backbone gives': 'out_features out_indices stage_names'}
+
 # Hugging Face: PretrainedConfig.
 HUGGINGFACE = Keys(
   words('model_type id2label num_labels'),
@@ -171,12 +174,22 @@ HUGGINGFACE = Keys(
 )
 
 
-def huggingface(read: str, only: Mapping[str, Iterable[Any]], why: Mapping[str, str]) -> Keys:
+def huggingface(
+  *models: str,
+  read: str = '',
+  only: Mapping[str, Iterable[Any]] = {},
+  training: str = '',
+  why: Mapping[str, str] = {},
+) -> Keys:
   """The keys of a model of Hugging Face, beside those of all of its models.
 
   Args:
-    read: Keys that are read or said by shapes.
+    *models: Values of model_type whose defaults are known (`kinds.DEFAULTS`): those are read.
+    read: Other keys that are read or said by shapes.
     only: Key -> the values that are computed here.
-    why: Reason -> keys that change nothing.
+    training: Keys that change nothing once it is trained.
+    why: Reason -> other keys that change nothing.
   """
-  return HUGGINGFACE | Keys(words(read), idle(why), only)
+  defaults = frozenset(key for model in models for key in kinds.DEFAULTS[model])
+  idle_keys = idle({'acts in training alone': training, **why})
+  return HUGGINGFACE | Keys(words(read) | defaults, idle_keys, only)

@@ -26,22 +26,18 @@ TIMM_KEYS = keys.timm(
   training='strict_img_size dynamic_img_size',
 )
 HUGGINGFACE_KEYS = keys.huggingface(
-  'image_size patch_size num_channels embed_dim depths num_heads window_size mlp_ratio'
-  ' pretrained_window_sizes',
+  'swinv2',
   only=dict(
     hidden_act=('gelu',),
     layer_norm_eps=(NORM_EPSILON,),  # they use it in some of their norms only
     qkv_bias=(True,),
     use_absolute_embeddings=(False,),
   ),
-  why={
-    'acts in training alone': (
-      'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
-      ' encoder_stride'
-    ),
-    'follows from depths or embed_dim': 'num_layers hidden_size',
-    'says what a backbone gives': 'out_features out_indices stage_names',
-  },
+  training=(
+    'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
+    ' encoder_stride'
+  ),
+  why=keys.BACKBONE | {'follows from depths or embed_dim': 'num_layers hidden_size'},
 )
 
 

@@ -20,23 +20,15 @@ TIMM = keys.timm(
   training='patch_drop_rate fix_init dynamic_img_size',
 )
 HUGGINGFACE = keys.huggingface(
-  'hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act layer_norm_eps'
-  ' image_size patch_size num_channels qkv_bias',
-  only={},
-  why={
-    'acts in training alone': (
-      'hidden_dropout_prob attention_probs_dropout_prob initializer_range encoder_stride'
-    ),
+  'vit',
+  'dinov2_with_registers',
+  training=(
+    'hidden_dropout_prob attention_probs_dropout_prob initializer_range encoder_stride'
+    ' drop_path_rate use_mask_token'
+  ),
+  why=keys.BACKBONE
+  | {
+    'says what else a backbone gives': 'apply_layernorm reshape_hidden_states',
     'is of the pooler; features are the class token': 'pooler_act pooler_output_size',
-  },
-)
-DINOV2 = keys.huggingface(
-  'mlp_ratio layerscale_value use_swiglu_ffn num_register_tokens',
-  only={},
-  why={
-    'acts in training alone': 'drop_path_rate use_mask_token',
-    'says what a backbone gives': (
-      'out_features out_indices stage_names apply_layernorm reshape_hidden_states'
-    ),
   },
 )

@@ -63,13 +63,13 @@ TIMM_KEYS = keys.timm(
   training='drop_block_rate zero_init_last stem_width',
 )
 HUGGINGFACE_KEYS = keys.huggingface(
-  'num_channels embedding_size hidden_sizes depths layer_type',
+  read='num_channels embedding_size hidden_sizes depths layer_type',
   only=dict(
     hidden_act=('relu',),
     downsample_in_first_stage=(False,),
     downsample_in_bottleneck=(False,),
   ),
-  why={'says what a backbone gives': 'out_features out_indices stage_names'},
+  why=keys.BACKBONE,
 )
 # What no ResNet of theirs has otherwise.
 ONLY = dict(stem='imagenet', norm_epsilon=1e-5, weight_standardization=False, padding='symmetric')

@@ -26,40 +26,27 @@ from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained.tables import below, by_table, column
 
+DOWN, TABLE = 'layers.{}.downsample', 'relative_position_bias_table'
+MLP = 'continuous_position_bias_mlp'
 # Our module or parameter -> timm's name and Hugging Face's; {} are the numbers of stage and block.
 OUTER = {
   'patch_embed': ('patch_embed.proj', 'embeddings.patch_embeddings.projection'),
   'patch_norm': ('patch_embed.norm', 'embeddings.norm'),
-  'merging_{}/norm': ('layers.{}.downsample.norm', 'encoder.layers.{}.downsample.norm'),
-  'merging_{}/reduction': (
-    'layers.{}.downsample.reduction',
-    'encoder.layers.{}.downsample.reduction',
-  ),
+  'merging_{}/norm': (f'{DOWN}.norm', f'encoder.{DOWN}.norm'),
+  'merging_{}/reduction': (f'{DOWN}.reduction', f'encoder.{DOWN}.reduction'),
   'norm': ('norm', 'layernorm'),
   'head': ('head.fc', 'classifier'),
 }
 BLOCK = {
   'norm1': ('norm1', 'layernorm_before'),
   'norm2': ('norm2', 'layernorm_after'),
-  'attention/qkv': (
-    'attn.qkv',
-    ('attention.self.query', 'attention.self.key', 'attention.self.value'),
-  ),
+  'attention/qkv': ('attn.qkv', tuple(f'attention.self.{x}' for x in ('query', 'key', 'value'))),
   'attention/q_bias': ('attn.q_bias', 'attention.self.query.bias'),
   'attention/v_bias': ('attn.v_bias', 'attention.self.value.bias'),
   'attention/logit_scale': ('attn.logit_scale', 'attention.self.logit_scale'),
-  'attention/position_bias/table': (
-    'attn.relative_position_bias_table',
-    'attention.self.relative_position_bias_table',
-  ),
-  'attention/position_bias/up': (
-    'attn.cpb_mlp.0',
-    'attention.self.continuous_position_bias_mlp.0',
-  ),
-  'attention/position_bias/down': (
-    'attn.cpb_mlp.2',
-    'attention.self.continuous_position_bias_mlp.2',
-  ),
+  'attention/position_bias/table': (f'attn.{TABLE}', f'attention.self.{TABLE}'),
+  'attention/position_bias/up': ('attn.cpb_mlp.0', f'attention.self.{MLP}.0'),
+  'attention/position_bias/down': ('attn.cpb_mlp.2', f'attention.self.{MLP}.2'),
   'attention/out': ('attn.proj', 'attention.output.dense'),
   'mlp/up': ('mlp.fc1', 'intermediate.dense'),
   'mlp/down': ('mlp.fc2', 'output.dense'),

@@ -60,8 +60,8 @@ HUGGINGFACE = {
 
 # The paper's model is one answer to each question of theirs.
 KEYS = keys.huggingface(
-  'vocab_size decoder_vocab_size d_model activation_function unk_token_id encoder_layers'
-  ' encoder_attention_heads encoder_ffn_dim decoder_layers decoder_attention_heads decoder_ffn_dim',
+  'marian',
+  read='decoder_vocab_size unk_token_id',
   only=dict(
     is_encoder_decoder=(True,),
     scale_embedding=(True,),
@@ -72,11 +72,11 @@ KEYS = keys.huggingface(
     add_final_layer_norm=(False,),
     add_bias_logits=(False,),
   ),
+  training=(
+    'dropout attention_dropout activation_dropout init_std encoder_layerdrop decoder_layerdrop'
+    ' classifier_dropout classif_dropout'
+  ),
   why={
-    'acts in training alone': (
-      'dropout attention_dropout activation_dropout init_std encoder_layerdrop decoder_layerdrop'
-      ' classifier_dropout classif_dropout'
-    ),
     'is the length of a table that is computed': 'max_position_embeddings extra_pos_embeddings',
     'says again what encoder_layers says': 'num_hidden_layers',
   },
