@@ -74,10 +74,11 @@ class Format(NamedTuple):
   Attributes:
     part_of: Sides -> (path, shape) -> Part, or None if they have no such parameter.
     spec: (their config.json, their names and shapes) -> our model spec, dict(name=..., ...), all
-      that `registry.make('models', spec)` needs to compute what they compute. timm's config says
-      {'architecture': ..., 'num_classes': ..., 'model_args': ...}; it may be empty.
-    config: (our spec, image size) -> their config.json; UserError if they have no such model. None:
-      weights in this format are read, not written.
+      that `registry.make('models', spec)` needs to compute what they compute; UserError if nothing
+      here computes it. timm's config says {'architecture': ..., 'num_classes': ...,
+      'model_args': ...}; it may be empty.
+    config: (our spec, image size) -> their config.json; UserError that names the words if they have
+      no such model. None: weights in this format are read, not written.
     ignored: Regex of tensors that carry nothing (relative_position_index, pooler, ...).
     head: Regex of the tensors of the classifier; of a model of sentences, of its words.
     architectures: Regex of the names of their models, timm's `architecture` or Hugging Face's

@@ -151,7 +151,10 @@ def _arrays(file: pathlib.Path, data: bytes) -> dict[str, np.ndarray]:
   except KeyError as error:
     raise UserError(f'{str(file)!r} holds numbers of type {error}, vitlab reads floats') from error
   except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError) as error:
-    raise _damaged(file, error) from error
+    reason = str(error).partition('\n')[0]
+    raise UserError(
+      f'{str(file)!r} is damaged or cut short: {reason}\ndownload or save it again'
+    ) from error
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -171,11 +174,6 @@ def read_json(file: pathlib.Path) -> dict[str, Any]:
   if not isinstance(value, dict):
     raise UserError(f'{str(file)!r} holds no JSON object')
   return value
-
-
-def _damaged(file: pathlib.Path, error: Exception) -> UserError:
-  reason = str(error).partition('\n')[0]
-  return UserError(f'{str(file)!r} is damaged or cut short: {reason}\ndownload or save it again')
 
 
 def _pickle(file: pathlib.Path) -> UserError:

@@ -107,11 +107,7 @@ def fold(files: Files) -> Files:
 
 
 def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of Dinov2Model, Dinov2ForImageClassification and both WithRegisters.
-
-  Raises:
-    UserError: an activation that vitlab's ViT does not have.
-  """
+  """The model of Dinov2Model, Dinov2ForImageClassification and both WithRegisters."""
   inner = {re.sub(r'^dinov2\w*\.', '', name): shape for name, shape in shapes.items()}
   gated = 'encoder.layer.0.mlp.weights_in.weight' in inner
   act = specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'activation of Hugging Face')
@@ -183,11 +179,7 @@ def pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
 
 
 def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """The config.json of Dinov2ForImageClassification, Dinov2Model or the same WithRegisters.
-
-  Raises:
-    UserError: Hugging Face's DINOv2 cannot compute this; names the words.
-  """
+  """The config.json of Dinov2ForImageClassification, Dinov2Model or the same WithRegisters."""
   words = specs.all_words(spec)
   size, patch = resolve(words)
   gated, registers = words['mlp'] == 'swiglu', words['num_registers']

@@ -7,7 +7,7 @@ from typing import Any
 
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
-from vitlab.pretrained import specs
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Shapes
 from vitlab.pretrained.families._vit_sizes import (
   ONLY,
@@ -18,6 +18,37 @@ from vitlab.pretrained.families._vit_sizes import (
   sizes,
 )
 from vitlab.pretrained.preprocessing import image_size_of
+
+TIMM_KEYS = keys.timm(
+  'embed_dim depth num_heads mlp_ratio qkv_bias qk_norm init_values class_token pos_embed'
+  ' no_embed_class reg_tokens fc_norm act_layer',
+  only=dict(
+    norm_layer=('layernorm', 'rmsnorm'),
+    attn_layer=('attn', ''),
+    scale_attn_norm=(False,),
+    scale_mlp_norm=(False,),
+    proj_bias=(True,),
+    pre_norm=(False,),
+    final_norm=(True,),
+    pool_include_prefix=(False,),
+    dynamic_img_pad=(False,),
+    use_naflex=(False,),
+  ),
+  training='patch_drop_rate fix_init dynamic_img_size',
+)
+HUGGINGFACE_KEYS = keys.huggingface(
+  'vit',
+  'dinov2_with_registers',
+  training=(
+    'hidden_dropout_prob attention_probs_dropout_prob initializer_range encoder_stride'
+    ' drop_path_rate use_mask_token'
+  ),
+  why=keys.BACKBONE
+  | {
+    'says what else a backbone gives': 'apply_layernorm reshape_hidden_states',
+    'is of the pooler; features are the class token': 'pooler_act pooler_output_size',
+  },
+)
 
 # timm's architectures differ in what no shape shows. Heads by width, where names do not say others.
 HEADS = {64: 2, 96: 3, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14}
@@ -35,11 +66,7 @@ TIMM_ACTIVATIONS['silu'] = 'swish'
 
 
 def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of timm's VisionTransformer and VisionTransformerDistilled.
-
-  Raises:
-    UserError: an architecture whose computation vitlab's ViT does not have.
-  """
+  """The model of timm's VisionTransformer and VisionTransformerDistilled."""
   name, args = config.get('architecture', ''), config.get('model_args') or {}
   if re.match(STRANGE, name):
     raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
@@ -132,11 +159,7 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 
 def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """timm's config.json: the nearest architecture and every argument in which ours may differ.
-
-  Raises:
-    UserError: timm has no such ViT.
-  """
+  """timm's config.json: the nearest architecture and every argument in which ours may differ."""
   words = specs.all_words(spec)
   size, patch = resolve(words)
   gated, distils = words['mlp'] == 'swiglu', words['distillation_token']
@@ -195,11 +218,7 @@ def _timm_arguments(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """The config.json of ViTForImageClassification or DeiTForImageClassificationWithTeacher.
-
-  Raises:
-    UserError: Hugging Face's ViT cannot compute this; names the words.
-  """
+  """The config.json of ViTForImageClassification or DeiTForImageClassificationWithTeacher."""
   words = specs.all_words(spec)
   specs.refuse(
     'Hugging Face',

@@ -135,11 +135,7 @@ def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> d
 
 
 def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """timm's config.json: the architecture with our block, and how many of them.
-
-  Raises:
-    UserError: timm has no such ResNet.
-  """
+  """timm's config.json: the architecture with our block, and how many of them."""
   del image_size
   words = specs.all_words(spec)
   size, norm = specs.size_of(words, VARIANTS), words['norm']
@@ -164,11 +160,7 @@ def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
 
 
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """The config.json of ResNetForImageClassification.
-
-  Raises:
-    UserError: Hugging Face's ResNet cannot compute this; names the words.
-  """
+  """The config.json of ResNetForImageClassification."""
   del image_size
   words = specs.all_words(spec)
   size = specs.size_of(words, VARIANTS)

@@ -158,11 +158,7 @@ def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[
 
 
 def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
-  """timm's config.json: its S or B, and every argument in which ours may differ.
-
-  Raises:
-    UserError: timm has no such TNT.
-  """
+  """timm's config.json: its S or B, and every argument in which ours may differ."""
   words = specs.all_words(spec)
   specs.refuse('timm', **specs.differing(words, ONLY))
   size, pool = specs.size_of(words, VARIANTS), specs.inverse(POOLS)[words['pool']]

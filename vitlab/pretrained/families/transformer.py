@@ -83,6 +83,8 @@ KEYS = keys.huggingface(
 )
 # Of all of theirs; the epsilon is torch's, said nowhere.
 ONLY = dict(norm_place='post', norm_epsilon=1e-5, position_embedding='sincos', tied=True)
+# Ours of their tokens.
+NUMBERS = dict(pad_token_id=PAD, decoder_start_token_id=BOS, eos_token_id=EOS, unk_token_id=UNK)
 HIDDEN = -30.0  # what the bias of a copied token is lowered by
 
 
@@ -105,10 +107,9 @@ def _renumber(files: Files) -> Files:
   if BIAS in tensors and tensors[BIAS].shape == (1, size):
     tensors[BIAS] = tensors[BIAS][:, order] + HIDDEN * copied * (np.arange(len(order)) == BOS)
   moved = {i: words[int(token)] for i, token in enumerate(order) if token in words}
-  numbers = dict(pad_token_id=PAD, decoder_start_token_id=BOS, eos_token_id=EOS, unk_token_id=UNK)
   return files._replace(
     tensors=tensors,
-    config={**config, **numbers, 'vocab_size': len(order)},
+    config={**config, **NUMBERS, 'vocab_size': len(order)},
     words=moved | dict(enumerate(SPECIAL)) if words else {},
   )
 
@@ -140,11 +141,7 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
 
 
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
-  """The config.json of MarianMTModel.
-
-  Raises:
-    UserError: Marian cannot compute this; names the words.
-  """
+  """The config.json of MarianMTModel."""
   del image_size
   words, activations = specs.all_words(spec), specs.inverse(specs.HF_ACTIVATIONS)
   size = specs.size_of(words, VARIANTS)
@@ -162,11 +159,8 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     dropout=words['dropout_rate'],
     scale_embedding=True,
     max_position_embeddings=words['max_length'],
-    pad_token_id=PAD,
-    decoder_start_token_id=BOS,
-    eos_token_id=EOS,
+    **NUMBERS,
     forced_eos_token_id=EOS,
-    unk_token_id=UNK,
     bad_words_ids=[[PAD], [BOS]],  # what `generate` must not say
   )
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from vitlab.ops.positions import Grid
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
-from vitlab.pretrained.families import _dinov2, _vit_keys, _vit_rewrite, _vit_specs
+from vitlab.pretrained.families import _dinov2, _vit_rewrite, _vit_specs
 from vitlab.pretrained.families import _vit_names as names
 from vitlab.pretrained.layouts import Layout, reshaped, same
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing, image_size_of
@@ -129,7 +129,7 @@ FORMATS = {
     _vit_specs.to_timm,
     architectures=r'(vit|deit3?)_|flexivit_|test_vit|eva_large_patch14_(196|336)$',
     sign=r'blocks\.0\.attn\.qkv\.weight$',
-    keys=_vit_keys.TIMM,
+    keys=_vit_specs.TIMM_KEYS,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
     rewrite=_vit_rewrite.for_timm,
@@ -141,7 +141,7 @@ FORMATS = {
     ignored=r'(vit\.|deit\.)?pooler\.|(\w+\.)?embeddings\.mask_token$',
     architectures=r'(vit|deit|dinov2(_with_registers)?)$',
     sign=r'(vit|deit|dinov2(_with_registers)?)\.(embeddings|encoder|layers)\.',
-    keys=_vit_keys.HUGGINGFACE,
+    keys=_vit_specs.HUGGINGFACE_KEYS,
     preprocessing=_torch_pictures,
     resampled=('layer_scale',),
     prepare=_dinov2.fold,
