@@ -7,6 +7,7 @@ refused by the name of the key, before anything reads it.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vitlab.errors import UserError
@@ -168,27 +169,20 @@ def _short(value: Any) -> str:
   return text if len(text) <= 60 else f'{text[:57]}...'
 
 
-def _number(value: Any) -> float:
-  if isinstance(value, bool) or not math.isfinite(number := float(value)):
+def _number(value: Any, least: float | int = -math.inf, above: float | int = -math.inf) -> float:
+  number = math.nan if isinstance(value, bool) else float(value)
+  if not math.isfinite(number) or number < least or number <= above:
     raise ValueError(value)
   return number
 
 
-def _above(value: Any) -> float:
-  if (number := _number(value)) <= 0:
-    raise ValueError(value)
-  return number
-
-
-def _whole(value: Any, lowest: int = 0) -> int:
-  number = _number(value)
-  if number != int(number) or number < lowest:
+def _whole(value: Any, least: int = 0) -> int:
+  if (number := _number(value, least)) != int(number):
     raise ValueError(value)
   return int(number)
 
 
-def _count(value: Any) -> int:
-  return _whole(value, 1)
+_count = partial(_whole, least=1)
 
 
 def _each(read: Callable[[Any], Any], value: Any, length: int = 0) -> list[Any]:
@@ -218,7 +212,7 @@ def _of(*types: type) -> Callable[[Any], Any]:
 READ = {
   COUNT: _count,
   WHOLE: _whole,
-  ABOVE: _above,
+  ABOVE: partial(_number, above=0),
   NUMBER: _number,
   FLAG: _of(bool),
   TEXT: _of(str),

@@ -161,8 +161,7 @@ def per_channel(values: Sequence[float], channels: int) -> Sequence[float]:
 def check_number(where: str, value: Any, range: tuple[float, float] = (0, math.inf)) -> float:
   """A number above 0 and in a range, or a UserError that names where it stands."""
   least, most = range
-  number = type(value) in (int, float) and math.isfinite(value)
-  if not number or value <= 0 or not least <= value <= most:
+  if not _finite(value) or value <= 0 or not least <= value <= most:
     raise UserError(f'{where}={value!r}: expected a number above {least:g} and up to {most:g}')
   return float(value)
 
@@ -177,13 +176,7 @@ def check_numbers(where: str, value: Any, lengths: Sequence[int]) -> tuple[float
   """
   listed = isinstance(value, list | tuple)
   values = value if listed else (value,)
-  if (
-    listed
-    and len(values) not in lengths
-    or not all(
-      isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
-    )
-  ):
+  if listed and len(values) not in lengths or not all(map(_finite, values)):
     many = ' or '.join(map(str, sorted(set(lengths))))
     raise UserError(f'{where}={value!r}: expected a number, or a list of {many}')
   return tuple(map(float, values))
@@ -211,6 +204,10 @@ def _pair(key: str, size: Any) -> Grid:
   if len(sides) != 2 or not _positive(*sides):
     raise UserError(f'config.json: {key}={size!r}: expected a positive number or [height, width]')
   return sides[0], sides[1]
+
+
+def _finite(value: Any) -> bool:
+  return type(value) in (int, float) and math.isfinite(value)
 
 
 def _positive(*sides: Any) -> bool:

@@ -11,16 +11,8 @@ from absl import logging
 
 from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
-from vitlab.pretrained.preprocessing import (
-  FRACTION,
-  INCEPTION,
-  Preprocessing,
-  check_number,
-  check_numbers,
-  from_timm,
-  per_channel,
-  to_timm,
-)
+from vitlab.pretrained import preprocessing
+from vitlab.pretrained.preprocessing import FRACTION, INCEPTION, Preprocessing
 
 FILE = 'preprocessor_config.json'
 CLIP = dict(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
@@ -80,7 +72,7 @@ def from_huggingface(
     return default
   name = _class(config, model_type)
   if name == TIMM:
-    return from_timm(dict(pretrained_cfg=config.get('pretrained_cfg')), default)
+    return preprocessing.from_timm(dict(pretrained_cfg=config.get('pretrained_cfg')), default)
   words = _Words(config, KINDS[name])
   if not words.true('do_resize', True):
     raise _wrong('do_resize', config['do_resize'], 'true: pictures have one size here')
@@ -114,7 +106,7 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
     logging.warning(
       'transformers will prepare these pictures by timm, which it has to find installed'
     )
-    return dict(image_processor_type=TIMM, pretrained_cfg=to_timm(ours))
+    return dict(image_processor_type=TIMM, pretrained_cfg=preprocessing.to_timm(ours))
   if ours.resize == 'pad':
     raise UserError("Hugging Face's image processors do not pad: export to timm instead")
   if ours.resize == 'crop' and cut[0] != cut[1]:
@@ -126,8 +118,8 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
     do_rescale=True,
     rescale_factor=1 / 255,
     do_normalize=True,
-    image_mean=list(per_channel(ours.mean, ours.channels)),
-    image_std=list(per_channel(ours.std, ours.channels)),
+    image_mean=list(preprocessing.per_channel(ours.mean, ours.channels)),
+    image_std=list(preprocessing.per_channel(ours.std, ours.channels)),
     resample={name: number for number, name in PILLOW.items()}[ours.interpolation],
   )
   if ours.squashes():
@@ -163,7 +155,9 @@ class _Words(NamedTuple):
       raise _wrong('do_center_crop', True, f'false: slow and fast {name} disagree about it')
     if self.kind.crop_pct is not None:  # enlarges first, up to a size
       pct = self.config.get('crop_pct')
-      pct = check_number(f'{FILE}: crop_pct', self.kind.crop_pct if pct is None else pct, FRACTION)
+      pct = preprocessing.check_number(
+        f'{FILE}: crop_pct', self.kind.crop_pct if pct is None else pct, FRACTION
+      )
       return (whole, whole, 'squash') if edge >= 384 else ((int(edge / pct),) * 2, whole, 'crop')
     if self.kind.crop:
       crop = self.size('crop_size', dict(height=224, width=224), False, ('height',))
@@ -200,7 +194,9 @@ class _Words(NamedTuple):
     mean, std = (0.0,), (1.0,)
     if self.true('do_normalize', True):
       mean, std = (
-        check_numbers(f'{FILE}: {key}', default if value is None else value, (3, channels))
+        preprocessing.check_numbers(
+          f'{FILE}: {key}', default if value is None else value, (3, channels)
+        )
         for key, default, value in (
           ('image_mean', self.kind.mean, self.config.get('image_mean')),
           ('image_std', self.kind.std, self.config.get('image_std')),
@@ -210,7 +206,9 @@ class _Words(NamedTuple):
       raise _wrong('image_std', self.config.get('image_std'), 'no zero')
     factor = 1.0
     if self.true('do_rescale', True):
-      factor = check_number(f'{FILE}: rescale_factor', self.config.get('rescale_factor', 1 / 255))
+      factor = preprocessing.check_number(
+        f'{FILE}: rescale_factor', self.config.get('rescale_factor', 1 / 255)
+      )
     scale = 255 * factor
     if abs(scale - 1) > 1e-6:  # 1/255 is written in many ways, in single precision too
       mean, std = (tuple(value / scale for value in values) for values in (mean, std))

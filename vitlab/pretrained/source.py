@@ -72,18 +72,9 @@ class Weights(NamedTuple):
     Raises:
       UserError: tensors are missing, left over or of another shape; lists them.
     """
-    keep_head = keeps_head(head)
+    known = dict(spec=self.about.spec, image_size=self.image_size, keep_head=keeps_head(head))
     try:
-      return import_tensors(
-        self.tensors,
-        like,
-        self.family,
-        self.format,
-        spec=self.about.spec,
-        image_size=self.image_size,
-        keep_head=keep_head,
-        fresh=fresh,
-      )
+      return import_tensors(self.tensors, like, self.family, self.format, **known, fresh=fresh)
     except UserError as error:
       raise UserError(f'{self.path}: {error}') from error
 
@@ -111,7 +102,8 @@ def read(path: str, rename: Mapping[str, str] | None = None) -> Weights:
 
 
 def _understood(path: str, files: Files, rename: Mapping[str, str]) -> Weights:
-  known = [(family, name, f) for family in _families() for name, f in formats(family).items()]
+  families = registry.names('pretrained.families')
+  known = [(family, name, f) for family in families for name, f in formats(family).items()]
   tensors = unwrapped(renamed(files.tensors, rename), [table.sign for _, _, table in known])
   files = files._replace(tensors=tensors, config=kinds.complete(files.config))
   family, name = _recognise(path, files, known)
@@ -151,7 +143,7 @@ def _recognise(
     for family, name, table in known:
       if name == kind and re.match(table.architectures or family, model):
         return family, name
-    families = ', '.join(_families())
+    families = ', '.join(registry.names('pretrained.families'))
     raise UserError(
       f'its config.json says {model!r}, which vitlab does not have'
       f'\nit reads {families} of timm and Hugging Face'
@@ -165,10 +157,6 @@ def _recognise(
     f'{shorten(sorted(files.tensors), 3)}'
     + (advice or '\nput the config.json of timm or Hugging Face beside them')
   )
-
-
-def _families() -> list[str]:
-  return registry.names('pretrained.families')
 
 
 def _pictures(

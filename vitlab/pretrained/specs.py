@@ -10,6 +10,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.layers.choices import pick_size
 from vitlab.pretrained.assemble import Shapes
 
+NO_CONFIG = 'Hugging Face weights say their number of heads in config.json: put it beside'
 # Hugging Face's words -> ours.
 HF_ACTIVATIONS = {
   'gelu': 'gelu',

@@ -7,17 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from vitlab.ops.positions import Grid
+from vitlab.pretrained import layouts
 from vitlab.pretrained.assemble import HEAD, Part, PartOf, Sides
-from vitlab.pretrained.layouts import (
-  Layout,
-  Shape,
-  batched,
-  conv,
-  first_positions,
-  flat,
-  grid_positions,
-  linear,
-)
+from vitlab.pretrained.layouts import Layout, Shape
 
 Names = str | tuple[str, ...]
 # Our name of a parameter -> torch's.
@@ -32,10 +24,10 @@ def torch_leaf(leaf: str) -> str:
 def torch_layout(path: str, shape: Shape) -> Layout:
   """How a parameter lies in torch's files, by its name and its number of axes."""
   if not path.endswith('/kernel'):
-    return flat
+    return layouts.flat
   if len(shape) == 4 and not path.endswith('kv/kernel'):  # queries, keys, values: [d, 3, n, k]
-    return conv
-  return linear(contracted=2 if path.endswith('/out/kernel') else 1)
+    return layouts.conv
+  return layouts.linear(contracted=2 if path.endswith('/out/kernel') else 1)
 
 
 def by_table(
@@ -102,9 +94,9 @@ def of_tokens(sides: Sides, patch: tuple[int, ...] | None) -> dict[str, Layout]:
   grid: Grid | None = None
   if sides.image_size and patch:
     grid = (sides.image_size[0] // patch[0], sides.image_size[1] // patch[1])
-  return dict.fromkeys(('cls_token', 'dist_token', 'registers', 'pool/probe'), batched) | {
-    'position_embedding/prefix': first_positions(),
-    'position_embedding/grid': grid_positions(prefix[0], grid),
+  return dict.fromkeys(('cls_token', 'dist_token', 'registers', 'pool/probe'), layouts.batched) | {
+    'position_embedding/prefix': layouts.first_positions(),
+    'position_embedding/grid': layouts.grid_positions(prefix[0], grid),
   }
 
 

@@ -38,17 +38,14 @@ def is_it(theirs: Shapes, spec: Mapping[str, Any]) -> bool:
 def fits(words: Mapping[str, Any]) -> bool:
   """Whether Hugging Face's DINOv2 computes this ViT, once it has factors on its branches."""
   pool = words['pool']
+  both = pool == 'cls_gap' or pool == 'gap' and bool(words['class_token'])
   return (
     not (words['backbone'] or words['distillation_token'] or words['qk_norm'])
-    and (pool == 'cls' or bool(words['num_classes']) and _both(pool, words['class_token']))
+    and (pool == 'cls' or bool(words['num_classes']) and both)
     and words['norm'] == 'layernorm'
     and words['position_embedding'] != 'rope_2d'
     and words['mlp'] in ('swiglu', *specs.HF_ACTIVATIONS.values())
   )
-
-
-def _both(pool: str, class_token: bool | None) -> bool:
-  return pool == 'cls_gap' or pool == 'gap' and bool(class_token)
 
 
 def huggingface(sides: Sides) -> PartOf:
@@ -114,10 +111,10 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   patch = inner['embeddings.patch_embeddings.projection.weight'][2:]
   specs.check_patch(config['patch_size'], patch)
   # A classifier that has no classes gives what the other ones see.
-  classifies = inner.keys() != shapes.keys()
+  classifies, folded = inner.keys() != shapes.keys(), 'with_registers' in config['model_type']
   return _by_shapes(inner, names.DINOV2_GATED if gated else names.DINOV2, config) | dict(
     pool='cls_gap' if classifies else 'cls',
-    position_embedding=_place('with_registers' in config['model_type']),
+    position_embedding='learned_patches' if folded else 'learned',
     mlp='swiglu' if gated else act,
     norm_epsilon=config['layer_norm_eps'],
     layer_scale=config.get('layerscale_value') or 1.0,
@@ -129,7 +126,7 @@ def from_facebook(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   del config
   gated = 'blocks.0.mlp.w12.weight' in shapes
   return _by_shapes(shapes, names.FACEBOOK_GATED if gated else names.FACEBOOK, {}) | dict(
-    position_embedding=_place('register_tokens' in shapes),
+    position_embedding='learned_patches' if 'register_tokens' in shapes else 'learned',
     mlp='swiglu' if gated else 'gelu',
     norm_epsilon=1e-6,
     layer_scale=1.0 if 'blocks.0.ls1.gamma' in shapes else 0.0,
@@ -162,11 +159,6 @@ def _by_shapes(
     num_registers=shapes.get(name('registers'), (1, 0))[1],
     qkv_bias=name('encoder/block_0/attention/qkv/bias') in shapes,
   )
-
-
-def _place(folded: bool) -> str:
-  """Which tokens have positions, where that of the class token is folded into it or not."""
-  return 'learned_patches' if folded else 'learned'
 
 
 def pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:

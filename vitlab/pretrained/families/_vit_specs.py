@@ -9,14 +9,7 @@ from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Shapes
-from vitlab.pretrained.families._vit_sizes import (
-  ONLY,
-  USUAL,
-  for_huggingface,
-  ratio,
-  resolve,
-  sizes,
-)
+from vitlab.pretrained.families import _vit_sizes
 from vitlab.pretrained.preprocessing import image_size_of
 
 TIMM_KEYS = keys.timm(
@@ -70,7 +63,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   name, args = config.get('architecture', ''), config.get('model_args') or {}
   if re.match(STRANGE, name):
     raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
-  width = shapes['patch_embed.proj.weight'][0]
+  width, patch = shapes['patch_embed.proj.weight'][0], shapes['patch_embed.proj.weight'][2:]
   hidden = shapes['blocks.0.mlp.fc2.weight'][1]
   # SwiGLU as two tensors, or as both in one (SwiGLUPacked).
   gated = shapes.get('blocks.0.mlp.fc1.weight', (0,))[0] != hidden
@@ -87,14 +80,7 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   spec = dict(
     name='vit',
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    **sizes(
-      width,
-      specs.count(shapes, 'blocks'),
-      heads,
-      hidden,
-      shapes['patch_embed.proj.weight'][2:],
-      gated,
-    ),
+    **_vit_sizes.sizes(width, specs.count(shapes, 'blocks'), heads, hidden, patch, gated),
     pool=_timm_pool(config, shapes),
     class_token=bool(prefix['cls']),
     num_registers=prefix['reg'],
@@ -121,16 +107,18 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     UserError: an activation that vitlab's ViT does not have; no config.json.
   """
   if 'hidden_size' not in config:
-    raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
+    raise UserError(specs.NO_CONFIG)
   patch = next(s[2:] for name, s in shapes.items() if name.endswith('projection.weight'))
   specs.check_patch(config['patch_size'], patch)
   heads = [n for n in shapes if re.fullmatch(r'(cls_)?classifier\.weight', n)]
   bare = {name.partition('.')[2] for name in shapes} | set(shapes)
   width, act = config['hidden_size'], config.get('hidden_act', 'gelu')
   num_heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
-  spec = USUAL | dict(
+  spec = _vit_sizes.USUAL | dict(
     num_classes=shapes[heads[0]][0] if heads else None,
-    **sizes(width, config['num_hidden_layers'], num_heads, config['intermediate_size'], patch),
+    **_vit_sizes.sizes(
+      width, config['num_hidden_layers'], num_heads, config['intermediate_size'], patch
+    ),
     mlp=specs.named(act, specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
     norm_epsilon=config.get('layer_norm_eps', 1e-12),
     qkv_bias=config.get('qkv_bias', True),
@@ -148,9 +136,9 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   width, heads, _ = shapes[f'{block}MultiHeadDotProductAttention_1/query/kernel']
   depth = sum(bool(re.search(r'encoderblock_\d+/LayerNorm_0/scale', name)) for name in shapes)
   mlp_dim = shapes[f'{block}MlpBlock_3/Dense_0/kernel'][1]
-  return USUAL | dict(
+  return _vit_sizes.USUAL | dict(
     num_classes=shapes['head/kernel'][1] if 'head/kernel' in shapes else None,
-    **sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
+    **_vit_sizes.sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
     pool='cls' if 'cls' in shapes else 'gap',
     class_token='cls' in shapes,
     mlp='gelu_tanh',
@@ -161,7 +149,7 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """timm's config.json: the nearest architecture and every argument in which ours may differ."""
   words = specs.all_words(spec)
-  size, patch = resolve(words)
+  size, patch = _vit_sizes.resolve(words)
   gated, distils = words['mlp'] == 'swiglu', words['distillation_token']
   specs.refuse(
     'timm',
@@ -181,7 +169,7 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     embed_dim=size.width,
     depth=size.depth,
     num_heads=size.num_heads,
-    mlp_ratio=ratio(size.mlp_dim * (2 if gated else 1), size.width),
+    mlp_ratio=_vit_sizes.ratio(size.mlp_dim * (2 if gated else 1), size.width),
     **_timm_arguments(words),
   )
   # The one that has such an mlp.
@@ -222,7 +210,7 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   words = specs.all_words(spec)
   specs.refuse(
     'Hugging Face',
-    **specs.differing(words, ONLY),
+    **specs.differing(words, _vit_sizes.ONLY),
     mlp=words['mlp'] not in specs.HF_ACTIVATIONS.values(),
     layer_scale=words['layer_scale'],
     backbone=words['backbone'],
@@ -233,8 +221,8 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   return dict(
     architectures=[kind + suffix],
     model_type=kind.lower(),
-    intermediate_size=resolve(words)[0].mlp_dim,
-    **for_huggingface(words, image_size),
+    intermediate_size=_vit_sizes.resolve(words)[0].mlp_dim,
+    **_vit_sizes.for_huggingface(words, image_size),
   )
 
 

@@ -10,6 +10,7 @@ pixel by itself. They are refused.
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from vitlab.errors import UserError
@@ -93,47 +94,46 @@ def _part_of(sides: Sides) -> PartOf:
   pixels = {'pixel_position/grid': _pixel_list if authors else _pixel_map}
   return by_table(
     TIMM,
-    rename=_authors if authors else str,
+    rename=partial(_translated, words=AUTHORS if authors else {}),
     odd=of_tokens(sides, patch) | pixels,
     sizes=(2, 1),  # queries and keys in one tensor, values in another
   )(sides)
 
 
-def _authors(name: str) -> str:
-  return '.'.join(AUTHORS.get(word, word) for word in name.split('.'))
+def _translated(name: str, words: Mapping[str, str]) -> str:
+  return '.'.join(words.get(word, word) for word in name.split('.'))
 
 
 def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of timm's TNT or of the authors', from config.json, if there is one, and shapes."""
   args = config.get('model_args') or {}
-  authors = 'inner_pos' in shapes
-  projected = 'proj_norm2' if authors else 'norm2_proj'
-  if args.get('legacy') or f'blocks.0.{projected}.weight' not in shapes:
+  if authors := 'inner_pos' in shapes:
+    timm = specs.inverse(AUTHORS)
+    shapes = {_translated(name, timm): shape for name, shape in shapes.items()}
+  if args.get('legacy') or 'blocks.0.norm2_proj.weight' not in shapes:
     raise UserError(
       'these are weights of a legacy TNT, which convolves the whole image: vitlab has the original'
       '\ntake tnt_s_patch16_224 or tnt_b_patch16_224'
     )
   stride = args.get('first_stride', 4)
-  side = math.isqrt(shapes['inner_pos'][1]) if authors else 0
-  pixels = (side, side) if authors else shapes['pixel_pos'][2:]
-  patch = args.get('patch_size') or (pixels[0] * stride, pixels[1] * stride)
+  pixels = (math.isqrt(shapes['pixel_pos'][1]),) * 2 if authors else shapes['pixel_pos'][2:]
+  patch = _pair(args.get('patch_size') or (pixels[0] * stride, pixels[1] * stride))
   pool = args.get('global_pool', config.get('global_pool', 'token'))
-  inner, outer = ('inner_attn', 'outer_mlp') if authors else ('attn_in', 'mlp')
   return dict(
     name='tnt',
     **_sizes(
       shapes['cls_token'][-1],
       specs.count(shapes, 'blocks'),
-      shapes[f'blocks.0.{outer}.fc1.weight'][0],
-      shapes[f'blocks.0.{inner}.v.weight'][0],
+      shapes['blocks.0.mlp.fc1.weight'][0],
+      shapes['blocks.0.attn_in.v.weight'][0],
       args,
     ),
     num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    patch_size=specs.short(_pair(patch)),
+    patch_size=patch[0] if patch[0] == patch[1] else patch,
     inner_stride=stride,
     pool=specs.named(pool, POOLS, 'global_pool of timm'),
     **ONLY,
-    qkv_bias=f'blocks.0.{inner}.v.bias' in shapes,
+    qkv_bias='blocks.0.attn_in.v.bias' in shapes,
   )
 
 

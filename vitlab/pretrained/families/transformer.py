@@ -96,7 +96,7 @@ def _renumber(files: Files) -> Files:
   """
   config, words = files.config, files.words
   if 'd_model' not in config:
-    raise UserError('Hugging Face weights say their number of heads in config.json: put it beside')
+    raise UserError(specs.NO_CONFIG)
   size = len(files.tensors[EMBEDDING])
   order = marian.order(config, words, size)
   tensors = dict(files.tensors)
