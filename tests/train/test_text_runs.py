@@ -12,9 +12,9 @@ from _helpers import runs, text
 from vitlab.errors import UserError
 from vitlab.hosts import preemption
 from vitlab.hosts.preemption import Preempted
-from vitlab.predict import translation
+from vitlab.predict import evaluation, trained, translation
 from vitlab.train import run as engine
-from vitlab.train import setup, trained
+from vitlab.train import setup
 
 train = functools.partial(engine.train, devices=jax.devices()[:1])
 
@@ -75,11 +75,11 @@ def test_a_vocabulary_from_another_run_is_refused(whole, tmp_path):
   folder, path, _ = whole
   run, other = str(folder / 'run'), text.write(tmp_path / 'other', val=20, train=200)
   with pytest.raises(UserError, match=r'(?s)vocabulary .* is not the one that .*data\.tokenizer='):
-    trained.evaluate(run, config(other))
+    evaluation.evaluate(run, config(other))
   with pytest.raises(UserError, match=r"(?s)vocabulary .* is not the one that .*head='new'"):
     train(config(other, init_from=run), str(tmp_path / 'started'))
   fitting = config(other, data=text.spec(other, lengths=(24, 64), tokenizer=run))
-  assert 'test/bleu' in trained.evaluate(run, fitting)
+  assert 'test/bleu' in evaluation.evaluate(run, fitting)
 
 
 def test_text_that_changed_is_refused(tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_what_eval_says_is_what_sacrebleu_says_of_two_files(tmp_path, capsys):
   words = dict(data=spec, duration='4 steps', evaluators=evaluators)
   train(config(str(path), **words), str(tmp_path / 'run'))
   assert capsys.readouterr().out.count('tok:char') == 1
-  metrics = trained.evaluate(str(tmp_path / 'run'), config(str(path), **words))
+  metrics = evaluation.evaluate(str(tmp_path / 'run'), config(str(path), **words))
   assert capsys.readouterr().out.count('tok:char') == 1
   source, target = ((path / f'val.{x}').read_text().splitlines()[2:] for x in ('en', 'xx'))
   translation.write(trained.load(str(tmp_path / 'run')), source)

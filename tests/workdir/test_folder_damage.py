@@ -70,7 +70,8 @@ def test_a_run_whose_result_is_damaged_writes_it_again(folder, text):
 def test_facts_that_are_damaged_are_read_from_the_checkpoint(folder, text):
   expected = workdir.read_json(folder / 'facts.json')
   (folder / 'facts.json').write_text(text)
-  assert trained.load(str(folder)).facts == expected
+  of_data = {key: value for key, value in expected.items() if key != 'splits'}
+  assert trained.load(str(folder)).facts == of_data
   (folder / 'result.json').unlink()
   _train(folder)
   assert workdir.read_json(folder / 'facts.json') == expected

@@ -11,6 +11,7 @@ import pytest
 from vitlab import config as config_lib
 from vitlab import workdir
 from vitlab.errors import UserError
+from vitlab.workdir import folder
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_a_second_process_is_refused(tmp_path, config):
 
 def test_space_is_asked_for_before_the_start(tmp_path, monkeypatch):
   usage = types.SimpleNamespace(free=10**9)
-  monkeypatch.setattr(workdir.shutil, 'disk_usage', lambda _: usage)
+  monkeypatch.setattr(folder.shutil, 'disk_usage', lambda _: usage)
   workdir.require_space(str(tmp_path / 'new'), 10**9)
   with pytest.raises(UserError, match=r'1\.00 GB free.*need 3\.00 GB'):
     workdir.require_space(str(tmp_path / 'new'), 3 * 10**9)
