@@ -25,10 +25,7 @@ Metrics = Mapping[str, tuple[Float[Array, ''], Float[Array, '']]]  # (sum, count
 
 # Collections by what the step and the mesh have to know of them; all others are one value for all
 # rows, handed from microbatch to microbatch and from step to step (a spectral norm's vector).
-AVERAGED = (
-  'params',
-  'batch_stats',
-)  # a running statistic belongs to the weights it was measured with
+AVERAGED = ('params', 'batch_stats')  # a statistic belongs to the weights it was measured with
 BY_ROW = ('memory',)  # first axis: rows of the batch; row i of the next step goes on where i ended
 
 
