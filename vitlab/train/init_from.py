@@ -39,8 +39,7 @@ from vitlab.train.weights import Published
 MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
-COUNTS = ('num_classes', 'vocab_size')  # words of a model that stay with the data
-HEADS = ('head', 'head_dist')  # modules whose last axis are the classes
+COUNTS = (names.CLASSES.keyword, names.WORDS.keyword)  # words of a model that stay with the data
 
 
 class Source(NamedTuple):
@@ -73,7 +72,7 @@ class Source(NamedTuple):
       self._check_counts(like['params'])
     loaded = self.weights.load(like, head=self.head, fresh=self.fresh)
     params = dict(loaded['params'])
-    heads = [name for name in HEADS if params.get(name)]
+    heads = [name for name in names.CLASSES.modules if params.get(name)]
     if facts and heads and 'class_names' in facts:
       order = self._order(facts['class_names'], match_classes)
       if order is not None:
