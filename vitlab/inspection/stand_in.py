@@ -45,7 +45,7 @@ def dataset(config: ConfigDict) -> Dataset:
   try:
     return registry.make('data.sets', spec)
   except UserError as missing:
-    task = registry.module('tasks', tasks.kind(config.task.to_dict()))
+    task = registry.module('tasks', tasks.kind(config.task))
     known = task.assumed(spec, config.model.to_dict())
     if known is None:
       raise

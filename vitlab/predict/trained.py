@@ -46,7 +46,7 @@ class Trained(NamedTuple):
   @property
   def kind(self) -> str:
     """The kind of learning; see `vitlab.tasks.kind`."""
-    return tasks.kind(self.config.task.to_dict())
+    return tasks.kind(self.config.task)
 
 
 def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Trained:

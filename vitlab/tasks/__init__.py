@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PyTree, Shaped
+from ml_collections import ConfigDict
 
 from vitlab import registry
 
@@ -80,12 +81,18 @@ class Assumed(NamedTuple):
   buckets: Sequence[int] = ()
 
 
-def kind(spec: Mapping[str, Any]) -> str:
+def innermost(spec: Any) -> Any:
+  """The spec of the task that wrappers wrap, a mapping or a part of a config as the whole is."""
+  inner = spec.get('task')
+  return innermost(inner) if isinstance(inner, Mapping | ConfigDict) else spec
+
+
+def kind(spec: Any) -> str:
   """The kind of learning of a task's spec: the name of the innermost, which a wrapper wraps."""
-  return kind(spec['task']) if isinstance(spec.get('task'), Mapping) else spec['name']
+  return innermost(spec)['name']
 
 
-def unit(spec: Mapping[str, Any]) -> str:
+def unit(spec: Any) -> str:
   """What its examples are called, in the plural: `UNIT` in the file of a kind, else 'examples'."""
   return getattr(registry.module('tasks', kind(spec)), 'UNIT', 'examples')
 

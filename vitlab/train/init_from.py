@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vitlab import names, registry, workdir
+from vitlab import names, registry, tasks, workdir
 from vitlab.data import classes as classes_lib
 from vitlab.data import tokenizers
 from vitlab.errors import UserError, unknown
@@ -152,7 +152,7 @@ def of_weights(config: ConfigDict, folder: str, overrides: Sequence[str] = ()) -
   for key in set(result.model) - {*COUNTS, 'dtype'}:
     if f'{MODEL}.{key}' not in said:
       del result.model[key]
-  for name, node in (('data', result.data), ('task', _innermost(result.task))):
+  for name, node in (('data', result.data), ('task', tasks.innermost(result.task))):
     for key in set(node) & set(Preprocessing._fields):
       if f'{name}.{key}' not in said:
         node[key] = None
@@ -210,7 +210,7 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
     if player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
       _fill_open(filled.data, image, 'data.sets')
-      _fill_open(_innermost(filled.task), pictures, 'tasks')
+      _fill_open(tasks.innermost(filled.task), pictures, 'tasks')
     elif player == TEACHER and TEACHER in filled.task:
       _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
       _fill_open(filled.task, {f'teacher_{key}': x for key, x in pictures.items()}, 'tasks')
@@ -288,8 +288,3 @@ def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:
   for key, value in words.items():
     if key in parameters and node.get(key) is None:
       node[key] = value
-
-
-def _innermost(task: ConfigDict) -> ConfigDict:
-  """The task that a wrapper wraps."""
-  return _innermost(task.task) if isinstance(task.get('task'), ConfigDict) else task

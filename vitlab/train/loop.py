@@ -295,6 +295,6 @@ class Session:
       experiment.total_steps,
       step=self.step,
       header=header,
-      unit=tasks.unit(config.task.to_dict()),
+      unit=tasks.unit(config.task),
       quiet=not self._writes,
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vitlab import pretrained, workdir
+from vitlab import pretrained, tasks, workdir
 from vitlab.errors import UserError
 from vitlab.pretrained import About, Preprocessing
 from vitlab.workdir import model as model_lib
@@ -80,14 +80,13 @@ def about(config: ConfigDict, facts: Mapping[str, Any], folder: str) -> About:
   Raises:
     UserError: it is neither.
   """
-  task, spec = config.task, config.model.to_dict()
+  spec = config.model.to_dict()
+  task = tasks.innermost(config.task)  # a wrapper has no pictures of its own
   spec = {key: facts.get(key) if value is None else value for key, value in spec.items()}
   if 'vocab_size' in spec:
     return About(spec, None, vocabulary=tuple(facts.get('vocabulary') or ()))
   if 'image' not in facts:
     raise UserError(f'workdir {folder!r} holds no model of images or sentences')
-  while 'task' in task:  # a wrapper has no pictures of its own
-    task = task.task
   values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
   # What the facts do not say is what `preprocess` does by itself, not what ImageNet's models want.
   image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
