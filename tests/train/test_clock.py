@@ -22,10 +22,11 @@ def test_windows_leave_pauses_and_the_first_step_out(now):
   now.seconds = 120.0  # compiling
   run.begin()
   now.seconds += 4
+  run.count(400, 0.5)
   with run.spending('evaluate', 1):
     now.seconds += 50
   now.seconds += 6
-  run.count(1000, 1.0)
+  run.count(600, 0.5)
   assert run.window(2) == dict(examples_per_second=100.0, data_wait=0.1)
   now.seconds += 10
   run.count(200, 0.0)
@@ -58,6 +59,21 @@ def test_no_training_has_no_speed(now):
   run.begin()
   now.seconds += 1
   assert run.window(0) == {}
+
+
+def test_what_is_done_between_evaluation_and_save_is_no_training(now, tmp_path):
+  """Else a checkpoint would count it, and a kill could take away the event that tells of it."""
+  run = clock.Clock(events=events.Events(tmp_path))
+  run.begin()
+  now.seconds += 3
+  run.count(30, 0.5)
+  with run.spending('evaluate', 1):
+    now.seconds += 10
+  now.seconds += 2  # the row of metrics.jsonl
+  with run.spending('save', 1):
+    kept = run.totals()
+  told = [event['seconds'] for event in events.read(tmp_path) if event['event'] == 'train']
+  assert kept['training'] == sum(told) == 3.0
 
 
 def test_a_save_within_a_window_keeps_the_part_before_it(now):
@@ -115,10 +131,15 @@ def test_goodput_counts_the_gaps_between_sessions_and_what_was_lost(now, tmp_pat
   now.seconds += 30
   second.count(10, 1.0)
   second.window(9)
-  assert second.goodput() == pytest.approx((10 - 2 + 30 - 1) / 80)
+  assert second.goodput is None
+  second.end(9)
+  now.seconds += 5  # what is done with a run that is complete
+  assert events.read(tmp_path)[-1]['goodput'] == round(second.goodput, 4)
+  assert second.goodput == pytest.approx((10 - 2 + 30 - 1) / 80)
 
 
 def test_goodput_of_a_run_that_is_older_than_its_events(now):
   run = clock.Clock(dict(seconds=40.0, training=30.0, waited=0.0, examples=100))
   now.seconds += 10
-  assert run.goodput() == pytest.approx(30 / 50)
+  run.end(9)
+  assert run.goodput == pytest.approx(30 / 50)

@@ -71,6 +71,7 @@ def _check_events(folder, sessions):
   elapsed = found[-1]['time'] - found[0]['time']
   goodput = workdir.read_json(folder / workdir.RESULT)['goodput']
   assert goodput == pytest.approx(good / elapsed, rel=0.02)
+  assert found[-1]['goodput'] == round(goodput, 4)
   assert {'save', 'evaluate', 'train'} <= {event['event'] for event in found}
 
 

@@ -14,6 +14,11 @@ class Clock:
     stored: `totals()` as they were at the step that this session continues.
     started: `time.perf_counter()` when this session began.
     events: Where every duration is written too.
+
+  Attributes:
+    goodput: The share of the time from the first start of the run to its `end`, with the gaps
+      between its sessions, that went into steps that counted: not compiled, waited, evaluated,
+      saved, or done again later. None until the end.
   """
 
   def __init__(
@@ -27,6 +32,7 @@ class Clock:
     self._started = time.perf_counter() if started is None else started
     self._events = events or Events(None)
     self._mark: float | None = None  # up to here training is counted
+    self.goodput: float | None = None
 
   def session(self) -> float:
     """Seconds since this session began."""
@@ -37,13 +43,13 @@ class Clock:
     examples trained on meanwhile."""
     return self._totals | {'seconds': self._totals['seconds'] + self.session()}
 
-  def goodput(self) -> float:
-    """The share of the time since the run first began, with the gaps between its sessions, that
-    went into steps that counted: not compiled, waited, evaluated, saved, or done again later."""
+  def end(self, step: int) -> None:
+    """Ends the run: what is done after it no longer counts."""
     totals, now = self.totals(), time.time()
     # The run may be older than its events.
     elapsed = max(now - self._events.first, totals['seconds'])
-    return (totals['training'] - totals['waited']) / elapsed
+    self.goodput = (totals['training'] - totals['waited']) / elapsed
+    self._events.add('end', step, goodput=self.goodput)
 
   def begin(self) -> None:
     """Starts to count training; called after the first step, which compiles."""
@@ -81,16 +87,18 @@ class Clock:
     return speed(**spent) if spent['examples'] else {}
 
   def _lap(self, step: int) -> None:
-    """Counts the training up to now."""
+    """Counts the training up to now: the time since the last lap, if it held a step."""
     if self._mark is None:
       return
     now = time.perf_counter()
-    self._totals['training'] += now - self._mark
-    self._mark = now
+    # Without a step it went into rows and details. Counted as training it would be told with the
+    # next step, which a kill may take away while a checkpoint between the two has counted it.
     if self._totals['examples'] > self._told['examples']:
+      self._totals['training'] += now - self._mark
       seconds, waited = (self._totals[name] - self._told[name] for name in ('training', 'waited'))
       self._events.add('train', step, seconds=seconds, waited=waited)
       self._told = dict(self._totals)
+    self._mark = now
 
 
 def speed(training: float, waited: float, examples: int) -> dict[str, float]:

@@ -130,7 +130,7 @@ class Session:
     except Interrupted:
       self._preempt()
     self._save(needed=True)
-    self._events.add('end', self.step, goodput=self.clock.goodput())
+    self.clock.end(self.step)
 
   def _train(self) -> None:
     config = self.experiment.config

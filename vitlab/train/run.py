@@ -118,7 +118,7 @@ def _result(session: Session) -> dict[str, Any]:
     commit=provenance.commit(),
     parameters=sum(session.experiment.num_parameters.values()),
     seconds_to_first_step=session.seconds_to_first_step,
-    goodput=session.clock.goodput(),
+    goodput=session.clock.goodput,
     **clock.speed(totals['training'], totals['waited'], totals['examples']),
   )
 
