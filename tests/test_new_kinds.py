@@ -163,6 +163,8 @@ def test_its_page(kind, finished, tmp_path, caplog):
   assert '<h2>Curves' in page.read_text() and '<h2>Mistakes' not in page.read_text()
   assert title is None or f'<h2>{title}' in page.read_text()
   assert kind != 'detection' or page.read_text().count('<img') == 4
+  assert ('function errors(figure' in page.read_text()) == (kind == 'regression')
+  assert 'function confusion(figure' not in page.read_text()
   assert not caplog.records
   assert launch.main(['--mode=report', f'--output={page}', str(folder), str(folder.parent)]) == 0
 

@@ -1,15 +1,18 @@
 """What a page shows of one kind of learning only: `vitlab/report/<task>`, named as the task is.
 
-A drawer, a file or a folder, has two functions, and may have two more:
+A drawer, a file or a folder, has two functions, and may have more:
 
   parts(run, seen) -> sections       of the page of one run
   compared(runs, seen) -> sections   of the page of several
   collect(workdirs) -> seen          one thing a run: what needs its checkpoint and its data
   attention(trained, paths, options) the page of --mode=predict --attention, and what else it prints
+  SCRIPTS                            names of files beside it that draw its figures: for each
+                                     `markup.figure('name', data)` a `function name(figure, data)`
 
 A kind of learning without a drawer has the general page: results, curves, config, provenance.
 """
 
+import pathlib
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -30,6 +33,11 @@ def of(kind: str) -> ModuleType | None:
   """The drawer of a kind of learning, if it has one."""
   found = registry.module('report', kind) if kind in registry.names('report') else None
   return found if hasattr(found, 'parts') else None
+
+
+def scripts(drawer: ModuleType | None) -> list[pathlib.Path]:
+  """The files that draw the figures of a drawer."""
+  return [pathlib.Path(drawer.__file__).with_name(name) for name in getattr(drawer, 'SCRIPTS', ())]
 
 
 def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:

@@ -10,7 +10,6 @@ import os
 import pathlib
 import string
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 from vitlab import workdir
@@ -21,15 +20,7 @@ from vitlab.report.markup import Section, breakable, escape
 
 _log = logging.getLogger(__name__)
 
-SCRIPTS = (
-  'curves.js',
-  'matrix.js',
-  'attention.js',
-  'columns.js',
-  'distance.js',
-  'lengths.js',
-  'page.js',
-)
+_SHARED = ('curves.js', 'columns.js')  # figures of every kind of learning
 
 
 def report(
@@ -93,19 +84,20 @@ def save(output: str | pathlib.Path, text: str) -> pathlib.Path:
 
 def build(runs: Sequence[run_lib.Run], seen: Sequence[Any] = ()) -> str:
   """The page of runs as text."""
+  scripts = drawers.scripts(drawers.find(runs))
   if len(runs) == 1:
     parts = sections.one(runs[0], seen[0] if seen else None)
-    return assemble(runs[0].name, sections.summary(runs[0]), parts)
+    return assemble(runs[0].name, sections.summary(runs[0]), parts, scripts)
   parts = comparison.several(runs, seen)
-  return assemble(f'{len(runs)} runs', comparison.summary(runs), parts)
+  return assemble(f'{len(runs)} runs', comparison.summary(runs), parts, scripts)
 
 
 def assemble(
   title: str,
   head: str,
   parts: Sequence[Section],
-  scripts: Sequence[str] = SCRIPTS,
-  styles: Sequence[str] = ('page.css',),
+  scripts: Sequence[pathlib.Path] = (),
+  styles: Sequence[pathlib.Path] = (),
 ) -> str:
   """A page of parts; a line at the end names those that are empty.
 
@@ -113,8 +105,8 @@ def assemble(
     title: Its name.
     head: What stands below it, HTML.
     parts: What follows.
-    scripts: Files beside this one that draw its figures, page.js last.
-    styles: Likewise.
+    scripts: Files that draw its figures, besides the curves and columns of every page.
+    styles: Files with rules of style, besides those of every page.
   """
   present = [part for part in parts if part.body]
   absent = ''.join(f'<li>{escape(p.title)}: {escape(p.note)}</li>' for p in parts if not p.body)
@@ -125,10 +117,14 @@ def assemble(
     links=''.join(f'<a href="#{part.anchor}">{escape(part.title)}</a>' for part in present),
     sections='\n'.join(part.html() for part in present),
     absent=f'<p>Not in this report:</p><ul>{absent}</ul>' if absent else '',
-    css=''.join(map(_file, styles)),
-    js=''.join(map(_file, scripts)),
+    css=_file('page.css') + ''.join(map(_read, styles)),
+    js=''.join([*map(_file, _SHARED), *map(_read, scripts), _file('page.js')]),
   )
 
 
 def _file(name: str) -> str:
-  return resources.files('vitlab.report').joinpath(name).read_text(encoding='utf-8')
+  return _read(pathlib.Path(__file__).with_name(name))
+
+
+def _read(path: pathlib.Path) -> str:
+  return path.read_text(encoding='utf-8')

@@ -30,16 +30,8 @@ from vitlab.report.markup import (
 )
 from vitlab.report.trials import Number, Sweep, Trial
 
-SCRIPTS = (
-  'curves.js',
-  'columns.js',
-  'sweep.js',
-  'parallel.js',
-  'scatter.js',
-  'learning.js',
-  'page.js',
-)
-STYLES = ('page.css', 'sweep.css')
+SCRIPTS = ('sweep.js', 'parallel.js', 'scatter.js', 'learning.js')
+STYLES = ('sweep.css',)
 STATES = ('finished', 'running', 'waiting', 'pruned', 'failed')
 POINTS = 60_000  # of all curves together: they share one chart at a time
 
@@ -55,7 +47,8 @@ def write(folder: str | pathlib.Path) -> pathlib.Path:
   """
   sweep = trials_lib.read(folder)
   parts = [_parallel(sweep), _parameters(sweep), _seeds(sweep), _curves(sweep), _table(sweep)]
-  text = page.assemble(sweep.name, summary(sweep), parts, SCRIPTS, STYLES)
+  scripts, styles = ([pathlib.Path(__file__).with_name(x) for x in y] for y in (SCRIPTS, STYLES))
+  text = page.assemble(sweep.name, summary(sweep), parts, scripts, styles)
   return page.save(pathlib.Path(folder) / 'sweep.html', text)
 
 

@@ -4,4 +4,6 @@ from vitlab.report.classification.attention_page import attention
 from vitlab.report.classification.pictures import collect
 from vitlab.report.classification.sections import compared, parts
 
-__all__ = ['attention', 'collect', 'compared', 'parts']
+__all__ = ['SCRIPTS', 'attention', 'collect', 'compared', 'parts']
+
+SCRIPTS = ('matrix.js', 'attention.js', 'distance.js')

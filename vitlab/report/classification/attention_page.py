@@ -12,7 +12,7 @@ from vitlab.errors import UserError
 from vitlab.lines import visible
 from vitlab.predict import Options, classification, inputs
 from vitlab.predict.trained import Trained
-from vitlab.report import page
+from vitlab.report import drawers, page
 from vitlab.report.classification import bias, gallery, pictures
 from vitlab.report.classification.look import looker, reads
 from vitlab.report.classification.pictures import Picture, Pictures
@@ -60,7 +60,8 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   found = Pictures((), seen, reads(trained), bias.tables(trained, windows))
   words = f'{len(seen)} images, seen by <strong>{escape(trained.workdir)}</strong>.'
   parts = gallery.parts(found, trained.facts['class_names'])
-  return page.save(path, page.assemble('Attention', f'<p class="lead">{words}</p>', parts))
+  scripts = drawers.scripts(drawers.of(trained.kind))
+  return page.save(path, page.assemble('Attention', f'<p class="lead">{words}</p>', parts, scripts))
 
 
 def _look(

@@ -3,4 +3,6 @@
 from vitlab.report.translation.attention_page import attention
 from vitlab.report.translation.sections import compared, parts
 
-__all__ = ['attention', 'compared', 'parts']
+__all__ = ['SCRIPTS', 'attention', 'compared', 'parts']
+
+SCRIPTS = ('lengths.js',)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vitlab.report.markup import Section, bar, breakable, table
+from vitlab.report.markup import Section, bar, breakable, figure, table
 from vitlab.report.run import Run
 
+SCRIPTS = ('errors.js',)
 EDGES = (0, 5, 10, 20, 45, 90, 180.001)
 
 
@@ -56,4 +57,5 @@ def _histogram(found) -> Section:
     rows.append([f'{low:.0f}° to {high:.0f}°', *cells])
   head = ['', *(breakable(name) for name, *_ in found)]
   note = 'How many of the test pictures have an error of this size.'
-  return Section('Sizes of errors', note, table(head, rows, 'Sizes of errors'))
+  data = [dict(name=name, shares=share.tolist()) for (name, *_), share in zip(found, shares)]
+  return Section('Sizes of errors', note, figure('errors', data) + table(head, rows, 'Sizes'))
