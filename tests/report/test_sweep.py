@@ -1,7 +1,6 @@
 """The page of a sweep: in every state well-formed and self-contained, with the numbers in it."""
 
 import json
-import pathlib
 import statistics
 
 import pytest
