@@ -22,7 +22,7 @@ from vitlab.workdir.checkpoint import Checkpoints
 
 ONE = jax.devices()[:1]
 LEARNED = {
-  'language_model': ('test/perplexity', 1.2, 2.5),
+  'letters': ('test/perplexity', 1.2, 2.5),
   'detection': ('test/mean_iou', 0.38, 1.0),
   'game': ('test/distance', 0.0, 1.2),
   'stream': ('test/error', 0.0, 2.0),
@@ -96,7 +96,7 @@ def test_eight_devices_do_what_one_does(kind, tmp_path):
     np.testing.assert_allclose(many[name], one[name], atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize('kind', ['language_model', 'detection', 'stream', 'regression'])
+@pytest.mark.parametrize('kind', ['letters', 'detection', 'stream', 'regression'])
 def test_microbatches_do_what_the_whole_batch_does(kind, tmp_path):
   train(kind, tmp_path / 'one', duration='6 steps')
   train(kind, tmp_path / 'many', duration='6 steps', microbatches=2)
@@ -159,7 +159,7 @@ def test_its_page(kind, finished, tmp_path, caplog):
   folder, _ = finished(kind)
   page = tmp_path / 'page.html'
   assert launch.main(['--mode=report', f'--output={page}', str(folder)]) == 0
-  title = dict(language_model='Surprise by place', detection='Boxes', game='Samples').get(kind)
+  title = dict(letters='Surprise by place', detection='Boxes', game='Samples').get(kind)
   assert '<h2>Curves' in page.read_text() and '<h2>Mistakes' not in page.read_text()
   assert title is None or f'<h2>{title}' in page.read_text()
   assert kind != 'detection' or page.read_text().count('<img') == 4
@@ -176,7 +176,7 @@ def predicted(capsys, folder, *inputs):
 
 def test_a_language_model_goes_on(finished, tmp_path, capsys):
   (tmp_path / 'lines.txt').write_text('abc\ndef\n')
-  lines = predicted(capsys, finished('language_model')[0], tmp_path / 'lines.txt')
+  lines = predicted(capsys, finished('letters')[0], tmp_path / 'lines.txt')
   assert lines == ['abcdefg', 'defghab']
 
 
@@ -203,7 +203,7 @@ def test_what_a_kind_does_not_have_is_said_in_a_line(finished, capsys):
 
 
 def test_a_language_model_is_exported(finished, tmp_path):
-  folder, _ = finished('language_model')
+  folder, _ = finished('letters')
   path = tmp_path / 'model.stablehlo'
   assert launch.main(['--mode=export', f'--workdir={folder}', f'--output={path}']) == 0
   loaded = stablehlo.load(path)

@@ -9,7 +9,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / 'tests' / 'kinds'
-KINDS = ('language_model', 'detection', 'game', 'stream', 'regression')
+KINDS = ('letters', 'detection', 'game', 'stream', 'regression')
 ROOMS = ('models', 'tasks', 'data.sets', 'evaluators', 'predict', 'report')
 
 
