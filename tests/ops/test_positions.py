@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from vitlab.ops.positions import (
+  places_in_segments,
   resample,
   resample_bicubic,
+  rope_1d,
   rope_2d,
   rotate,
   sincos_1d,
@@ -45,6 +47,8 @@ def test_impossible_widths_are_refused(width):
 def test_impossible_head_sizes_are_refused():
   with pytest.raises(ValueError, match='the head size 6'):
     rope_2d((2, 2), 6)
+  with pytest.raises(ValueError, match='the head size 5'):
+    rope_1d(jnp.arange(3), 5)
 
 
 def test_rotation_keeps_lengths_and_what_is_nowhere():
@@ -129,3 +133,23 @@ def test_a_sentence_has_sines_and_cosines_of_falling_frequency(x64):
       np.testing.assert_allclose([apart[t, i], apart[t, i + 3]], expected, atol=1e-12)
   with pytest.raises(ValueError, match='5 is not even'):
     sincos_1d(position, 5)
+
+
+def test_queries_and_keys_of_a_text_turn_as_in_llama(x64):
+  from transformers.models.llama import modeling_llama
+
+  config = modeling_llama.LlamaConfig(hidden_size=16, num_attention_heads=2, rope_theta=10_000.0)
+  random, place = np.random.default_rng(0), np.array([[0, 1, 2, 0], [5, 6, 900, 3]])
+  q, k = random.normal(size=(2, 2, 2, 4, 8))
+  rotary = modeling_llama.LlamaRotaryEmbedding(config)
+  cos, sin = rotary(torch.tensor(q), torch.tensor(place))
+  expected = modeling_llama.apply_rotary_pos_emb(torch.tensor(q), torch.tensor(k), cos, sin)
+  angles = rope_1d(jnp.asarray(place)[:, None], 8, dtype=jnp.float64)
+  for found, wanted in zip((rotate(jnp.asarray(x), angles) for x in (q, k)), expected):
+    np.testing.assert_allclose(found, wanted, atol=2e-4)  # theirs are float32 angles
+
+
+def test_places_start_again_with_every_document():
+  segments = jnp.array([[1, 1, 1, 2, 2, 0, 0], [3, 4, 4, 4, 4, 4, 5], [0, 0, 0, 0, 0, 0, 0]])
+  places = [[0, 1, 2, 0, 1, 0, 1], [0, 0, 1, 2, 3, 4, 0], [0, 1, 2, 3, 4, 5, 6]]
+  np.testing.assert_array_equal(places_in_segments(segments), places)

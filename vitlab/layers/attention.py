@@ -1,7 +1,7 @@
 """Multi-head attention layers: projections around `vitlab.ops.attention`.
 
 All return the attended tokens, and {'attention': weights [b n t s], 'k', 'v': keys and values
-[b n s k]}, of which `jit` drops what nobody reads. A decoder that generates token by token keeps
+[b m s k]}, of which `jit` drops what nobody reads. A decoder that generates token by token keeps
 'k' and 'v' as its cache and passes them back, so that nothing is projected twice.
 """
 
@@ -19,20 +19,25 @@ from vitlab.ops.attention import attend, attention_weights
 from vitlab.ops.positions import rotate
 
 Seen = dict[str, Array]
-KeysAndValues = tuple[Float[Array, 'b n m k'], Float[Array, 'b n m k']]
+KeysAndValues = tuple[Float[Array, 'b m s k'], Float[Array, 'b m s k']]
 
 
 class SelfAttention(nn.Module):
   """Multi-head self-attention with one fused projection for queries, keys and values.
 
+  With grouped queries (Ainslie et al. 2023, arXiv:2305.13245) several heads of queries, neighbours,
+  share keys and values: one projection for queries, one for keys and values, and a smaller cache.
+
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
+    num_kv_heads: Heads of keys and values, which divide those of queries; None: as many.
     qkv_bias: Whether queries, keys and values have biases; the output projection always has.
     qk_norm: Norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
       ViT-22B, arXiv:2302.05442), or None.
     dtype: Type of the computation; the softmax is at least float32.
     causal: Whether a token attends to itself and the tokens before it alone.
     kernel_init: Initialiser of the kernels; None: Xavier uniform, as in Google's ViTs.
+    out_init: Of the output projection's; None: as the others.
   """
 
   num_heads: int
@@ -41,6 +46,8 @@ class SelfAttention(nn.Module):
   dtype: Any = jnp.float32
   causal: bool = False
   kernel_init: Callable | None = None
+  out_init: Callable | None = None
+  num_kv_heads: int | None = None
 
   @nn.compact
   def __call__(
@@ -49,7 +56,7 @@ class SelfAttention(nn.Module):
     *,
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
-    angles: Float[Any, 't half'] | None = None,
+    angles: Float[Any, '*#b t half'] | None = None,
     past: KeysAndValues | None = None,
     length: Int[Array, ''] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
@@ -59,7 +66,8 @@ class SelfAttention(nn.Module):
       x: Tokens.
       mask: True where a query may attend to a key.
       bias: Bias of the attention logits.
-      angles: Rotary angles of the tokens (`vitlab.ops.positions.rope_2d`).
+      angles: Rotary angles of the tokens (`vitlab.ops.positions`), the same of all rows and heads
+        or with axes for these.
       past: Keys and values of the tokens before x, padded to s places for those of x and of later
         tokens; x attends to the tokens before it, too, and not to the padding.
       length: Number of tokens in the past.
@@ -68,10 +76,7 @@ class SelfAttention(nn.Module):
       The attended tokens, and the dict of weights, keys and values; 'k' and 'v' are the past with
       those of x written behind it.
     """
-    d, n = x.shape[-1], self.num_heads
-    init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
-    qkv = Dense((3, n, d // n), 1, self.qkv_bias, self.dtype, init, name='qkv')(x)
-    q, k, v = _apart(qkv)
+    q, k, v = self._project(x)
     q, k = _norm(self.qk_norm, 'q_norm', q), _norm(self.qk_norm, 'k_norm', k)
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
@@ -79,7 +84,18 @@ class SelfAttention(nn.Module):
     if past is not None:
       k, v = (_write(old, new, length) for old, new in zip(past, (k, v)))
       options |= dict(mask=self._written(x.shape[1], k.shape[2], length, mask), causal=False)
-    return _mix(self, d, q, k, v, options, self.kernel_init)
+    return _mix(self, x.shape[-1], q, k, v, options, self.out_init or self.kernel_init)
+
+  def _project(self, x: Float[Array, 'b t d']) -> list[Array]:
+    """Queries [b n t k], keys and values [b m t k]."""
+    n, m = self.num_heads, self.num_kv_heads or self.num_heads
+    k, init = x.shape[-1] // n, self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
+    if m == n:
+      return _apart(Dense((3, n, k), 1, self.qkv_bias, self.dtype, init, name='qkv')(x))
+    q_init = self.kernel_init or fan_init('fan_avg', 'uniform')
+    q = Dense((n, k), 1, self.qkv_bias, self.dtype, q_init, name='q')(x)
+    kv = Dense((2, m, k), 1, self.qkv_bias, self.dtype, init, name='kv')(x)
+    return [jnp.einsum('btnk->bntk', q), *_apart(kv)]
 
   def _written(self, t: int, s: int, length: Int[Array, ''], mask: Any) -> Bool[Array, '_ _ t s']:
     """The mask of t tokens behind the first `length`: the places among s that are written."""
@@ -172,8 +188,8 @@ def _apart(x: Float[Array, 'b t c n k']) -> list[Float[Array, 'b n t k']]:
 
 
 def _write(
-  past: Float[Array, 'b n s k'], new: Float[Array, 'b n t k'], length: Int[Array, '']
-) -> Float[Array, 'b n s k']:
+  past: Float[Array, 'b m s k'], new: Float[Array, 'b m t k'], length: Int[Array, '']
+) -> Float[Array, 'b m s k']:
   """Writes keys or values behind the first `length`; inside a loop XLA does so in place."""
   return jax.lax.dynamic_update_slice_in_dim(past, new.astype(past.dtype), length, axis=2)
 
@@ -192,7 +208,9 @@ def _mix(
   layer: nn.Module, width: int, q, k, v, options: Mapping, init: Callable | None = None
 ) -> tuple[Array, Seen]:
   """Attends and projects back; the weights come from a second, unread computation."""
-  mixed = jnp.einsum('bntk->btnk', attend(q, k, v, **options))
+  groups = q.shape[1] // k.shape[1]
+  keys, values = (jnp.repeat(x, groups, axis=1) if groups > 1 else x for x in (k, v))
+  mixed = jnp.einsum('bntk->btnk', attend(q, keys, values, **options))
   init = init or fan_init('fan_avg', 'uniform', axes=2)
   y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
-  return y, dict(attention=attention_weights(q, k, **options), k=k, v=v)
+  return y, dict(attention=attention_weights(q, keys, **options), k=k, v=v)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import contract, fan_init
 from vitlab.layers.sharding import apply_split, constrain_batch
-from vitlab.ops.positions import Grid, rope_2d, sincos_2d
+from vitlab.ops.positions import Grid, rope_2d, sincos_1d, sincos_2d
 
 
 def cut_patches(
@@ -102,6 +102,66 @@ class SinCosPositions(nn.Module):
     return jnp.pad(jnp.asarray(table), ((num_prefix, 0), (0, 0)))
 
 
+class TokenPositions(nn.Module):
+  """A vector per place in a text, learned or computed: what is added to the vectors of tokens.
+
+  Attributes:
+    kind: 'learned', or one of `vitlab.ops.positions.sincos_1d`: 'sincos' (sines, then cosines),
+      'sincos_interleaved'.
+    width: Of the vectors.
+    max_length: How many are learned.
+    keyword: Of the model, for that number; named where a text is longer.
+    table: Name of the parameter.
+  """
+
+  kind: str
+  width: int
+  max_length: int
+  keyword: str = 'max_length'
+  table: str = 'table'
+
+  def setup(self):
+    if self.kind == 'learned':
+      shape, init = (self.max_length, self.width), nn.initializers.normal(0.02)
+      self.vectors = self.param(self.table, init, shape, jnp.float32)
+
+  def __call__(
+    self,
+    length: int,
+    dtype: Any,
+    first: Int[Any, ''] | int = 0,
+    position: Int[Array, 'b t'] | None = None,
+  ) -> Float[Array, '*b t d']:
+    """The vectors of `length` places.
+
+    Args:
+      length: How many tokens there are.
+      dtype: Of the result.
+      first: The place of the first of them.
+      position: The place of each, where rows differ: of documents that lie behind one another.
+
+    Raises:
+      UserError: so many were not learned.
+    """
+    self.check(length)
+    if self.kind != 'learned':
+      position = first + jnp.arange(length) if position is None else position
+      at_least_32 = jnp.promote_types(dtype, jnp.float32)
+      interleaved = self.kind == 'sincos_interleaved'
+      return sincos_1d(position, self.width, interleaved, at_least_32).astype(dtype)
+    if position is not None:
+      return self.vectors[position].astype(dtype)
+    return jax.lax.dynamic_slice_in_dim(self.vectors, first, length).astype(dtype)
+
+  def check(self, length: int) -> None:
+    """Raises UserError if texts of this length have places that were not learned."""
+    if self.kind == 'learned' and length > self.max_length:
+      raise UserError(
+        f'the model learns the positions of {self.keyword}={self.max_length} tokens; '
+        f'sentences of {length} may come\nraise model.{self.keyword}, or take sincos positions'
+      )
+
+
 class TokenEmbed(nn.Module):
   """A learned vector per token of a vocabulary; the same matrix can make logits.
 
@@ -109,18 +169,21 @@ class TokenEmbed(nn.Module):
 
   Attributes:
     vocab_size: How many tokens there are.
-    width: Of the vectors, which start with a length of about one.
+    width: Of the vectors.
     dtype: Of the vectors; logits are at least float32.
     logits_bias: Whether a number is learned per token that is added to its logit.
+    stddev: Of the initial vectors; None: 1 / sqrt(width), a length of about one.
   """
 
   vocab_size: int
   width: int
   dtype: Any = jnp.float32
   logits_bias: bool = False
+  stddev: float | None = None
 
   def setup(self):
-    init, shape = nn.initializers.normal(self.width**-0.5), (self.vocab_size, self.width)
+    init = nn.initializers.normal(self.stddev or self.width**-0.5)
+    shape = (self.vocab_size, self.width)
     self.embedding = self.param('embedding', init, shape, jnp.float32)
     if self.logits_bias:
       self.bias = self.param('bias', nn.initializers.zeros, (self.vocab_size,), jnp.float32)

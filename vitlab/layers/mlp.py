@@ -25,6 +25,7 @@ class Mlp(nn.Module):
     dropout_rate: Probability of dropout after the activation.
     dtype: Type of the computation.
     kernel_init: Initialiser of the kernels; Xavier uniform, as in Google's ViTs, by default.
+    down_init: Of the last layer's; None: as the others.
   """
 
   hidden: int
@@ -32,6 +33,7 @@ class Mlp(nn.Module):
   dropout_rate: float = 0.0
   dtype: Any = jnp.float32
   kernel_init: Callable = XAVIER
+  down_init: Callable | None = None
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
@@ -49,6 +51,7 @@ class GatedMlp(nn.Module):
     dropout_rate: Probability of dropout after the product.
     dtype: Type of the computation.
     kernel_init: Initialiser of the kernels; Xavier uniform, as in Google's ViTs, by default.
+    down_init: Of the last layer's; None: as the others.
   """
 
   hidden: int
@@ -56,6 +59,7 @@ class GatedMlp(nn.Module):
   dropout_rate: float = 0.0
   dtype: Any = jnp.float32
   kernel_init: Callable = XAVIER
+  down_init: Callable | None = None
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
@@ -66,7 +70,8 @@ class GatedMlp(nn.Module):
 
 
 def _dense(layer: nn.Module, features: int, name: str) -> Dense:
-  init, bias_init = layer.kernel_init, nn.initializers.normal(1e-6)
+  last = layer.down_init if name == 'down' else None
+  init, bias_init = last or layer.kernel_init, nn.initializers.normal(1e-6)
   return Dense(features, 1, True, layer.dtype, init, bias_init, name=name)
 
 
@@ -85,6 +90,7 @@ def make_mlp(
   dropout_rate: float = 0.0,
   dtype: Any = jnp.float32,
   kernel_init: Callable = XAVIER,
+  down_init: Callable | None = None,
 ) -> nn.Module:
   """A feed-forward layer by name.
 
@@ -95,11 +101,12 @@ def make_mlp(
     dropout_rate: Probability of dropout before the last layer.
     dtype: Type of the computation.
     kernel_init: Initialiser of the kernels.
+    down_init: Of the last layer's; None: as the others.
 
   Raises:
     UserError: there is no such layer.
   """
   if name not in MLPS:
     raise unknown('mlp', name, MLPS)
-  options = dict(dropout_rate=dropout_rate, dtype=dtype, kernel_init=kernel_init)
-  return MLPS[name](hidden=hidden, **options)
+  inits = dict(kernel_init=kernel_init, down_init=down_init)
+  return MLPS[name](hidden=hidden, dropout_rate=dropout_rate, dtype=dtype, **inits)

@@ -21,11 +21,10 @@ from vitlab.layers.attention import CrossAttention, KeysAndValues, SelfAttention
 from vitlab.layers.blocks import Block
 from vitlab.layers.choices import check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
-from vitlab.layers.embeddings import TokenEmbed
+from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import XAVIER, make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
-from vitlab.ops.positions import sincos_1d
 from vitlab.ops.tokens import is_token
 
 
@@ -113,10 +112,11 @@ class Transformer(nn.Module):
     self.dropout = nn.Dropout(self.dropout_rate)
     if self.norm is not None:
       self.encoder_norm, self.decoder_norm = self.norm.clone(), self.norm.clone()
-    if self.positions == 'learned':
-      shape, init = (self.max_length, self.source.width), nn.initializers.normal(0.02)
-      self.source_position = self.param('source_position', init, shape, jnp.float32)
-      self.target_position = self.param('target_position', init, shape, jnp.float32)
+    new = partial(TokenPositions, self.positions, self.source.width, self.max_length)
+    self.source_places = new(table='source_position')
+    self.target_places = new(table='target_position')
+    for places in (self.source_places, self.target_places):  # a parameter each, among our own
+      nn.share_scope(self, places)
 
   def __call__(
     self, tokens: Int[Array, 'b s'], inputs: Int[Array, 'b t'], train: bool = False
@@ -127,7 +127,7 @@ class Transformer(nn.Module):
   def encode(self, tokens: Int[Array, 'b s'], train: bool = False) -> Memory:
     """Reads the source; padding is invisible."""
     mask = is_token(tokens)
-    x = self._embed(self.source, tokens, 'source', 0, train)
+    x = self._embed(self.source, tokens, self.source_places, 0, train)
     x, _ = self.encoder(x, train, mask=mask[:, None, None])
     return Memory(x if self.norm is None else self.encoder_norm(x), mask)
 
@@ -146,7 +146,7 @@ class Transformer(nn.Module):
       block of the decoder gives out), 'attention' and 'cross_attention' (lists of the weights of
       all blocks, [b n t t] and [b n t s]).
     """
-    x = self._embed(self.target or self.source, inputs, 'target', 0, train)
+    x = self._embed(self.target or self.source, inputs, self.target_places, 0, train)
     x, blocks = self.decoder(x, train, memory=memory.tokens, memory_mask=memory.mask[:, None, None])
     x, logits = self._show(x)
     maps = {kind: [block[kind] for block in blocks] for kind in ('attention', 'cross_attention')}
@@ -154,7 +154,7 @@ class Transformer(nn.Module):
 
   def start(self, memory: Memory, max_length: int) -> tuple[Memory, DecoderState]:
     """What `step` wants of the source, and starts from, for up to `max_length` tokens."""
-    self._check_length(max_length)
+    self.target_places.check(max_length)
     # A token of which only the keys and values of the source are read: XLA drops the rest of it.
     x = jnp.zeros((len(memory.tokens), 1, self.source.width), memory.tokens.dtype)
     _, blocks = self.decoder(x, memory=memory.tokens)
@@ -168,7 +168,8 @@ class Transformer(nn.Module):
     self, memory: Memory, state: DecoderState, token: Int[Array, ' b']
   ) -> tuple[Float[Array, 'b vocab'], DecoderState]:
     """One token more: logits of what follows it, and the next state."""
-    x = self._embed(self.target or self.source, token[:, None], 'target', state.length, False)
+    target = self.target or self.source
+    x = self._embed(target, token[:, None], self.target_places, state.length, False)
     x, blocks = self.decoder(
       x,
       each=dict(past=state.past, memory=memory.known),
@@ -181,28 +182,13 @@ class Transformer(nn.Module):
     return self._show(x)[1][:, 0], DecoderState(past, state.length + 1, coverage)
 
   def _embed(
-    self, embed: TokenEmbed, tokens: Int[Array, 'b t'], kind: str, first: Any, train: bool
+    self, embed: TokenEmbed, tokens: Int[Array, 'b t'], places: TokenPositions, first: Any, train
   ) -> Float[Array, 'b t d']:
     """Tokens times sqrt(d), as in the paper, and where they are, from position `first` on."""
     x = embed(tokens)
     length, width = x.shape[1:]
-    x *= jnp.asarray(width**0.5, x.dtype)
-    if self.positions == 'learned':
-      self._check_length(length)
-      table = getattr(self, f'{kind}_position')
-      vectors = jax.lax.dynamic_slice_in_dim(table, first, length)
-    else:
-      at_least_32 = jnp.promote_types(x.dtype, jnp.float32)
-      interleaved = self.positions == 'sincos_interleaved'
-      vectors = sincos_1d(first + jnp.arange(length), width, interleaved, at_least_32)
-    return self.dropout(x + vectors.astype(x.dtype), deterministic=not train)
-
-  def _check_length(self, length: int) -> None:
-    if self.positions == 'learned' and length > self.max_length:
-      raise UserError(
-        f'the Transformer learns the positions of max_length={self.max_length} tokens; '
-        f'sentences of {length} may come\nraise model.max_length, or take sincos positions'
-      )
+    x = x * jnp.asarray(width**0.5, x.dtype) + places(length, x.dtype, first)
+    return self.dropout(x, deterministic=not train)
 
   def _show(self, x: Float[Array, 'b t d']) -> tuple[Array, Float[Array, 'b t vocab']]:
     """What the head sees, and what it makes of it: the logits."""

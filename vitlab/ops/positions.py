@@ -50,8 +50,25 @@ def rope_2d(grid: Grid, head_dim: int, base: float = 100.0) -> Float[np.ndarray,
   return 2 * np.pi * np.concatenate([y, x], axis=-1).reshape(grid[0] * grid[1], -1)
 
 
+def rope_1d(
+  position: Int[Array, '*b t'], head_dim: int, base: float = 10_000.0, dtype: Any = jnp.float32
+) -> Float[Array, '*b t half']:
+  """Angles of the rotary embedding of the tokens of a text (RoFormer, arXiv:2104.09864).
+
+  The token at t turns its i-th pair by t · base^(-2i / k), i = 0 .. k/2 - 1. The pairs are those of
+  `rotate`, as in GPT-NeoX and LLaMA; the paper pairs neighbours: the same model, a head permuted.
+
+  Raises:
+    ValueError: the head size is odd.
+  """
+  if head_dim % 2:
+    raise ValueError(f'rope_1d: the head size {head_dim} is not even')
+  frequency = jnp.asarray(base ** (-np.arange(0, head_dim, 2) / head_dim), dtype)
+  return position[..., None].astype(dtype) * frequency
+
+
 def rotate(
-  x: Float[Array, '*b t k'], angles: Float[np.ndarray, 't half'] | Float[Array, 't half']
+  x: Float[Array, '*b t k'], angles: Float[np.ndarray, '*#b t half'] | Float[Array, '*#b t half']
 ) -> Float[Array, '*b t k']:
   """Turns the pairs (x_i, x_{i + k/2}) of every head by their token's angles, in float32."""
   dtype = jnp.promote_types(x.dtype, jnp.float32)
@@ -109,12 +126,12 @@ def _bicubic(learned: int, wanted: int, step: float) -> Float[np.ndarray, 'wante
 
 
 def sincos_1d(
-  position: Int[Array, ' t'],
+  position: Int[Array, '*b t'],
   width: int,
   interleaved: bool = False,
   dtype: Any = jnp.float32,
   temperature: float = 10_000.0,
-) -> Float[Array, 't d']:
+) -> Float[Array, '*b t d']:
   """Fixed sine-cosine vectors of the tokens of a sentence (arXiv:1706.03762, section 3.5).
 
   With the frequencies w_i = temperature^(-2i / width), i = 0 .. width/2 - 1, the token at t gets
@@ -127,8 +144,19 @@ def sincos_1d(
   if width % 2:
     raise ValueError(f'sincos_1d: the width {width} is not even')
   frequency = jnp.asarray(temperature ** (-np.arange(0, width, 2) / width), dtype)
-  angle = position[:, None].astype(dtype) * frequency
+  angle = position[..., None].astype(dtype) * frequency
   parts = jnp.sin(angle), jnp.cos(angle)
   if interleaved:
-    return jnp.stack(parts, axis=-1).reshape(len(position), width)
+    return jnp.stack(parts, axis=-1).reshape(*position.shape, width)
   return jnp.concatenate(parts, axis=-1)
+
+
+def places_in_segments(segments: Int[Array, '*b t']) -> Int[Array, '*b t']:
+  """Where each token stands in its own document: rows of several documents behind one another.
+
+  Args:
+    segments: The number of the document that each token is of.
+  """
+  place = jnp.broadcast_to(jnp.arange(segments.shape[-1], dtype=jnp.int32), segments.shape)
+  begins = jnp.diff(segments, axis=-1, prepend=segments[..., :1]) != 0
+  return place - jax.lax.cummax(jnp.where(begins, place, 0), axis=segments.ndim - 1)
