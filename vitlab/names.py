@@ -59,19 +59,25 @@ class Counted(NamedTuple):
     keyword: Keyword of a model for how many there are.
     noun: Plural in sentences.
     modules: Top-level modules with an axis of that size; new data need new ones.
-    parameter: A parameter whose shape shows how many there are.
-    axis: The axis of that parameter.
+    parameters: Those whose shapes show how many there are, of one model or another.
+    axis: The axis of such a parameter.
   """
 
   keyword: str
   noun: str
   modules: tuple[str, ...]
-  parameter: str
+  parameters: tuple[str, ...]
   axis: int
 
 
-CLASSES = Counted('num_classes', 'classes', ('head', 'head_dist'), 'head/kernel', -1)
-WORDS = Counted('vocab_size', 'words', ('head', 'source', 'target'), 'source/embedding', 0)
+CLASSES = Counted('num_classes', 'classes', ('head', 'head_dist'), ('head/kernel',), -1)
+WORDS = Counted(
+  'vocab_size',
+  'words',
+  ('head', 'source', 'target', 'token_embedding'),
+  ('source/embedding', 'token_embedding/embedding'),
+  0,
+)
 
 
 class Block(NamedTuple):

@@ -25,21 +25,21 @@ KINDS = {
     ' embed_dim depth num_heads embedding_size num_register_tokens inner_dim num_heads_inner'
     ' num_heads_outer first_stride vocab_size decoder_vocab_size d_model encoder_layers'
     ' decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim'
-    ' decoder_ffn_dim'
+    ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions'
   ),
   WHOLE: (
     'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
     ' unk_token_id'
   ),
-  ABOVE: 'mlp_ratio crop_pct layer_norm_eps',
+  ABOVE: 'mlp_ratio crop_pct layer_norm_eps layer_norm_epsilon',
   NUMBER: 'init_values layerscale_value',
   FLAG: (
     'qkv_bias qk_norm class_token no_embed_class fc_norm use_swiglu_ffn scale_embedding legacy'
-    ' pool_include_prefix'
+    ' pool_include_prefix tie_word_embeddings'
   ),
   TEXT: (
     'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
-    ' pos_embed layer_type interpolation crop_mode'
+    ' pos_embed layer_type interpolation crop_mode afn'
   ),
   OBJECT: 'model_args pretrained_cfg',
   COUNTS: 'depths hidden_sizes layers',
@@ -78,6 +78,7 @@ SWIN = dict(
   hidden_act='gelu',
   layer_norm_eps=1e-5,
 )
+GPT = dict(n_embd=768, n_layer=12, n_head=12, layer_norm_epsilon=1e-5)
 DEFAULTS = {
   'vit': VIT,
   'deit': VIT,
@@ -85,6 +86,8 @@ DEFAULTS = {
   'dinov2_with_registers': DINOV2 | dict(patch_size=16, num_register_tokens=4),
   'swin': SWIN,
   'swinv2': SWIN | dict(pretrained_window_sizes=[0, 0, 0, 0]),
+  'gpt2': GPT | dict(vocab_size=50257, n_positions=1024, activation_function='gelu_new'),
+  'openai-gpt': GPT | dict(vocab_size=40478, n_positions=512, afn='gelu'),
   'marian': dict(
     vocab_size=58101,
     d_model=1024,

@@ -78,7 +78,7 @@ class Source(NamedTuple):
       if order is not None:
         take = lambda x: np.asarray(x)[..., order]  # noqa: E731
         params |= {name: jax.tree.map(take, params[name]) for name in heads}
-    if facts and params.get('source'):
+    if facts and any(path.partition('/')[0] in params for path in names.WORDS.parameters):
       known, path = dict(vocabulary=self.weights.about.vocabulary), self.weights.path
       instead = f'give it that one: data.tokenizer={path}, or {self._anew("with new words")}'
       tokenizers.check_same(facts, known, path, instead)
@@ -96,7 +96,8 @@ class Source(NamedTuple):
     """Raises UserError if the weights know other classes or words than the model."""
     spec, path = self.weights.about.spec, self.weights.path
     counted = names.counted(spec)
-    known, found = spec.get(counted.keyword), names.flatten(params).get(counted.parameter)
+    known, flat = spec.get(counted.keyword), names.flatten(params)
+    found = next((flat[path] for path in counted.parameters if path in flat), None)
     if found is not None and found.shape[counted.axis] != known:
       anew = 'with new words' if counted is names.WORDS else 'a new classifier'
       raise UserError(
