@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import timm
 import torch
-from _helpers import marian, parity, quick
+from _helpers import gpts, marian, parity, quick
 from timm.models import _hub
 from transformers import MarianConfig
 
@@ -36,6 +36,8 @@ VALUES = dict(
   norm_layer=('layernorm', 'rmsnorm', 'simplenorm', 'layernormfp32', 'batchnorm', 'groupnorm'),
   attn_layer=('attn', 'diff'),
   stem_type=('deep', 'deep_tiered'),
+  afn=('gelu', 'relu', 'silu', 'swish'),
+  n_inner=(24,),
   hidden_act=('gelu', 'gelu_new', 'relu', 'selu', 'silu', 'quick_gelu'),
   activation_function=('gelu', 'gelu_new', 'relu', 'selu', 'silu', 'swish'),
   num_classes=(0,),
@@ -134,6 +136,25 @@ def marian_cases() -> Iterator[tuple]:
     if not key.startswith('_') and key not in ('model_type', 'transformers_version', *numbers):
       for value in others(key, tiny.get(key, default)):
         yield key, value, marian_case({key: value})
+
+
+def gpt_cases(kind: str) -> Iterator[tuple]:
+  """The same for a GPT of Hugging Face."""
+  for key, default in gpts.KINDS[kind][0]().to_dict().items():
+    if not key.startswith('_') and key not in ('model_type', 'transformers_version'):
+      for value in others(key, gpts.TINY.get(key, default)):
+        yield key, value, gpt_case(kind, {key: value})
+
+
+def gpt_case(kind: str, words: dict[str, Any]) -> Callable[[pathlib.Path], tuple]:
+  """Saves a GPT; gives its logits and its tokens."""
+
+  def save(folder):
+    module = gpts.make(kind, **words)
+    module.save_pretrained(folder)
+    return gpts.logits(module), (gpts.TOKENS,)
+
+  return save
 
 
 def marian_case(words: dict[str, Any]) -> Callable[[pathlib.Path], tuple]:

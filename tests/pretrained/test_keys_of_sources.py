@@ -8,7 +8,7 @@ import re
 import pytest
 import timm
 import torch
-from _helpers import key_walks
+from _helpers import gpts, key_walks
 from timm.models._pretrained import PretrainedCfg
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
@@ -74,6 +74,11 @@ def test_configs_of_hugging_face(kind, tmp_path, x64):
 
 def test_configs_of_marian(tmp_path, x64):
   all_right(key_walks.marian_cases(), tmp_path, equal=30, refused=10)
+
+
+@pytest.mark.parametrize('kind', gpts.KINDS)
+def test_configs_of_gpt(kind, tmp_path, x64):
+  all_right(key_walks.gpt_cases(kind), tmp_path, equal=30, refused=7)
 
 
 SIZE_WORDS = (

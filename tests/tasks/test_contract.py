@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from _helpers import quick, tiny
 
-from vitlab.models import rnn_seq2seq, transformer
+from vitlab.models import gpt, rnn_seq2seq, transformer
 from vitlab.ops import search
 from vitlab.ops.tokens import EOS, PAD
-from vitlab.tasks import Task, classification, distillation, translation
+from vitlab.tasks import Task, classification, distillation, language_model, translation
 
 
 class Row(NamedTuple):
@@ -73,7 +73,24 @@ def translate(model, attention=True, search=search.GREEDY, **row):
   return Row(task, sentences, predict, **row)
 
 
+def texts(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """Each of two documents and a little padding, of tokens of which none is special."""
+  first, second = rng.integers(2, 4, (size, 1)), rng.integers(5, 7, (size, 1))
+  place = np.arange(8)
+  segments = np.where(place < first, 1, np.where(place < second, 2, 0)).astype(np.int32)
+  scored = rng.random((size, 7)) < 0.8
+  return dict(
+    tokens=rng.integers(0, 9, (size, 8), dtype=np.int32), segments=segments, scored=scored
+  )
+
+
+def speak(model):
+  task = functools.partial(language_model.make, model, label_smoothing=0.1)
+  return Row(task, texts, ('logits', 'scores', 'attention'))
+
+
 RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
+GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
 TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
 
 
@@ -91,6 +108,7 @@ ROWS = {
     search=dict(name='sample', samples=2, top_k=3, top_p=0.9),
   ),
   'transformer': translate(TRANSFORMER(), search=dict(name='beam', beams=2, coverage_penalty=0.2)),
+  'language_model': speak(GPT()),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8
