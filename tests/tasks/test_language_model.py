@@ -98,7 +98,8 @@ def test_text_that_is_not_here_is_assumed_of_a_config():
 @pytest.mark.parametrize(
   'words, says',
   [
-    (dict(label_smoothing=1.0), 'label_smoothing=1.0 does not lie in'),
+    (dict(label_smoothing=1.0), 'the smoothing lies in'),
+    (dict(max_tokens=0), 'max_tokens is 1 or more'),
     (dict(search=dict(name='beam')), 'language_model has no beams'),
     (dict(search=dict(name='sampel')), 'did you mean sample'),
   ],

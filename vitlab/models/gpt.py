@@ -127,8 +127,9 @@ class GPT(nn.Module):
     heads, width = attention.num_heads, self.token_embedding.width
     shape = (batch_size, attention.num_kv_heads or heads, max_length, width // heads)
     # As many places as there may be tokens: keys and values of a later step are written in place.
-    zeros = jnp.zeros(shape, attention.dtype)
-    return State(((zeros, zeros),) * self.decoder.depth, jnp.zeros((), jnp.int32))
+    new = lambda: jnp.zeros(shape, attention.dtype)  # noqa: E731
+    past = tuple((new(), new()) for _ in range(self.decoder.depth))
+    return State(past, jnp.zeros((), jnp.int32))
 
   def step(
     self, state: State, tokens: Int[Array, 'b t']

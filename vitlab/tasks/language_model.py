@@ -26,10 +26,14 @@ from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
 
 UNIT = 'windows'
 SEARCH = dict(name='sample', temperature=0.8)
+MAX_TOKENS = 256
 
 
 def make(
-  model: nn.Module, label_smoothing: float = 0.0, search: Mapping[str, Any] = SEARCH
+  model: nn.Module,
+  label_smoothing: float = 0.0,
+  search: Mapping[str, Any] = SEARCH,
+  max_tokens: int = MAX_TOKENS,
 ) -> Task:
   """Builds the task around a causal model.
 
@@ -37,15 +41,20 @@ def make(
     model: `module(tokens, train, segments) -> (logits, out)` says what follows each token, with
       dropout from the rng stream 'dropout'; it is given segments where the batch has them. For
       `vitlab.predict` it reads on: `start(batch_size, max_length) -> state` and `step(state,
-      tokens) -> (logits, state)`.
+      tokens) -> (logits, state)`; the state has a method `take(rows)`.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
-    search: How a text is continued: the spec of a `vitlab.ops.search`, greedy or sample.
+    search: How `vitlab.predict` continues a text: the spec of a `vitlab.ops.search`, greedy or
+      sample.
+    max_tokens: The most that it adds to a prompt.
 
   Raises:
-    UserError: the smoothing is out of range, or there is no such search.
+    UserError: a number is out of range, or there is no such search.
   """
-  if not 0 <= label_smoothing < 1:
-    raise UserError(f'language_model: label_smoothing={label_smoothing} does not lie in [0, 1)')
+  if not 0 <= label_smoothing < 1 or max_tokens < 1:
+    raise UserError(
+      f'language_model(label_smoothing={label_smoothing}, max_tokens={max_tokens}): the smoothing '
+      'lies in [0, 1), and max_tokens is 1 or more'
+    )
   if make_search(search).name == 'beam':
     raise UserError('language_model has no beams: search is greedy or sample')
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
@@ -161,8 +162,13 @@ def make_task(config: ConfigDict, facts: Mapping[str, Any]) -> Task:
   Raises:
     UserError: an unknown name or keyword, or whatever the model and the task refuse.
   """
-  model = registry.make('models', _with_facts(config.model.to_dict(), facts))
+  model = make_model(config, facts)
   return registry.make('tasks', _with_facts(config.task.to_dict(), facts), model=model)
+
+
+def make_model(config: ConfigDict, facts: Mapping[str, Any]) -> nn.Module:
+  """The model alone; see `make_task`."""
+  return registry.make('models', _with_facts(config.model.to_dict(), facts))
 
 
 def _with_facts(spec: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
