@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
     *,
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
-    angles: Float[Any, '*#b t half'] | None = None,
+    angles: Float[Any, '... t half'] | None = None,
     past: KeysAndValues | None = None,
     length: Int[Array, ''] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:

@@ -70,7 +70,7 @@ def additive_logits(
   return jnp.einsum('...tsk,k->...ts', together, weight, preferred_element_type=dtype)
 
 
-def hide(logits: Float[Array, '*b t s'], mask: Bool[Array, '*#b #t #s']) -> Float[Array, '*b t s']:
+def hide(logits: Float[Array, '*b t s'], mask: Bool[Array, '... #t #s']) -> Float[Array, '*b t s']:
   """Very negative where the mask is False; finite, because a row of -inf is a NaN.
 
   That NaN gradients would carry into every parameter.

@@ -68,7 +68,7 @@ def rope_1d(
 
 
 def rotate(
-  x: Float[Array, '*b t k'], angles: Float[np.ndarray, '*#b t half'] | Float[Array, '*#b t half']
+  x: Float[Array, '*b t k'], angles: Float[np.ndarray, '... t half'] | Float[Array, '... t half']
 ) -> Float[Array, '*b t k']:
   """Turns the pairs (x_i, x_{i + k/2}) of every head by their token's angles, in float32."""
   dtype = jnp.promote_types(x.dtype, jnp.float32)
