@@ -8,7 +8,6 @@ space, comes back as one: nothing that it can be told keeps them apart, so it is
 """
 
 import base64
-import io
 import logging
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +19,12 @@ from jaxtyping import Int
 
 from vitlab.data import marian
 from vitlab.data.marian import Marian
+from vitlab.data.vocabularies import Vocabulary, kinds, pieces
 from vitlab.errors import UserError, unknown
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 
 _log = logging.getLogger(__name__)
-KINDS = ('bpe', 'unigram', 'char')
+KINDS = pieces.KINDS
 SAMPLE = 1_000_000  # lines that a vocabulary is learned from, at most
 SPACE = '\u2581'  # how sentencepiece writes a space
 _CHUNK = 100_000  # lines that are encoded at a time: sentencepiece returns lists of Python numbers
@@ -124,32 +124,8 @@ def train(lines: Iterable[str], kind: str, vocab_size: int) -> Tokenizer:
   """
   if kind not in KINDS:
     raise unknown('tokenizer', kind, KINDS)
-  lines, model = list(lines), io.BytesIO()
-  try:
-    sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=iter(lines[:: -(-len(lines) // SAMPLE)]),
-      model_writer=model,
-      model_type=kind,
-      vocab_size=vocab_size,
-      hard_vocab_limit=kind != 'char',
-      byte_fallback=kind != 'char',
-      character_coverage=1.0,
-      normalization_rule_name='identity',
-      remove_extra_whitespaces=False,
-      num_threads=1,  # sums of probabilities depend on how the lines are divided
-      pad_id=PAD,
-      bos_id=BOS,
-      eos_id=EOS,
-      unk_id=UNK,
-      minloglevel=2,
-    )
-  except (RuntimeError, ValueError, OSError) as error:
-    reason = str(error).rpartition('] ')[2]
-    raise UserError(
-      f'no {kind} vocabulary of {vocab_size} tokens can be learned from {len(lines):,} lines: '
-      f'{reason}\nset data.vocab_size to what the text can give, or take data.tokenizer=char'
-    ) from None
-  return Tokenizer(model.getvalue())
+  lines = list(lines)
+  return Tokenizer(pieces.train(lines[:: -(-len(lines) // SAMPLE)], kind, vocab_size, len(lines)))
 
 
 def load(path: str) -> Tokenizer | Marian:
@@ -165,7 +141,10 @@ def load(path: str) -> Tokenizer | Marian:
     if (place / marian.SOURCE).exists():
       return marian.load(place)
     if place.is_dir():
-      return from_text(json.loads((place / 'facts.json').read_text())['tokenizer'])
+      found = from_text(json.loads((place / 'facts.json').read_text())['tokenizer'])
+      if isinstance(found, Vocabulary):
+        raise UserError('it is the vocabulary of a language model, which ends no sentence')
+      return found
     return Tokenizer(place.read_bytes())
   except (OSError, ValueError, KeyError):
     raise UserError(
@@ -176,14 +155,16 @@ def load(path: str) -> Tokenizer | Marian:
     raise UserError(f'{path}: {error}') from None
 
 
-def from_text(text: str) -> Tokenizer | Marian:
-  """The inverse of `Tokenizer.text` and `Marian.text`."""
+def from_text(text: str) -> Tokenizer | Marian | Vocabulary:
+  """The inverse of `Tokenizer.text`, `Marian.text` and `Vocabulary.text`."""
+  if kinds.is_one(text):
+    return kinds.from_text(text)
   if text.startswith('{'):
     return marian.from_text(text)
   return Tokenizer(base64.b64decode(text))
 
 
-def of(facts: Mapping[str, Any]) -> Tokenizer | Marian | Words | None:
+def of(facts: Mapping[str, Any]) -> Tokenizer | Marian | Vocabulary | Words | None:
   """The vocabulary among the facts of a data set; None: its examples are no sentences."""
   if facts.get('tokenizer'):
     return from_text(facts['tokenizer'])

@@ -1,0 +1,59 @@
+"""Vocabularies of language models: text <-> tokens, with nothing added that does not stand there.
+
+`vitlab.data.tokenizers` finds, learns and restores them. (The vocabularies of translation, in the
+same file, end every line with EOS and have its numbers; these have whatever numbers they came with:
+token 0 is an ordinary token in most.)
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+
+class Special(NamedTuple):
+  """The numbers of the tokens that are no text, by what they are for; None: there is none."""
+
+  pad: int | None = None
+  bos: int | None = None
+  eos: int | None = None
+  unk: int | None = None
+  cls: int | None = None
+  sep: int | None = None
+  mask: int | None = None
+
+  @property
+  def begin(self) -> int | None:
+    """What a document begins with: bos or cls, else what ends the one before it."""
+    return next((token for token in (self.bos, self.cls, self.end) if token is not None), None)
+
+  @property
+  def end(self) -> int | None:
+    """What a document ends with: eos or sep."""
+    return self.sep if self.eos is None else self.eos
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+  """What a language model and its text share.
+
+  Attributes:
+    pieces: How each token is written; as many as `len`, the largest number and one.
+    text: All of it as a fact of a data set: JSON, see `vitlab.data.tokenizers.from_text`.
+    special: Its special tokens.
+  """
+
+  pieces: list[str]
+  text: str
+  special: Special
+
+  def __len__(self) -> int: ...
+
+  def encode(self, texts: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
+    """The tokens of every text, and none beside them."""
+    ...
+
+  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+    """The text of a row; special tokens have none."""
+    ...
