@@ -34,7 +34,9 @@ def shapes(source: Source, length: int | None = None) -> Shapes:
   if not hasattr(source, 'buckets'):
     return _shapes(source)
   length = length or source.buckets[-1]
-  return {key: ((length, *x.shape[1:]), x.dtype) for key, x in source[0].items()}
+  return {
+    key: ((length, *x.shape[1:]) if np.ndim(x) else (), x.dtype) for key, x in source[0].items()
+  }
 
 
 class Steps:
@@ -56,7 +58,7 @@ class Steps:
     self._source, self._batch_size, self._rows = source, batch_size, rows
     self._seed, self._length = seed, length
     self._ragged = hasattr(source, 'buckets')
-    self.in_memory = self._ragged or hasattr(source, 'arrays')
+    self.in_memory = self._ragged or hasattr(source, 'arrays') or hasattr(source, 'gather')
     self._shapes = {} if self.in_memory else _shapes(source)
     self._pool = _pool() if threads and not self.in_memory else None
     self._map = self._pool.map if self._pool else map
@@ -88,19 +90,26 @@ class Steps:
     return epoch_shuffle(first + np.arange(self._batch_size), length, self._seed)
 
   def _pad(self, numbers: np.ndarray, length: int) -> Batch:
-    """Rows of one length, zeros behind their ends."""
+    """Rows of one length, zeros behind their ends; beside them, scalars such as a label."""
     batch = {
       key: np.zeros((len(self._rows), *shape), dtype)
       for key, (shape, dtype) in shapes(self._source, length).items()
     }
     for row, number in enumerate(numbers):
-      for key, tokens in self._source[int(number)].items():
-        batch[key][row, : len(tokens)] = tokens
+      for key, value in self._source[int(number)].items():
+        if np.ndim(value):
+          batch[key][row, : len(value)] = value
+        else:
+          batch[key][row] = value
     return batch
 
   def _gather(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
     """As `_read`; a `Loaded` split says by its own `mask` what could not be."""
-    batch = {key: _grow(a[numbers], len(self._rows)) for key, a in self._source.arrays.items()}
+    if hasattr(self._source, 'gather'):
+      found = self._source.gather(numbers)
+    else:
+      found = {key: array[numbers] for key, array in self._source.arrays.items()}
+    batch = {key: _grow(array, len(self._rows)) for key, array in found.items()}
     readable = batch.pop('mask', np.True_)
     unreadable = np.flatnonzero(~readable)
     return batch, [(int(row), 'unreadable') for row in unreadable if row < len(numbers)]

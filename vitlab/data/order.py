@@ -56,6 +56,21 @@ def batch_by_length(
   return numbers[place * batch_size : (place + 1) * batch_size]
 
 
+def draws(positions: Int[np.ndarray, ' b'], length: int, seed: int) -> Int[np.ndarray, ' b']:
+  """A number below `length` for each position of an endless walk: drawn anew, all equally likely.
+
+  Any position can be asked for at any time, whatever the length.
+
+  Args:
+    positions: Where in the walk, >= 0, in any order.
+    length: Of the range, >= 1.
+    seed: Any integer.
+  """
+  state = _mix(_mix(_words(seed)) + _words(_DRAWS))
+  found = _mix(state + _GOLDEN * positions.astype(np.uint64))
+  return (found % np.uint64(length)).astype(np.int64)
+
+
 @functools.lru_cache(maxsize=4)  # a batch can straddle two epochs; training and its twin in a test
 def permutation(length: int, seed: int, stream: int = 0) -> Int[np.ndarray, ' length']:
   """A uniformly random order of `range(length)`; every (seed, stream) has its own."""
@@ -86,6 +101,7 @@ def stratified(labels: Int[np.ndarray, ' b'], seed: int = 0) -> Int[np.ndarray, 
 
 
 _POOL = 64  # batches that are sorted together
+_DRAWS = -1  # the stream of `draws`; those of the epochs are not negative
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

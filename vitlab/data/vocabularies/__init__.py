@@ -6,10 +6,12 @@ token 0 is an ordinary token in most.)
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
+
+Row: TypeAlias = Int[np.ndarray, ' t'] | Sequence[int]  # of tokens
 
 
 class Special(NamedTuple):
@@ -54,6 +56,6 @@ class Vocabulary(Protocol):
     """The tokens of every text, and none beside them."""
     ...
 
-  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+  def decode(self, tokens: Row) -> str:
     """The text of a row; special tokens have none."""
     ...

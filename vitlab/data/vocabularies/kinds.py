@@ -35,7 +35,7 @@ def learn(kind: str, texts: Callable[[], Iterable[str]], vocab_size: int) -> Voc
     lines = [line for text in texts() for line in text.split('\n') if line]
     return Pieces(pieces.train(lines, kind, vocab_size, len(lines)))
   make = dict(wordpiece=learned.wordpiece, byte_bpe=learned.byte_bpe)[kind]
-  return make(texts(), vocab_size)
+  return make(texts, vocab_size)
 
 
 def load(path: str) -> Vocabulary:

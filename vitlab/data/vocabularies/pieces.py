@@ -14,7 +14,7 @@ import numpy as np
 import sentencepiece
 from jaxtyping import Int
 
-from vitlab.data.vocabularies import Special
+from vitlab.data.vocabularies import Row, Special
 from vitlab.errors import UserError
 from vitlab.ops.tokens import BOS, EOS, PAD, UNK
 
@@ -68,7 +68,7 @@ class Pieces:
       rows.append(np.array([*first, *(t for line in others for t in between + line)], np.int32))
     return rows
 
-  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+  def decode(self, tokens: Row) -> str:
     """The text of a row; special tokens have none."""
     lines: list[list[int]] = [[]]
     for token in map(int, tokens):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from vitlab.data.vocabularies import Special
+from vitlab.data.vocabularies import Row, Special
 from vitlab.errors import UserError
 
 CHARS, BYTES = 'chars', 'bytes'
@@ -54,7 +54,7 @@ class Characters:
       )
     return tokens
 
-  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+  def decode(self, tokens: Row) -> str:
     """The text of a row."""
     return self._points[np.asarray(tokens, np.int64)].astype('<u4').tobytes().decode('utf-32-le')
 
@@ -73,7 +73,7 @@ class Bytes:
     """The bytes of every text."""
     return [np.frombuffer(text.encode(), np.uint8).astype(np.int32) for text in texts]
 
-  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+  def decode(self, tokens: Row) -> str:
     """The text of a row; what is no UTF-8 is U+FFFD."""
     return bytes(int(token) for token in tokens).decode(errors='replace')
 

@@ -20,7 +20,7 @@ import tokenizers
 from jaxtyping import Int
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from vitlab.data.vocabularies import Special
+from vitlab.data.vocabularies import Row, Special
 from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Published:
     found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     return [np.array(row.ids, np.int32) for row in found]
 
-  def decode(self, tokens: Int[np.ndarray, ' t']) -> str:
+  def decode(self, tokens: Row) -> str:
     """The text of a row; special tokens have none, half a character is U+FFFD."""
     return self._tokenizer.decode([int(t) for t in tokens], skip_special_tokens=True)
 

@@ -1,0 +1,215 @@
+"""Your own text for a language model: one file, a folder or archive of them, or a set of TFDS.
+
+    data.path=book.txt           a file: its last tenth is 'val'
+    data.path=corpus             a folder, .zip or .tar: train.txt val.txt test.txt, or train/*.txt
+                                 ...; without such names, all files one after the other
+    data.path=tfds:lm1b          a set that was prepared, see `vitlab.data.sets.tfds`
+
+Files end in .txt (or .text, .raw, .tokens, .md; .gz may follow) and are UTF-8. The text is encoded
+when it is first used, and kept in a cache folder: the next start only maps it into memory.
+"""
+
+import functools
+import itertools
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from vitlab.data import Dataset, Source
+from vitlab.data.texts import encoded
+from vitlab.data.texts.documents import Piece, check_between, documents
+from vitlab.data.texts.encoded import Encoded
+from vitlab.data.texts.reading import Text, Texts, open_texts
+from vitlab.data.texts.rows import Lanes, Packed, Sliding, Windows
+from vitlab.data.tokenizers import from_text
+from vitlab.data.vocabularies import Vocabulary, kinds
+from vitlab.errors import UserError, unknown
+
+TRAIN, PARTS = 'train', ('train', 'val', 'test')
+ORDERS = dict(windows=Windows, lanes=Lanes)
+
+
+def make(
+  path: str,
+  tokenizer: str = 'chars',
+  vocab_size: int = 8000,
+  context: int = 256,
+  order: str = 'windows',
+  pack: str = '',
+  stride: int = 0,
+  fractions: Sequence[float] = (0.9, 0.1),
+  text_key: str = 'text',
+  data_dir: str = '',
+  cache: str = '',
+) -> Dataset:
+  """Splits of `tokens`; facts: vocab_size, context, tokenizer, sizes.
+
+  Facts `sizes`: split -> dict(tokens=how many are said of all of it, characters, bytes), for bits per
+  character and per byte.
+
+  Args:
+    path: A file, folder, archive or 'tfds:NAME'.
+    tokenizer: 'chars', 'bytes'; 'bpe', 'unigram' (sentencepiece), 'wordpiece', 'byte_bpe', learned
+      from 'train'; the folder of a run or of a published vocabulary; or a .model of sentencepiece.
+    vocab_size: Of a vocabulary that is learned: at most.
+    context: Tokens that a model reads at once; a row holds one more.
+    order: Of training: 'windows', at random and each place equally likely, or 'lanes', in which row
+      r of a batch goes on where row r of the batch before ended.
+    pack: What divides a text into documents that are packed into rows: 'file', 'line', 'paragraph'
+      (blank lines) or a mark such as '<|endoftext|>'. '': rows reach over the end of a file.
+    stride: How far the window of an evaluation goes on, 1 to context: context - stride tokens at
+      least precede a token that is scored. 0: half of the context.
+    fractions: Of train, val and, if there are three, test, in this order, where no file or folder is
+      named after a split: of the characters of a single document, else of the documents.
+    text_key: Of TFDS: the feature that holds the text.
+    data_dir: Of TFDS: where the set was prepared.
+    cache: Where encoded texts are kept; by default ~/.cache/vitlab/text.
+
+  Raises:
+    UserError: no text, an unknown tokenizer or order, a split shorter than the context; text that is
+      not UTF-8.
+  """
+  if order not in ORDERS:
+    raise unknown('data.order', order, ORDERS)
+  if context < 1 or not 0 <= stride <= context:
+    raise UserError(
+      f'data.context={context}, data.stride={stride}: expected 1 <= stride <= context'
+    )
+  if not 1 <= len(fractions) <= 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    raise UserError(
+      f'data.fractions={tuple(fractions)}: give those of train, val and test, for example '
+      '(0.8, 0.1, 0.1)'
+    )
+  check_between(pack)
+  texts = open_texts(path, data_dir, text_key)
+  known = None if tokenizer in kinds.KINDS else kinds.load(tokenizer)
+  build = functools.partial(_build, texts, tokenizer, vocab_size, known, pack, fractions)
+  size = str(vocab_size) if tokenizer in kinds.LEARNED else ''
+  key = (texts.digest, known.text if known else tokenizer, size, pack, repr(tuple(fractions)))
+  text, splits = encoded.cached(key, build, cache)
+  vocabulary = from_text(text)
+  rows = functools.partial(_rows, vocabulary, context, stride or -(-context // 2))
+  made = {name: rows(name, split, order, bool(pack), path) for name, split in splits.items()}
+  sizes = {name: _sizes(split, vocabulary, bool(pack)) for name, split in splits.items()}
+  facts = dict(vocab_size=len(vocabulary), context=context, tokenizer=text, sizes=sizes)
+  return Dataset(made, facts)
+
+
+def _build(
+  texts: Texts,
+  tokenizer: str,
+  vocab_size: int,
+  vocabulary: Vocabulary | None,
+  between: str,
+  fractions: Sequence[float],
+  folder: pathlib.Path,
+) -> Mapping[str, Any]:
+  """Encodes all splits into a folder; see `encoded.cached`."""
+  splits = _splits(texts, between, fractions)
+  if vocabulary is None:
+    if tokenizer in kinds.LEARNED and TRAIN not in splits:
+      raise UserError(
+        f'{texts.name}: a vocabulary is learned from the split {TRAIN!r}; there are only '
+        f'{", ".join(splits)}\nset data.tokenizer to the vocabulary that is to be used'
+      )
+    learned_from = [splits[TRAIN]] if tokenizer in kinds.LEARNED else list(splits.values())
+
+    def parts() -> Iterator[str]:
+      return (piece for split in learned_from for piece, _ in split())
+
+    vocabulary = kinds.learn(tokenizer, parts, vocab_size)
+  about = {}
+  for name, pieces in splits.items():
+    about[name] = encoded.write(pieces(), vocabulary, folder / f'{name}.tokens')
+    if not about[name]['tokens']:
+      raise UserError(f'{texts.name}: the text of split {name!r} is empty')
+  return dict(tokenizer=vocabulary.text, splits=about)
+
+
+def _splits(
+  texts: Texts, between: str, fractions: Sequence[float]
+) -> dict[str, Callable[[], Iterator[Piece]]]:
+  """What gives the documents of every split from the start."""
+  found = texts.splits()
+  if '' not in found:
+    return {name: functools.partial(documents, found[name], between) for name in sorted(found)}
+  everything = functools.partial(documents, found[''], between)
+  lengths = [0]  # of the documents, in characters
+  for text, last in everything():
+    lengths[-1] += len(text)
+    lengths += [0] * last
+  *lengths, _ = lengths
+  if not lengths:
+    raise UserError(f'{texts.name} is empty: give it text')
+  total = lengths[0] if len(lengths) == 1 else len(lengths)
+  bounds = [int(total * part) for part in itertools.accumulate(fractions[:-1])]
+  cut = _characters if len(lengths) == 1 else _whole
+  if len(set([0, *bounds, total])) != len(bounds) + 2:
+    raise UserError(
+      f'{texts.name}: its {total:,} {"characters" if len(lengths) == 1 else "documents"} are too '
+      f'few to be divided by data.fractions={tuple(fractions)}\ngive more text, or data.fractions=(1,)'
+    )
+  spans = zip([0, *bounds], [*bounds, total])
+  return {name: functools.partial(cut, everything, *span) for name, span in zip(PARTS, spans)}
+
+
+def _characters(
+  everything: Callable[[], Iterable[Piece]], start: int, stop: int
+) -> Iterator[Piece]:
+  """Characters `start` to `stop` of a single document."""
+  place = 0
+  for text, _ in everything():
+    part = text[max(0, start - place) : max(0, stop - place)]
+    place += len(text)
+    if part:
+      yield part, place >= stop
+    if place >= stop:
+      return
+
+
+def _whole(everything: Callable[[], Iterable[Piece]], start: int, stop: int) -> Iterator[Piece]:
+  """Documents `start` to `stop`."""
+  number = 0
+  for text, last in everything():
+    if start <= number < stop:
+      yield text, last
+    number += last
+    if number >= stop:
+      return
+
+
+def _rows(
+  vocabulary: Vocabulary,
+  context: int,
+  stride: int,
+  name: str,
+  split: Encoded,
+  order: str,
+  pack: bool,
+  path: str,
+) -> Source:
+  begin, end = _begin(vocabulary), vocabulary.special.end
+  if pack:
+    return Packed(split, context, 0 if name == TRAIN else stride, begin, end)
+  if len(split) < context + (name == TRAIN):
+    raise UserError(
+      f'{path}: split {name!r} has {len(split):,} tokens, fewer than a row of data.context={context}'
+      '\ngive more text, or lower data.context'
+    )
+  return ORDERS[order](split, context) if name == TRAIN else Sliding(split, context, stride, begin)
+
+
+def _begin(vocabulary: Vocabulary) -> int:
+  """What precedes a text: the token that begins a document, else the end of a line, else 0."""
+  if vocabulary.special.begin is not None:
+    return vocabulary.special.begin
+  if '\n' in vocabulary.pieces or len(vocabulary) == 256:
+    (row,) = vocabulary.encode(['\n'])
+    return int(row[0])
+  return 0
+
+
+def _sizes(split: Encoded, vocabulary: Vocabulary, pack: bool) -> dict[str, int]:
+  """Of what an evaluation scores; packed documents end with a token each, if they end with any."""
+  said = len(split) + (pack and vocabulary.special.end is not None)  # one more than lie between
+  return dict(tokens=said, characters=split.characters, bytes=split.bytes)
