@@ -19,7 +19,7 @@ from vitlab.data import Dataset, Source
 from vitlab.data.texts import encoded
 from vitlab.data.texts.documents import Piece, check_between, documents
 from vitlab.data.texts.encoded import Encoded
-from vitlab.data.texts.reading import Text, Texts, open_texts
+from vitlab.data.texts.reading import Texts, open_texts
 from vitlab.data.texts.rows import Lanes, Packed, Sliding, Windows
 from vitlab.data.tokenizers import from_text
 from vitlab.data.vocabularies import Vocabulary, kinds
@@ -44,8 +44,8 @@ def make(
 ) -> Dataset:
   """Splits of `tokens`; facts: vocab_size, context, tokenizer, sizes.
 
-  Facts `sizes`: split -> dict(tokens=how many are said of all of it, characters, bytes), for bits per
-  character and per byte.
+  Facts `sizes`: split -> dict(tokens=how many are said of it, characters, bytes), for the bits that
+  a character or a byte takes.
 
   Args:
     path: A file, folder, archive or 'tfds:NAME'.
@@ -59,22 +59,20 @@ def make(
       (blank lines) or a mark such as '<|endoftext|>'. '': rows reach over the end of a file.
     stride: How far the window of an evaluation goes on, 1 to context: context - stride tokens at
       least precede a token that is scored. 0: half of the context.
-    fractions: Of train, val and, if there are three, test, in this order, where no file or folder is
-      named after a split: of the characters of a single document, else of the documents.
+    fractions: Of train, val and, if there are three, test, one after the other, where no file or
+      folder is named after a split: of all characters, or with `pack` of the documents.
     text_key: Of TFDS: the feature that holds the text.
     data_dir: Of TFDS: where the set was prepared.
     cache: Where encoded texts are kept; by default ~/.cache/vitlab/text.
 
   Raises:
-    UserError: no text, an unknown tokenizer or order, a split shorter than the context; text that is
-      not UTF-8.
+    UserError: no text, an unknown tokenizer or order, a split shorter than the context; text
+      that is not UTF-8.
   """
   if order not in ORDERS:
     raise unknown('data.order', order, ORDERS)
   if context < 1 or not 0 <= stride <= context:
-    raise UserError(
-      f'data.context={context}, data.stride={stride}: expected 1 <= stride <= context'
-    )
+    raise UserError(f'data.context={context}, data.stride={stride}: a stride is 1 to context')
   if not 1 <= len(fractions) <= 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
     raise UserError(
       f'data.fractions={tuple(fractions)}: give those of train, val and test, for example '
@@ -134,35 +132,30 @@ def _splits(
   if '' not in found:
     return {name: functools.partial(documents, found[name], between) for name in sorted(found)}
   everything = functools.partial(documents, found[''], between)
-  lengths = [0]  # of the documents, in characters
-  for text, last in everything():
-    lengths[-1] += len(text)
-    lengths += [0] * last
-  *lengths, _ = lengths
-  if not lengths:
+  cut, unit = (_whole, 'documents') if between else (_characters, 'characters')
+  total = sum(last if between else len(text) for text, last in everything())
+  if not total:
     raise UserError(f'{texts.name} is empty: give it text')
-  total = lengths[0] if len(lengths) == 1 else len(lengths)
-  bounds = [int(total * part) for part in itertools.accumulate(fractions[:-1])]
-  cut = _characters if len(lengths) == 1 else _whole
-  if len(set([0, *bounds, total])) != len(bounds) + 2:
+  bounds = [0, *(int(total * part) for part in itertools.accumulate(fractions[:-1])), total]
+  if len(set(bounds)) < len(bounds):
     raise UserError(
-      f'{texts.name}: its {total:,} {"characters" if len(lengths) == 1 else "documents"} are too '
-      f'few to be divided by data.fractions={tuple(fractions)}\ngive more text, or data.fractions=(1,)'
+      f'{texts.name}: {total:,} {unit} are too few for data.fractions={tuple(fractions)}'
+      '\ngive more text, or all of it to training: data.fractions=(1.0,)'
     )
-  spans = zip([0, *bounds], [*bounds, total])
+  spans = itertools.pairwise(bounds)
   return {name: functools.partial(cut, everything, *span) for name, span in zip(PARTS, spans)}
 
 
 def _characters(
   everything: Callable[[], Iterable[Piece]], start: int, stop: int
 ) -> Iterator[Piece]:
-  """Characters `start` to `stop` of a single document."""
+  """Characters `start` to `stop` of all documents."""
   place = 0
-  for text, _ in everything():
+  for text, last in everything():
     part = text[max(0, start - place) : max(0, stop - place)]
     place += len(text)
     if part:
-      yield part, place >= stop
+      yield part, last or place >= stop
     if place >= stop:
       return
 
@@ -193,7 +186,7 @@ def _rows(
     return Packed(split, context, 0 if name == TRAIN else stride, begin, end)
   if len(split) < context + (name == TRAIN):
     raise UserError(
-      f'{path}: split {name!r} has {len(split):,} tokens, fewer than a row of data.context={context}'
+      f'{path}: split {name!r} has {len(split):,} tokens, too few for data.context={context}'
       '\ngive more text, or lower data.context'
     )
   return ORDERS[order](split, context) if name == TRAIN else Sliding(split, context, stride, begin)

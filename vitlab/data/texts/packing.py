@@ -7,8 +7,8 @@ from jaxtyping import Int
 class Packing:
   """Rows of pieces of documents.
 
-  A document longer than a row is cut into pieces that begin `stride` tokens apart; every other piece
-  is a whole document. Each goes to the row with the least space that still holds it (best fit), a
+  A document longer than a row is cut into pieces that begin `stride` tokens apart; all others are
+  whole. Each goes to the row with the least space that still holds it (best fit), a
   new one if there is none, in the order of the documents: the same documents always give the same.
 
   Args:

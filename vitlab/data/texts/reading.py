@@ -5,6 +5,7 @@ read in blocks, so that a long one needs no memory (a file in an archive is one 
 """
 
 import codecs
+import functools
 import gzip
 import hashlib
 import io
@@ -85,15 +86,22 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
     raise UserError(
       f'{path} does not exist: give a text file, a folder or archive of them, or tfds:NAME'
     )
-  if zipfile.is_zipfile(place) or tarfile.is_tarfile(place):
+  if _is_archive(place):
     return Texts(path, _digest_of(place.parent, [place]), lambda: _in_tree(path))
-  text = Text(path, lambda: _decoded(path, lambda: open(place, 'rb')))
+  text = Text(path, lambda: _decoded(path, functools.partial(place.open, 'rb')))
   return Texts(path, _digest_of(place.parent, [place]), lambda: {'': [text]})
 
 
 def decode(name: str, content: bytes) -> str:
   """The text of a file that is held in memory; errors as in `open_texts`."""
   return ''.join(_decoded(name, lambda: io.BytesIO(content)))
+
+
+def _is_archive(place: pathlib.Path) -> bool:
+  try:
+    return zipfile.is_zipfile(place) or tarfile.is_tarfile(place)
+  except (EOFError, OSError, zlib.error):  # a damaged .gz, which says so when it is read
+    return False
 
 
 def _is_text(name: str) -> bool:
@@ -181,7 +189,7 @@ def _prepared(dataset: str, data_dir: str, text_key: str) -> Texts:
     raise unknown(f'feature of {name} (data.text_key)', text_key, builder.info.features)
   sizes = [(s, i.num_bytes, list(i.shard_lengths)) for s, i in builder.info.splits.items()]
 
-  def splits() -> dict[str, list[Text]]:
+  def splits() -> dict[str, Sequence[Text]]:
     return {
       canonical(split) or split: _Records(
         builder.as_data_source(split), f'{name} {split}', text_key

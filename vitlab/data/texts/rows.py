@@ -83,7 +83,7 @@ class Lanes(_Cut):
 
 
 class Sliding(_Rows):
-  """A window that slides over a text, so that every token is scored once, and with what precedes it.
+  """A window that slides over a text: every token is scored once, and with what precedes it.
 
   The first window scores all of its targets, each other one the last `stride`; only the very last
   starts early enough to be full. What precedes the first token of the text is `begin`.

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
-Row: TypeAlias = Int[np.ndarray, ' t'] | Sequence[int]  # of tokens
+Row: TypeAlias = Integer[np.ndarray, ' t'] | Sequence[int]  # of tokens
 
 
 class Special(NamedTuple):
