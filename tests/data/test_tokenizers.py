@@ -8,6 +8,7 @@ import sentencepiece
 from _helpers import text
 
 from vitlab.data import tokenizers
+from vitlab.data.vocabularies import learned, plain, published
 from vitlab.errors import UserError
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 
@@ -136,7 +137,7 @@ def test_other_words_are_refused_and_unknown_ones_named(caplog):
   tokenizers.check_same(ours, dict(vocabulary=('a', 'b')), 'weights')
   tokenizers.check_same(ours, None, 'weights')
   assert not caplog.records
-  with pytest.raises(UserError, match='weights was trained with: .*\n.*start anew'):
+  with pytest.raises(UserError, match='weights was trained with .*: .*\n.*start anew'):
     tokenizers.check_same(ours, dict(vocabulary=['b', 'a']), 'weights', 'start anew')
   tokenizers.check_same(ours, dict(vocabulary=[]), 'weights')
   assert [r.message for r in caplog.records] == [
@@ -148,3 +149,19 @@ def test_words_of_data_that_are_generated():
   words = tokenizers.Words(['<pad>', '<s>', '</s>', '<unk>', '0', '1'])
   (row,) = words.encode(['1 0  x'])
   assert row.tolist() == [5, 4, 3, 2] and words.decode(row) == '1 0 <unk>'
+
+
+def test_both_sizes_are_said_and_pieces_decide():
+  facts = [dict(tokenizer=plain.Characters(c).text, vocab_size=len(c)) for c in ('ab', 'abc')]
+  said = r'this text \(2 tokens\) is not the one that gpt was trained with \(3 tokens\)'
+  with pytest.raises(UserError, match=said):
+    tokenizers.check_same(*facts, 'gpt')
+  alike = [
+    dict(tokenizer=published.Published(text, {}).text)
+    for text in (learned.byte_bpe(lambda: LINES, 280).definition,) * 2
+  ]
+  alike[1] = dict(
+    tokenizer=alike[1]['tokenizer'].replace('"add_prefix_space": false', '"add_prefix_space": true')
+  )
+  assert alike[0] != alike[1]
+  tokenizers.check_same(*alike, 'gpt')

@@ -186,14 +186,28 @@ def check_same(
     ours, theirs = facts.get(key), (others or {}).get(key)
     if not ours or not theirs:
       continue
-    if list(ours) == list(theirs):
+    if _same(ours, theirs):
       return
     instead = instead or (
       f'give it the text it was trained on, or this text its vocabulary: data.tokenizer={where}'
     )
     raise UserError(
-      f'the vocabulary of this text is not the one that {where} was trained with: the same tokens '
-      f'would mean other words\n{instead}'
+      f'the vocabulary of this text{_size(facts)} is not the one that {where} was trained with'
+      f'{_size(others)}: the same tokens would mean other words\n{instead}'
     )
   if facts.get('vocabulary') and others is not None:
     _log.warning('%s: words without names are known by their position alone', where)
+
+
+def _same(ours: str | Sequence[str], theirs: str | Sequence[str]) -> bool:
+  """Whether tokens mean the same; of language models also where texts are cut differently."""
+  if not isinstance(ours, str) or not isinstance(theirs, str):
+    return list(ours) == list(theirs)
+  if ours != theirs and kinds.is_one(ours) and kinds.is_one(theirs):
+    return kinds.from_text(ours).pieces == kinds.from_text(theirs).pieces
+  return ours == theirs
+
+
+def _size(facts: Mapping[str, Any]) -> str:
+  count = facts.get('vocab_size') or len(facts.get('vocabulary') or ())
+  return f' ({count:,} tokens)' if count else ''

@@ -42,7 +42,7 @@ def make(
   data_dir: str = '',
   cache: str = '',
 ) -> Dataset:
-  """Splits of `tokens`; facts: vocab_size, context, tokenizer, sizes.
+  """Splits of `tokens`; facts: vocab_size, context, tokenizer, special, sizes.
 
   Facts `sizes`: split -> dict(tokens=how many are said of it, characters, bytes), for the bits that
   a character or a byte takes.
@@ -89,8 +89,8 @@ def make(
   rows = functools.partial(_rows, vocabulary, context, stride or -(-context // 2))
   made = {name: rows(name, split, order, bool(pack), path) for name, split in splits.items()}
   sizes = {name: _sizes(split, vocabulary, bool(pack)) for name, split in splits.items()}
-  facts = dict(vocab_size=len(vocabulary), context=context, tokenizer=text, sizes=sizes)
-  return Dataset(made, facts)
+  facts = dict(vocab_size=len(vocabulary), tokenizer=text, special=vocabulary.special._asdict())
+  return Dataset(made, dict(facts, context=context, sizes=sizes))
 
 
 def _build(
