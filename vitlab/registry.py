@@ -51,6 +51,12 @@ def find(folder: str, name: str) -> Callable[..., Any]:
   return module(folder, name).make
 
 
+def required(function: Callable) -> list[str]:
+  """The keywords of a `make` that have no default."""
+  parameters = inspect.signature(function).parameters.values()
+  return [p.name for p in parameters if p.default is p.empty]
+
+
 def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
   """Builds a component from its spec (a config node) and what the caller passes beside it.
 
@@ -92,6 +98,6 @@ def _check_keywords(
     return
   for key in sorted(keywords - {p.name for p in parameters}):
     raise unknown(f'keyword of {component}', key, {p.name for p in parameters} - given)
-  for p in parameters:
-    if p.default is p.empty and p.name not in keywords | given:
-      raise UserError(f'{component} needs {p.name}: its spec has no {p.name}=...')
+  for name in required(function):
+    if name not in keywords | given:
+      raise UserError(f'{component} needs {name}: its spec has no {name}=...')

@@ -111,6 +111,7 @@ BAD = [
   (dict(data=dict(name='digit')), 'digits'),
   (dict(data=dict()), 'needs a name'),
   (dict(model__name='vitt'), 'vit'),
+  (dict(model=dict(name='transformer', vocab_size=None)), 'config.model.vocab_size is None'),
   (dict(model__num_heads=3), 'heads'),
   (dict(model__variant='Ti/3'), 'patch'),
   (dict(optim__learning_rate=float('nan')), 'learning_rate'),

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vitlab import registry, workdir
 from vitlab.data import Dataset, classes, identity, tokenizers
 from vitlab.errors import UserError
+from vitlab.facts import fill
 from vitlab.lines import visible
 from vitlab.predict.trained import Trained, load
 from vitlab.tasks import Variables, without_rows
@@ -115,8 +116,8 @@ def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
 
 def _model(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Any]:
   """The spec of the model in a config, without what only matters in training."""
-  spec = {key: value for key, value in config.model.to_dict().items() if key not in TRAINING}
-  return {key: facts.get(key) if value is None else value for key, value in spec.items()}
+  spec = fill(config.model.to_dict(), facts, 'model')
+  return {key: value for key, value in spec.items() if key not in TRAINING}
 
 
 def _shapes(tree: Any) -> Any:

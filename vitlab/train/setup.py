@@ -23,6 +23,7 @@ from vitlab import registry
 from vitlab.data import Dataset, Source, batches, splits
 from vitlab.errors import UserError, unknown
 from vitlab.evaluators import Predictions, Result
+from vitlab.facts import fill
 from vitlab.tasks import Batch, Metrics, Task, Variables
 from vitlab.train import duration, initial, optim, sharding, step
 
@@ -157,27 +158,18 @@ def build(
 
 
 def make_task(config: ConfigDict, facts: Mapping[str, Any]) -> Task:
-  """The model inside its task; fields that are None, at any depth, come from the facts, by name.
+  """The model inside its task, both filled from the facts.
 
   Raises:
-    UserError: an unknown name or keyword, or whatever the model and the task refuse.
+    UserError: as `facts.fill`; an unknown name or keyword, or what the model and the task refuse.
   """
   model = make_model(config, facts)
-  return registry.make('tasks', _with_facts(config.task.to_dict(), facts), model=model)
+  return registry.make('tasks', fill(config.task.to_dict(), facts, 'task', 'tasks'), model=model)
 
 
 def make_model(config: ConfigDict, facts: Mapping[str, Any]) -> nn.Module:
   """The model alone; see `make_task`."""
-  return registry.make('models', _with_facts(config.model.to_dict(), facts))
-
-
-def _with_facts(spec: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-  def filled(key: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-      return _with_facts(value, facts)
-    return facts.get(key) if value is None else value
-
-  return {key: filled(key, value) for key, value in spec.items()}
+  return registry.make('models', fill(config.model.to_dict(), facts, 'model', 'models'))
 
 
 def _jit_init(task: Task, mesh: Mesh) -> Task:
@@ -268,12 +260,14 @@ def _zeros(abstract_batch: AbstractBatch) -> Batch:
 
 
 def _evaluators(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Callable]:
-  specs = _with_facts(config.evaluators.to_dict(), facts)
-  for name, spec in specs.items():
+  made = {}
+  for name, spec in config.evaluators.to_dict().items():
     if not isinstance(spec, Mapping) or 'every' not in spec:
       raise UserError(f"evaluator {name!r} needs every=..., for example every='1 epochs' or '10%'")
     del spec['every']
-  return {name: registry.make('evaluators', spec) for name, spec in specs.items()}
+    spec = fill(spec, facts, f'evaluators.{name}', 'evaluators')
+    made[name] = registry.make('evaluators', spec)
+  return made
 
 
 def _check_cadence(experiment: Experiment) -> None:

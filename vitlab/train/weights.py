@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from vitlab import pretrained, tasks, workdir
 from vitlab.errors import UserError
+from vitlab.facts import fill
 from vitlab.pretrained import About, Preprocessing
 from vitlab.workdir import model as model_lib
 from vitlab.workdir.model import Model, is_run
@@ -80,9 +81,8 @@ def about(config: ConfigDict, facts: Mapping[str, Any], folder: str) -> About:
   Raises:
     UserError: it is neither.
   """
-  spec = config.model.to_dict()
+  spec = fill(config.model.to_dict(), facts, 'model')
   task = tasks.innermost(config.task)  # a wrapper has no pictures of its own
-  spec = {key: facts.get(key) if value is None else value for key, value in spec.items()}
   if 'vocab_size' in spec:
     return About(spec, None, vocabulary=tuple(facts.get('vocabulary') or ()))
   if 'image' not in facts:
