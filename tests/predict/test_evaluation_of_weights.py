@@ -80,6 +80,8 @@ class Counted:
     self.computed.append((name, split))
     for i in range(3):
       rows = dict(image=np.zeros((2, 4, 4)), label=np.array([i, i]), index=np.array([2 * i, 1]))
+      if split == 'lines':
+        rows['text'] = [dict(tokens='ein Satz')] * 2
       yield np.full((2, 8), i, np.float32), rows
 
 
@@ -90,7 +92,7 @@ def columns(rows):
 
 def test_the_features_of_a_split_are_computed_once():
   source = Counted()
-  predictions = evaluate.shared(source)
+  predictions = evaluate.shared(source, ['image'])
   first = columns(predictions('features', 'test'))
   for one, other in zip(first, columns(predictions('features', 'test'))):
     np.testing.assert_array_equal(one, other)
@@ -98,13 +100,15 @@ def test_the_features_of_a_split_are_computed_once():
   columns(predictions('features', 'train'))
   assert all('image' in batch for _, batch in predictions('logits', 'test'))
   columns(predictions('logits', 'test'))
-  logits = [('logits', 'test')] * 2
+  for _ in range(2):
+    assert [batch['text'][0]['tokens'] for _, batch in predictions('features', 'lines')][0]
+  logits = [('logits', 'test')] * 2 + [('features', 'lines')]
   assert source.computed == [('features', 'test'), ('features', 'train'), *logits]
 
 
 def test_what_is_too_large_or_was_not_read_to_the_end_is_computed_again():
   source = Counted()
-  small = evaluate.shared(source, limit=3 * 2 * (8 * 4 + 16))
+  small = evaluate.shared(source, ['image'], limit=3 * 2 * (8 * 4 + 16))
   next(small('features', 'test'))
   for split in ('test', 'test', 'train', 'train'):
     features, label = columns(small('features', split))

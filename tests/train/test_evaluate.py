@@ -37,6 +37,11 @@ def test_rows_are_the_split_in_its_order(built):
   np.testing.assert_array_equal(rows['index'], np.arange(len(source)))
 
 
+def test_features_stand_for_what_they_were_computed_from(built):
+  features, rows = _read(built, 'features')
+  assert set(rows) == {'label', 'index'} and len(features) == len(rows['label']) == 360
+
+
 def test_an_unreadable_example_does_not_shift_the_numbers_of_the_others():
   mask = np.array([True, False, True, False])  # the second is unreadable, the last is padding
   batch = {'label': np.arange(4), 'index': np.arange(8, 12), 'mask': mask}

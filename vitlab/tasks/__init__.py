@@ -97,6 +97,11 @@ def unit(spec: Any) -> str:
   return getattr(registry.module('tasks', kind(spec)), 'UNIT', 'examples')
 
 
+def inputs(spec: Any) -> Sequence[str]:
+  """What features stand for: `INPUTS` in the file of a kind, keys of its batches, else nothing."""
+  return getattr(registry.module('tasks', kind(spec)), 'INPUTS', ())
+
+
 def averaged(variables: Variables, averages: Variables) -> Variables:
   """The variables to evaluate: with the averages of `AVERAGED` where there are any."""
   return {

@@ -20,7 +20,7 @@ from vitlab.ops import losses
 from vitlab.ops.color import normalize
 from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
 
-UNIT = 'images'
+UNIT, INPUTS = 'images', ('image',)
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
 
 

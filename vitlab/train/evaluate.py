@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from vitlab import tasks
 from vitlab.data import Source, pipeline
 from vitlab.evaluators import Predictions
 from vitlab.tasks import Variables
@@ -26,7 +27,7 @@ def predictions(
   """What evaluators read: (name of a predict function, split) -> (outputs, batch) in NumPy.
 
   The rows come in the order of the split, without padding, on every process. Each predict function
-  is compiled once for all splits.
+  is compiled once for all splits; features are `shared`.
 
   Args:
     experiment: The task, the data and the mesh.
@@ -60,16 +61,17 @@ def predictions(
       if running is not None:
         yield _with_text(source, *_rows(*running))
 
-  return predict
+  return shared(predict, tasks.inputs(experiment.config.task))
 
 
-def shared(source: Predictions, limit: int = SHARED_BYTES) -> Predictions:
+def shared(
+  source: Predictions, inputs: Sequence[str] = (), limit: int = SHARED_BYTES
+) -> Predictions:
   """Predictions that compute the features of a split once, for all evaluators that read them.
-
-  Features stand for their images, which their batches go without.
 
   Args:
     source: The predictions of one set of variables.
+    inputs: Keys of the batch that features stand for: their batches go without.
     limit: Bytes that may be kept; splits that need more are computed again.
   """
   kept: dict[str, list[tuple[Any, Mapping[str, Any]]]] = {}
@@ -79,8 +81,8 @@ def shared(source: Predictions, limit: int = SHARED_BYTES) -> Predictions:
     nonlocal room
     rows, size = [], 0
     for outputs, batch in source('features', split):
-      row = outputs, {key: column for key, column in batch.items() if key != 'image'}
-      size += sum(leaf.nbytes for leaf in jax.tree.leaves(row))
+      row = outputs, {key: column for key, column in batch.items() if key not in inputs}
+      size += sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(row))
       if size <= room:
         rows.append(row)
       else:
@@ -117,7 +119,7 @@ def evaluate(
     Metrics ('<evaluator>/<metric>') and details by evaluator.
   """
   metrics, details = {}, {}
-  source = source or shared(predictions(experiment, variables, interrupted))
+  source = source or predictions(experiment, variables, interrupted)
   for name in experiment.evaluators if names is None else names:
     result = experiment.evaluators[name](source)
     metrics |= {f'{name}/{metric}': float(value) for metric, value in result.metrics.items()}

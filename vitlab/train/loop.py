@@ -25,7 +25,7 @@ from vitlab.data import pipeline
 from vitlab.errors import UserError
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
-from vitlab.train.evaluate import Interrupted, evaluate, predictions, shared
+from vitlab.train.evaluate import Interrupted, evaluate, predictions
 from vitlab.train.feed import Feed
 from vitlab.train.meter import Meter, check_parameters
 from vitlab.train.progress import Progress
@@ -203,7 +203,7 @@ class Session:
   def _evaluate(self, due: Sequence[str]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     variables = self.state.averaged()
-    source = shared(predictions(self.experiment, variables, self._stop.asked))
+    source = predictions(self.experiment, variables, self._stop.asked)
     for name in due:
       try:
         with (
