@@ -35,6 +35,22 @@ FLOOR = {folder: height for height, folders in enumerate(FLOORS) for folder in f
 STRANGERS = {'models', 'tasks', 'evaluators', 'data/sets', 'pretrained/families'}
 # Files named after a task: elsewhere nobody knows them.
 KINDS = {path.stem for path in LIBRARY if path.parent.name == 'tasks' and path.stem[0] != '_'}
+# What only some data have among their facts and in their batches: who makes it may name it, and the
+# files of a kind; all others ask the task, the drawer, the data or the weights.
+FACTS = {'class_names', 'num_classes', 'vocabulary', 'vocab_size', 'tokenizer', 'preprocessing'}
+KEYS = {
+  'image',
+  'mean',
+  'std',
+  'label',
+  'tokens',
+  'targets',
+  'source',
+  'target',
+  'boxes',
+  'classes',
+}
+MAKERS = {'ops', 'layers', 'models', 'tasks', 'data', 'evaluators', 'pretrained', 'names.py'}
 MAX_LINES, MAX_FUNCTION_LINES, MAX_FIELDS = 300, 50, 15
 MAX_SHARE = 0.13  # of the lines of the library in one room
 
@@ -121,6 +137,28 @@ def test_what_only_some_kinds_of_learning_have_is_known_to_their_files_alone(pat
   for parts in imports(path):
     kinds = KINDS & set(parts) if folder_of(parts) in ('predict', 'report') else set()
     assert kinds <= inside, f'imports {".".join(parts)}: ask the registry for it by its kind'
+
+
+def named(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+  """(line, word) of whatever a program may ask for by name: keys, keywords of calls, attributes."""
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+      yield node.lineno, node.value
+    elif isinstance(node, ast.Attribute) and node.attr in FACTS:
+      yield node.lineno, node.attr
+    elif isinstance(node, ast.keyword) and node.arg in FACTS:
+      yield node.lineno, node.arg
+
+
+@pytest.mark.parametrize('path', [ROOT / 'launch.py', *LIBRARY], ids=name)
+def test_no_file_asks_for_a_kind_of_learning_or_its_data_by_name(path):
+  parts = set(path.relative_to(ROOT).parts)
+  if KINDS & {part.removesuffix('.py') for part in parts}:
+    return
+  unknown = KINDS if parts & MAKERS else KINDS | FACTS | KEYS
+  unknown = set() if 'families' in parts else unknown  # one says of which kind its models are
+  found = [f'line {line}: {word!r}' for line, word in named(path) if word in unknown]
+  assert not found, f'{", ".join(found)}: ask the registry, the facts or the weights'
 
 
 @pytest.mark.parametrize('path', LIBRARY, ids=name)

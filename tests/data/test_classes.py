@@ -14,7 +14,8 @@ MODEL = ('ant', 'bee', 'cat')
 
 
 def numbers(data, model=MODEL, **words):
-  found = classes.numbers(data, model, 'runs/a', **words)
+  facts = dict(class_names=data), dict(class_names=model)
+  found = classes.numbers(*facts, 'runs/a', **words)
   return None if found is None else found.tolist()
 
 
@@ -72,14 +73,15 @@ def test_a_data_set_in_the_numbers_of_a_model(caplog):
     dict(train=Arrays(dict(image=image, label=label)), test=Noise()),
     dict(num_classes=2, class_names=['cat', 'bee'], image={}),
   )
-  found = classes.align(own, MODEL, 'runs/a')
+  facts = dict(class_names=MODEL)
+  found = classes.align(own, facts, 'runs/a')
   assert found.facts == dict(num_classes=3, class_names=list(MODEL), image={})
   np.testing.assert_array_equal(found.splits['train'].arrays['label'], [2, 1, 1, 2, 1, 2])
   part = splits.select(found, 'train[2:4]')
   assert [int(part[i]['label']) for i in range(2)] == [1, 2]
   assert part[0]['label'].dtype == np.int32
-  assert classes.align(own, ['cat', 'bee'], 'runs/a') is own
-  assert classes.align(Dataset({}, {}), MODEL, 'runs/a') == Dataset({}, {})
+  assert classes.align(own, own.facts, 'runs/a') is own
+  assert classes.align(Dataset({}, {}), facts, 'runs/a') == Dataset({}, {})
   digests = [identity.digest_of(one.splits['train']) for one in (own, found)]
   assert None not in digests and digests[0] != digests[1]
 

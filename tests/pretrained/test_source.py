@@ -148,3 +148,22 @@ def test_another_model_s_tensors_under_a_config_are_an_error(timm_folder, tmp_pa
 def test_labels_that_do_not_fit_the_logits_are_left_out(timm_folder, tmp_path):
   path = with_config(timm_folder, tmp_path, label_names=['ant', 'bee'])
   assert pretrained.read(path).about.class_names == ()
+
+
+def test_what_travels_with_a_model_of_ours_is_all_that_its_data_know():
+  spec = dict(name='novel', vocab_size=3, num_classes=2)
+  facts = dict(class_names=['good', 'bad'], vocabulary=['a', 'b', 'c'], num_classes=2, vocab_size=3)
+  both = pretrained.About.of(spec, facts, dict(name='novel'))
+  assert (
+    both.facts() == both.describe() == {key: facts[key] for key in ('class_names', 'vocabulary')}
+  )
+  assert both.image_size is None and both.keywords() == {}
+  neither = pretrained.About.of(dict(name='novel'), dict(length=4), {})
+  assert neither.describe() == neither.facts() == {}
+  seen = pretrained.About.of(spec, dict(image=dict(image_size=[8, 6])), dict(mean=[0.25]))
+  assert (seen.image_size, seen.keywords()['mean'], seen.keywords()['std']) == (
+    (8, 6),
+    (0.25,),
+    (0.5,),
+  )
+  assert seen.describe() == dict(preprocessing=seen.keywords())

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
   defaults = inspect.signature(pictures_lib.preprocess).parameters
   found = model_lib.load(run, workdir.stored_config(run))
-  pictures = lib.about(found.config, found.facts, run).preprocessing.image()
+  pictures = lib.about(found.config, found.facts).preprocessing.image()
   assert pictures.pop('image_size') == (8, 8) and pictures.pop('channels') == 1
   assert pictures == {name: defaults[name].default for name in pictures}
 

@@ -17,12 +17,12 @@ WAYS = ('name', 'position')
 _log = logging.getLogger(__name__)
 
 
-def align(dataset: Dataset, names: Sequence[str] | None, where: str, by: str = 'name') -> Dataset:
+def align(dataset: Dataset, facts: Mapping[str, Any], where: str, by: str = 'name') -> Dataset:
   """A data set whose labels are the numbers of a model's classes.
 
   Args:
     dataset: Stays as it is where it has no classes.
-    names: The classes of the model, in the order of its logits.
+    facts: The facts of the data set that the model was trained on.
     where: Where the model is from, for messages.
     by: See `numbers`.
 
@@ -33,18 +33,19 @@ def align(dataset: Dataset, names: Sequence[str] | None, where: str, by: str = '
   Raises:
     UserError: as `numbers`.
   """
-  found = numbers(dataset.facts.get('class_names'), names, where, by)
+  found = numbers(dataset.facts, facts, where, by)
   if found is None:
     return dataset
+  names = list(facts['class_names'])
   return Dataset(
     {split: Renumbered(source, found) for split, source in dataset.splits.items()},
-    {**dataset.facts, 'class_names': list(names), 'num_classes': len(names)},
+    {**dataset.facts, 'class_names': names, 'num_classes': len(names)},
   )
 
 
 def numbers(
-  data: Sequence[str] | None,
-  model: Sequence[str] | None,
+  data: Mapping[str, Any],
+  model: Mapping[str, Any],
   where: str,
   by: str = 'name',
   instead: str = '',
@@ -52,8 +53,8 @@ def numbers(
   """Where the classes of a data set stand among those of a model.
 
   Args:
-    data: The names of the classes of the data set, in the order of their labels.
-    model: The names of the classes of the model, in the order of its logits; none if nobody said.
+    data: The facts of the data set: the names of its classes in the order of their labels.
+    model: Those of the model, in the order of its logits; without names if nobody said them.
     where: Where the model is from, for messages.
     by: 'name', or 'position': the labels are the numbers of the model.
     instead: What else the user may do, for messages.
@@ -67,9 +68,10 @@ def numbers(
   """
   if by not in WAYS:
     raise unknown('config.match_classes', by, WAYS)
-  if not data or list(data) == list(model or ()):
+  data, model = (list(facts.get('class_names') or ()) for facts in (data, model))
+  if not data or data == model:
     return None
-  named = are_names(data) and are_names(model or ())
+  named = are_names(data) and are_names(model)
   if by == 'position' or not named:
     if not named:
       _log.warning('%s: classes without names are known by their position alone', where)

@@ -110,8 +110,7 @@ def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
     if changes:
       _log.warning('%s: its data have changed: %s', trained.workdir, '; '.join(changes))
   tokenizers.check_same(dataset.facts, trained.facts, trained.workdir)
-  names = trained.facts.get('class_names')
-  return classes.align(dataset, names, trained.workdir, config.match_classes)
+  return classes.align(dataset, trained.facts, trained.workdir, config.match_classes)
 
 
 def _model(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,6 @@ def export(trained: Trained, format: str, output: str = '') -> str:
   Raises:
     UserError: as `vitlab.pretrained.write`.
   """
-  about = weights.about(trained.config, trained.facts, trained.workdir)
+  about = weights.about(trained.config, trained.facts)
   folder = output or f'{trained.workdir}/export/{format}'
   return str(pretrained.write(folder, trained.variables['model'], about, format))

@@ -26,7 +26,7 @@ def formats(family: str) -> Mapping[str, Format]:
 
 def kind(family: str) -> str:
   """The kind of learning of a family's weights: the name of their task, `KIND` in its file."""
-  return getattr(registry.module('pretrained.families', family), 'KIND', 'classification')
+  return registry.module('pretrained.families', family).KIND
 
 
 def find_format(family: str, name: str) -> Format:

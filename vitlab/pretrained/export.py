@@ -35,8 +35,7 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
   table = find_format(about.spec['name'], format)
   if table.config is None:
     raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
-  size = about.preprocessing.image_size if about.preprocessing else None
-  spec = about.spec
+  spec, size = about.spec, about.image_size
   if table.rewrite:
     tree, spec = table.rewrite(tree, spec, size)
   config = table.config(spec, size)

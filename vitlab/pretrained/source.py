@@ -39,6 +39,45 @@ class About(NamedTuple):
   class_names: Sequence[str] = ()
   vocabulary: Sequence[str] = ()
 
+  @classmethod
+  def of(
+    cls, spec: Mapping[str, Any], facts: Mapping[str, Any], task: Mapping[str, Any]
+  ) -> 'About':
+    """What travels with a model of ours.
+
+    Args:
+      spec: The spec of the model.
+      facts: The facts of the data set that it was trained on.
+      task: The spec of its task, which may say the mean and std of pictures.
+    """
+    names, words = (tuple(facts.get(key) or ()) for key in ('class_names', 'vocabulary'))
+    if 'image' not in facts:
+      return cls(spec, None, names, words)
+    values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
+    # What they do not say is what `preprocess` does by itself, not what ImageNet's models want.
+    image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
+    image |= facts['image']
+    image |= {key: tuple(image[key]) for key in ('image_size', 'fill') if key in image}
+    return cls(spec, Preprocessing(**image, **values), names, words)
+
+  @property
+  def image_size(self) -> Grid | None:
+    """Pixels (height, width) of its pictures."""
+    return self.preprocessing and self.preprocessing.image_size
+
+  def facts(self) -> dict[str, Any]:
+    """What its numbers mean, as a data set says it."""
+    known = dict(class_names=list(self.class_names), vocabulary=list(self.vocabulary))
+    return {key: names for key, names in known.items() if names}
+
+  def keywords(self) -> dict[str, Any]:
+    """What a config has to say of the data and the task that its model has learned."""
+    return self.preprocessing._asdict() if self.preprocessing else {}
+
+  def describe(self) -> dict[str, Any]:
+    """All but the model, for JSON."""
+    return self.facts() | ({'preprocessing': self.keywords()} if self.preprocessing else {})
+
 
 class Weights(NamedTuple):
   """Weights as somebody published them.

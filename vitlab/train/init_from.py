@@ -28,15 +28,14 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vitlab import names, registry, tasks, workdir
-from vitlab.data import classes as classes_lib
-from vitlab.data import tokenizers
+from vitlab.data import classes, tokenizers
 from vitlab.errors import UserError, unknown
 from vitlab.pretrained import Preprocessing
 from vitlab.train import weights as weights_lib
 from vitlab.train.initial import Sources
 from vitlab.train.weights import Published
 
-MODEL, TEACHER = 'model', 'teacher'  # players whose spec stands in the config
+MODEL = 'model'  # the player whose spec is config.model; a teacher's stands in that of the task
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
 COUNTS = (names.CLASSES.keyword, names.WORDS.keyword)  # words of a model that stay with the data
@@ -71,23 +70,18 @@ class Source(NamedTuple):
     if self.head == 'keep' and not self.fresh:
       self._check_counts(like['params'])
     loaded = self.weights.load(like, head=self.head, fresh=self.fresh)
-    params = dict(loaded['params'])
+    params, meant, path = dict(loaded['params']), self.weights.about.facts(), self.weights.path
     heads = [name for name in names.CLASSES.modules if params.get(name)]
-    if facts and heads and 'class_names' in facts:
-      order = self._order(facts['class_names'], match_classes)
+    if facts and heads:
+      anew = self._anew('a new classifier')
+      order = classes.numbers(facts, meant, path, match_classes, anew)
       if order is not None:
         take = lambda x: np.asarray(x)[..., order]  # noqa: E731
         params |= {name: jax.tree.map(take, params[name]) for name in heads}
-    if facts and any(path.partition('/')[0] in params for path in names.WORDS.parameters):
-      known, path = dict(vocabulary=self.weights.about.vocabulary), self.weights.path
+    if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
       instead = f'give it that one: data.tokenizer={path}, or {self._anew("with new words")}'
-      tokenizers.check_same(facts, known, path, instead)
+      tokenizers.check_same(facts, meant, path, instead)
     return {**loaded, 'params': params}
-
-  def _order(self, classes: Sequence[str], by: str) -> np.ndarray | None:
-    """The outputs of a classifier in the order of the classes of the data; None: as they are."""
-    about, path = self.weights.about, self.weights.path
-    return classes_lib.numbers(classes, about.class_names, path, by, self._anew('a new classifier'))
 
   def _anew(self, what: str) -> str:
     return f"to start {what}: config.init_from = dict(path={self.weights.path!r}, head='new')"
@@ -205,16 +199,14 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
   """
   filled = ConfigDict(config.to_dict())
   for player, source in sources.items():
-    image, pictures = {}, {}
-    if about := source.weights.about.preprocessing:
-      image, pictures = about.image(), dict(mean=about.mean, std=about.std)
+    words = source.weights.about.keywords()
     if player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
-      _fill_open(filled.data, image, 'data.sets')
-      _fill_open(tasks.innermost(filled.task), pictures, 'tasks')
-    elif player == TEACHER and TEACHER in filled.task:
-      _fill_model(filled.task.teacher, source, f'config.task.{TEACHER}')
-      _fill_open(filled.task, {f'teacher_{key}': x for key, x in pictures.items()}, 'tasks')
+      _fill_open(filled.data, words, 'data.sets')
+      _fill_open(tasks.innermost(filled.task), words, 'tasks')
+    elif player in filled.task and registry.PARTS.get(player) == 'models':
+      _fill_model(filled.task[player], source, f'config.task.{player}')
+      _fill_open(filled.task, {f'{player}_{key}': x for key, x in words.items()}, 'tasks')
   return filled.lock()
 
 

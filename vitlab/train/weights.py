@@ -8,9 +8,8 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vitlab import pretrained, tasks, workdir
-from vitlab.errors import UserError
 from vitlab.facts import fill
-from vitlab.pretrained import About, Preprocessing
+from vitlab.pretrained import About
 from vitlab.workdir import model as model_lib
 from vitlab.workdir.model import Model, is_run
 
@@ -37,12 +36,7 @@ class Published(NamedTuple):
 
   def describe(self) -> dict[str, Any]:
     """All but the numbers, for JSON."""
-    _, pictures, classes, words = self.about
-    if pictures is None:
-      known = dict(vocabulary=list(words))
-    else:
-      known = dict(preprocessing=pictures._asdict(), class_names=list(classes))
-    return dict(path=self.path, **known, **self.origin)
+    return dict(path=self.path, **self.about.describe(), **self.origin)
 
 
 def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Published:
@@ -70,39 +64,20 @@ def is_published(path: str) -> bool:
   return not is_run(path) and pretrained.holds_weights(path)
 
 
-def about(config: ConfigDict, facts: Mapping[str, Any], folder: str) -> About:
-  """What travels with a trained classifier, or a model of sentences.
-
-  Args:
-    config: Of the run.
-    facts: Of its data set.
-    folder: Its workdir, for the message.
-
-  Raises:
-    UserError: it is neither.
-  """
-  spec = fill(config.model.to_dict(), facts, 'model')
-  task = tasks.innermost(config.task)  # a wrapper has no pictures of its own
-  if 'vocab_size' in spec:
-    return About(spec, None, vocabulary=tuple(facts.get('vocabulary') or ()))
-  if 'image' not in facts:
-    raise UserError(f'workdir {folder!r} holds no model of images or sentences')
-  values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
-  # What the facts do not say is what `preprocess` does by itself, not what ImageNet's models want.
-  image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
-  image |= facts['image']
-  image |= {key: tuple(image[key]) for key in ('image_size', 'fill') if key in image}
-  return About(spec, Preprocessing(**image, **values), tuple(facts['class_names']))
+def about(config: ConfigDict, facts: Mapping[str, Any]) -> About:
+  """What travels with the model of a run, by its config and the facts of its data set."""
+  task = tasks.innermost(config.task.to_dict())  # a wrapper has no pictures of its own
+  return About.of(fill(config.model.to_dict(), facts, 'model'), facts, task)
 
 
 def _of_run(model: Model, player: str) -> Published:
-  known = about(model.config, model.facts, model.workdir)
+  known = about(model.config, model.facts)
   spec = {key: value for key, value in known.spec.items() if key not in TRAINING}
   tree = model.variables[player if player in model.variables else 'model']
 
   def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
-    size = known.preprocessing and known.preprocessing.image_size
-    return pretrained.transfer(tree, like, known.spec, image_size=size, head=head, fresh=fresh)
+    options = dict(image_size=known.image_size, head=head, fresh=fresh)
+    return pretrained.transfer(tree, like, known.spec, **options)
 
   free = {*TRAINING, 'layer_scale'}
   if pretrained.has_timm(spec['name']):

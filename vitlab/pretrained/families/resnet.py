@@ -22,6 +22,7 @@ from vitlab.pretrained.assemble import Format, Shapes
 from vitlab.pretrained.preprocessing import Preprocessing
 from vitlab.pretrained.tables import below, by_table, column
 
+KIND = 'classification'  # see `vitlab.pretrained.kind`
 # Our module -> timm's and Hugging Face's; {} are the numbers of stage and block.
 OUTER = {
   'stem/conv': ('conv1', 'embedder.embedder.convolution'),

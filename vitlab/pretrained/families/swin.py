@@ -26,6 +26,7 @@ from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained.tables import below, by_table, column
 
+KIND = 'classification'  # see `vitlab.pretrained.kind`
 DOWN, TABLE = 'layers.{}.downsample', 'relative_position_bias_table'
 MLP = 'continuous_position_bias_mlp'
 # Our module or parameter -> timm's name and Hugging Face's; {} are the numbers of stage and block.

@@ -22,6 +22,7 @@ from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
 from vitlab.pretrained.tables import below, by_table, of_tokens
 
+KIND = 'classification'  # see `vitlab.pretrained.kind`
 # Our module or parameter -> timm's name; {} is the number of the block.
 TIMM = {
   'pixel_embed': 'pixel_embed.proj',

@@ -30,6 +30,7 @@ from vitlab.pretrained.layouts import Layout, reshaped, same
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing, image_size_of
 from vitlab.pretrained.tables import by_table
 
+KIND = 'classification'  # see `vitlab.pretrained.kind`
 # Queries, keys and values [d, n, k] one below the other <-> ours, [d, 3, n, k].
 STACKED_QKV = Layout(
   theirs=lambda shape: (3 * shape[0], *shape[2:]),
