@@ -7,6 +7,7 @@ from _helpers import photos, published
 
 import launch
 from vitlab.cli import command_line
+from vitlab.pretrained import source
 
 
 @pytest.fixture(scope='module')
@@ -30,9 +31,12 @@ def evaluate(root, monkeypatch, tmp_path, *more):
 
 
 def test_a_config_of_another_model_evaluates_them(root, monkeypatch, tmp_path, capsys):
+  read, whole = [], source.read_files
+  monkeypatch.setattr(source, 'read_files', lambda path: read.append(path) or whole(path))
   status, output = evaluate(root, monkeypatch, tmp_path)
   assert not status, capsys.readouterr().err
   assert 0 <= json.loads(output.read_text())['test/accuracy'] <= 1
+  assert read == [f'{root}/timm']  # and hashed, once
 
 
 def test_what_the_command_line_says_of_the_model_is_refused(root, monkeypatch, tmp_path, capsys):

@@ -18,7 +18,7 @@ from vitlab.predict.trained import Trained, load
 from vitlab.tasks import Variables, without_rows
 from vitlab.train import evaluate as evaluate_lib
 from vitlab.train import progress, setup
-from vitlab.train.weights import TRAINING
+from vitlab.train.weights import TRAINING, Published
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def evaluate(
   if sources and sources['model'].head == 'new':
     experiment, variables, number = _headless(config, sources, average)
   else:
-    experiment, variables, number = _whole(folder, config, average)
+    weights = sources['model'].weights if sources else None
+    experiment, variables, number = _whole(folder, config, average, weights)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
   print(f'{visible(folder)}, step {number}')
   for name, value in metrics.items():
@@ -67,10 +68,10 @@ def evaluate(
 
 
 def _whole(
-  folder: str, config: ConfigDict, average: int
+  folder: str, config: ConfigDict, average: int, weights: Published | None
 ) -> tuple[setup.Experiment, Variables, int]:
   """A trained model on its mesh, with its step."""
-  trained = load(folder, average=average)
+  trained = load(folder, average=average, weights=weights)
   experiment = setup.build(config, dataset=_dataset(config, trained))
   # What belongs to the rows of training batches, a memory, is none of the model's.
   wanted, found = map(without_rows, (experiment.abstract_state.variables, trained.variables))

@@ -15,7 +15,7 @@ from vitlab.errors import UserError
 from vitlab.predict import find
 from vitlab.tasks import Task, Variables
 from vitlab.train import setup
-from vitlab.train.weights import is_published
+from vitlab.train import weights as weights_lib
 from vitlab.workdir import model as model_lib
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,12 @@ class Trained(NamedTuple):
     return tasks.kind(self.config.task)
 
 
-def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Trained:
+def load(
+  folder: str,
+  overrides: Sequence[str] = (),
+  average: int = 0,
+  weights: weights_lib.Published | None = None,
+) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
 
   Or published weights: a file or folder that `vitlab.pretrained.read` knows.
@@ -58,17 +63,18 @@ def load(folder: str, overrides: Sequence[str] = (), average: int = 0) -> Traine
     folder: Of the run or the weights.
     overrides: Changes to the config of the run: '--config.task.search=beam,beams=8'.
     average: The mean of the last so many checkpoints instead, as in arXiv:1706.03762, section 6.1.
+    weights: The published weights of the folder, where they have been read.
 
   Raises:
     UserError: there is none, or not as many; it does not fit the stored config; a change that
       would have no effect, or give another model.
   """
-  if is_published(folder):
+  if weights_lib.is_published(folder):
     if average:
       raise UserError(
         f'--average={average}: {folder!r} holds weights, not the checkpoints of a run'
       )
-    return _published(folder, overrides)
+    return _published(folder, weights or weights_lib.find(folder), overrides)
   config = workdir.stored_config(folder)
   _override(config, overrides)
   left = model_lib.load(folder, config, average)
@@ -88,11 +94,10 @@ def _override(config: ConfigDict, overrides: Sequence[str]) -> None:
       )
 
 
-def _published(path: str, overrides: Sequence[str]) -> Trained:
+def _published(path: str, weights: weights_lib.Published, overrides: Sequence[str]) -> Trained:
   """A model with nothing but what travels with its weights."""
-  weights = pretrained.read(path)
-  config, kind = config_lib.base(), pretrained.kind(weights.family)
-  config.model = dict(weights.about.spec)
+  spec, config = weights.about.spec, config_lib.base()
+  config.model, kind = dict(spec), pretrained.kind(spec['name'])
   find_task = find(kind, 'published', 'published weights')
   config.task, facts = find_task(path, weights.about, overrides)
   _override(config, overrides)
