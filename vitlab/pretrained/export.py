@@ -67,15 +67,18 @@ def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
 
 def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   """Name of a JSON file -> its contents; there every class has a name."""
-  if about.preprocessing is None:
-    numbers = {word: i for i, word in enumerate(about.vocabulary)}
-    return {CONFIG: config} | ({VOCABULARY: numbers} if numbers else {})
+  files, names = {CONFIG: config}, about.class_names
   count = about.spec.get('num_classes') or 0
-  names = about.class_names or [f'LABEL_{i}' for i in range(count)]
-  config |= dict(
-    num_labels=len(names),
-    id2label={str(i): name for i, name in enumerate(names)},
-    label2id={name: i for i, name in enumerate(names)},
-    num_channels=about.preprocessing.channels,
-  )
-  return {CONFIG: config, PROCESSOR: processors.to_huggingface(about.preprocessing)}
+  if count or about.preprocessing:
+    names = names or [f'LABEL_{i}' for i in range(count)]
+    config |= dict(
+      num_labels=len(names),
+      id2label={str(i): name for i, name in enumerate(names)},
+      label2id={name: i for i, name in enumerate(names)},
+    )
+  if about.preprocessing:
+    config['num_channels'] = about.preprocessing.channels
+    files[PROCESSOR] = processors.to_huggingface(about.preprocessing)
+  if about.vocabulary:
+    files[VOCABULARY] = {word: i for i, word in enumerate(about.vocabulary)}
+  return files

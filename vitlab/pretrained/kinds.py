@@ -25,7 +25,8 @@ KINDS = {
     ' embed_dim depth num_heads embedding_size num_register_tokens inner_dim num_heads_inner'
     ' num_heads_outer first_stride vocab_size decoder_vocab_size d_model encoder_layers'
     ' decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim'
-    ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions'
+    ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions max_position_embeddings'
+    ' type_vocab_size'
   ),
   WHOLE: (
     'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
@@ -79,7 +80,19 @@ SWIN = dict(
   layer_norm_eps=1e-5,
 )
 GPT = dict(n_embd=768, n_layer=12, n_head=12, layer_norm_epsilon=1e-5)
+BERT = dict(
+  vocab_size=30522,
+  hidden_size=768,
+  num_hidden_layers=12,
+  num_attention_heads=12,
+  intermediate_size=3072,
+  hidden_act='gelu',
+  max_position_embeddings=512,
+  type_vocab_size=2,
+  layer_norm_eps=1e-12,
+)
 DEFAULTS = {
+  'bert': BERT,
   'vit': VIT,
   'deit': VIT,
   'dinov2': DINOV2,
