@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 from _helpers import quick, tiny
 
-from vitlab.models import gpt, rnn_seq2seq, transformer
+from vitlab.models import bert, gpt, rnn_seq2seq, transformer
 from vitlab.ops import search
 from vitlab.ops.tokens import EOS, PAD
-from vitlab.tasks import Task, classification, distillation, language_model, translation
+from vitlab.tasks import (
+  Task,
+  classification,
+  distillation,
+  language_model,
+  masked_lm,
+  text_classification,
+  translation,
+)
 
 
 class Row(NamedTuple):
@@ -89,6 +97,30 @@ def speak(model):
   return Row(task, texts, ('logits', 'scores', 'attention'))
 
 
+def passages(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """A pair of passages each, of which some are followed by padding."""
+  at, ends = np.arange(8), np.sort(rng.integers(2, 9, (2, size, 1)), axis=0)
+  return dict(
+    tokens=rng.integers(0, 9, (size, 8), dtype=np.int32),
+    segments=((at < ends[1]) * (1 + (at >= ends[0]))).astype(np.int32),
+    label=rng.integers(0, 2, size, dtype=np.int32),
+    index=rng.permutation(size).astype(np.int32),
+  )
+
+
+def hide(**words):
+  task = functools.partial(masked_lm.make, BERT(**words), 9, dict(mask=3, pad=0), share=0.4)
+  task = functools.partial(task, next_passage=words.get('next_passage', False))
+  return Row(task, passages, ('logits', 'guesses', 'features', 'attention'), random=True)
+
+
+def classify_texts(**row):
+  model = BERT(head='text', num_classes=2, dropout_rate=0.5 * row.get('random', False))
+  task = functools.partial(text_classification.make, model, 2, label_smoothing=0.1)
+  return Row(task, passages, ('logits', 'probabilities', 'features', 'attention'), **row)
+
+
+BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
 RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
 GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
 TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
@@ -109,6 +141,10 @@ ROWS = {
   ),
   'transformer': translate(TRANSFORMER(), search=dict(name='beam', beams=2, coverage_penalty=0.2)),
   'language_model': speak(GPT()),
+  'masked_lm': hide(pooler=False),
+  'masked_lm_and_next_passage': hide(next_passage=True),
+  'text_classification': classify_texts(),
+  'text_classification_dropout': classify_texts(random=True),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8
