@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitlab.tasks import _apply
+from vitlab.tasks import apply_train
 
 
 class Counting(nn.Module):
@@ -23,10 +23,10 @@ def test_dropout_acts_by_the_key_and_what_changes_is_handed_back():
   x = jnp.ones(64)
   variables = Counting().init(jax.random.key(0), x, train=False)
   keys = jax.random.split(jax.random.key(1))
-  (y, out), mutated = _apply.train(Counting(), variables, x, key=keys[0])
+  (y, out), mutated = apply_train(Counting(), variables, x, key=keys[0])
   assert out == {} and set(np.unique(y)) == {0.0, 2.0}
   assert mutated == {'calls': {'count': 1}}
-  (again, _), _ = _apply.train(Counting(), variables, x, key=keys[0])
-  (other, _), _ = _apply.train(Counting(), variables, x, key=keys[1])
+  (again, _), _ = apply_train(Counting(), variables, x, key=keys[0])
+  (other, _), _ = apply_train(Counting(), variables, x, key=keys[1])
   np.testing.assert_array_equal(again, y)
   assert (other != y).any()

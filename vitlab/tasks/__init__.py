@@ -14,6 +14,7 @@ have stands in files of the same name: vitlab/predict/<name>.py and vitlab/repor
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from flax import linen as nn
 from jaxtyping import Array, Float, PyTree, Shaped
 from ml_collections import ConfigDict
 
@@ -79,6 +80,26 @@ class Assumed(NamedTuple):
   facts: Mapping[str, Any]
   example: Mapping[str, Any]
   buckets: Sequence[int] = ()
+
+
+def apply_train(
+  model: nn.Module, variables: PyTree, *inputs: Any, key: Key, **named: Any
+) -> tuple[tuple[Any, dict[str, Any]], PyTree]:
+  """Applies a model in training mode.
+
+  Args:
+    model: Called as module(*inputs, train=True, **named).
+    variables: Its collections, 'params' among them.
+    *inputs: Arrays of the batch.
+    key: Key of the rng stream 'dropout'.
+    **named: More of them, by the names that the model has for them.
+
+  Returns:
+    What the model returns, and the collections that changed: all but 'params' may.
+  """
+  mutable = [collection for collection in variables if collection != 'params']
+  rngs = {'dropout': key}
+  return model.apply(variables, *inputs, train=True, **named, rngs=rngs, mutable=mutable)
 
 
 def innermost(spec: Any) -> Any:

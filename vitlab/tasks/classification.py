@@ -18,7 +18,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.ops import augment as augmentation
 from vitlab.ops import losses
 from vitlab.ops.color import normalize
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 UNIT, INPUTS = 'images', ('image',)
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
@@ -63,7 +63,7 @@ def make(
     augment_key, dropout_key = jax.random.split(key)
     mask = _mask(batch)
     image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
-    (logits, out), mutated = _apply.train(model, variables['model'], scale(image), key=dropout_key)
+    (logits, out), mutated = apply_train(model, variables['model'], scale(image), key=dropout_key)
     _check_logits(logits, num_classes)
     outputs = dict(image=image, target=target, mask=mask, logits=logits, out=out)
     result = _loss(loss, logits, target, mask, label_smoothing)

@@ -22,7 +22,7 @@ from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
 from vitlab.ops.search import make_search
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 UNIT = 'windows'
 SEARCH = dict(name='sample', temperature=0.8)
@@ -64,7 +64,7 @@ def make(
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     tokens, named = _read(batch)
     targets, mask = tokens[:, 1:], counted(batch)
-    (logits, out), mutated = _apply.train(
+    (logits, out), mutated = apply_train(
       model, variables['model'], tokens[:, :-1], key=key, **named
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)

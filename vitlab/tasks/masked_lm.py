@@ -23,7 +23,7 @@ from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.masking import Places, choose_places, corrupt
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 UNIT = 'windows'
 
@@ -77,7 +77,7 @@ def make(
     hide_key, dropout_key = jax.random.split(key)
     batch = _visible(batch)
     read, places = hide(hide_key, batch)
-    (logits, out), mutated = _apply.train(
+    (logits, out), mutated = apply_train(
       model, variables['model'], read, _segments(batch), places.index, key=dropout_key
     )
     targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 UNIT = 'texts'
 
@@ -41,7 +41,7 @@ def make(model: nn.Module, num_classes: int, label_smoothing: float = 0.0) -> Ta
     return {'model': model.init({'params': key}, *_inputs(batch))}
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
-    (logits, out), mutated = _apply.train(model, variables['model'], *_inputs(batch), key=key)
+    (logits, out), mutated = apply_train(model, variables['model'], *_inputs(batch), key=key)
     _check(logits, num_classes)
     mask = batch['mask'] if 'mask' in batch else jnp.ones(len(logits), bool)
     options = dict(mask=mask, label_smoothing=label_smoothing)

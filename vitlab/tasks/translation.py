@@ -19,7 +19,7 @@ from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
 from vitlab.ops.search import GREEDY, Search, make_search
 from vitlab.ops.tokens import PAD, is_token, shift_right
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 
 def make(
@@ -55,7 +55,7 @@ def make(
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     tokens, targets = _read(batch, 'tokens'), _read(batch, 'targets')
     mask = is_token(targets)
-    (logits, out), mutated = _apply.train(
+    (logits, out), mutated = apply_train(
       model, variables['model'], tokens, shift_right(targets), key=key
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from vitlab.errors import UserError
 from vitlab.ops.losses import masked_mean
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _apply
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 
 def make(model: nn.Module) -> Task:
@@ -29,7 +29,7 @@ def make(model: nn.Module) -> Task:
   def loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     if 'turn' not in batch:
       raise UserError(f'the task regression needs data with turn, these have {", ".join(batch)}')
-    (said, _), mutated = _apply.train(model, variables['model'], pixels(batch), key=key)
+    (said, _), mutated = apply_train(model, variables['model'], pixels(batch), key=key)
     _check(said)
     squares = jnp.sum((said - batch['turn']) ** 2, axis=-1)
     value, count = masked_mean(squares, batch['mask'])
