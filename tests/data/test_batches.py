@@ -47,6 +47,25 @@ def test_a_batch_holds_its_examples_and_zeros():
         assert not batch[key][row, len(wanted) :].any()
 
 
+class Judged(Sentences):
+  """Rows of tokens, each with a number beside it."""
+
+  def __getitem__(self, index):
+    return {**super().__getitem__(index), 'label': np.int32(index % 3)}
+
+
+def test_a_number_beside_the_rows_is_none_of_them():
+  sentences = Judged(dict(tokens=rows()), BUCKETS)
+  assert batches_lib.shapes(sentences, 8) == {'tokens': ((8,), np.int32), 'label': ((), np.int32)}
+  (batch, *_) = take(pipeline.train_batches(sentences, batch_size=7, seed=0), 1)
+  np.testing.assert_array_equal(batch['label'], numbers(batch) % 3)
+  part = splits.select(Dataset(dict(train=sentences), {}), 'train[10:20]')
+  (batch,) = take(pipeline.eval_batches(part, batch_size=16), 2)
+  assert (
+    batch['label'][:10].tolist() == [i % 3 for i in range(10, 20)] and batch['mask'].sum() == 10
+  )
+
+
 def test_every_epoch_holds_every_example_once():
   batches = take(pipeline.train_batches(source(96), batch_size=8, seed=1), 36)
   epochs = np.concatenate([numbers(batch) for batch in batches]).reshape(3, 96)

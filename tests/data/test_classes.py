@@ -86,6 +86,16 @@ def test_a_data_set_in_the_numbers_of_a_model(caplog):
   assert None not in digests and digests[0] != digests[1]
 
 
+def test_the_classes_of_boxes_are_renumbered_and_no_class_is_still_none():
+  classes_of_boxes = np.array([[0, -1], [1, 0]], np.int32)
+  source = Arrays(dict(image=noise(2, 4, 3), classes=classes_of_boxes))
+  facts = dict(class_names=['cat', 'bee'], num_classes=2)
+  found = classes.align(Dataset(dict(test=source), facts), dict(class_names=MODEL), 'runs/a')
+  assert found.splits['test'].arrays['classes'].tolist() == [[2, -1], [1, 2]]
+  assert found.splits['test'][0]['classes'].tolist() == [2, -1]
+  assert set(found.splits['test'][1]) == {'image', 'classes'}
+
+
 def test_pictures_that_are_decoded_on_demand_stay_so():
   source = Noise(length=3)
   found = classes.Renumbered(source, np.array([2, 0, 1], np.int32))

@@ -21,8 +21,8 @@ class Source(Protocol):
     arrays    key -> array, examples along the first axis, if all lies in memory: batches are then
               gathered at once, not example by example.
     gather(numbers)    examples at once, stacked, where that is faster than one by one.
-    lengths, buckets    of examples that are rows of different lengths: the length of each, and the
-              few that batches are padded to, ascending.
+    lengths, buckets    of examples that are rows of different lengths, perhaps with a number beside
+              them: the length of each, and the few that batches are padded to, ascending.
     order(step, batch_size, seed)    the numbers of the examples of a training batch, where they are
               not to come in random order.
     describe(index)    the name of an example for messages, such as its file.

@@ -14,6 +14,7 @@ from vitlab.data.identity import digest, digest_of
 from vitlab.errors import UserError, listed, unknown
 
 WAYS = ('name', 'position')
+LABELS = ('label', 'classes')  # of an example, of its boxes
 _log = logging.getLogger(__name__)
 
 
@@ -105,22 +106,25 @@ def placeholder(number: int) -> str:
 
 
 class Renumbered:
-  """A split with other labels: those of a table, label -> label."""
+  """A split with other labels: those of a table, label -> label; -1, which is no class, stays."""
 
   def __init__(self, source: Source, table: Int[np.ndarray, ' classes']):
-    self._source, self._table = source, table
+    self._source, self._table = source, np.append(table, np.int32(-1))
 
   def __len__(self) -> int:
     return len(self._source)
 
   def __getitem__(self, index: int) -> Example:
-    example = self._source[index]
-    return {**example, 'label': self._table[example['label']]}
+    return self._renumbered(self._source[index])
 
   @functools.cached_property
   def arrays(self) -> Mapping[str, np.ndarray]:
-    arrays = self._source.arrays  # AttributeError, as everywhere, where they are not in memory
-    return {**arrays, 'label': self._table[arrays['label']]}
+    # AttributeError, as everywhere, where they are not in memory
+    return self._renumbered(self._source.arrays)
+
+  def _renumbered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: self._table[values[key]] for key in LABELS if key in values}
+    return {**values, **found}
 
   def __getattr__(self, name: str) -> Any:  # lengths, order, ...: whatever else the split has
     if name.startswith('_'):  # not of a half unpickled one

@@ -67,10 +67,11 @@ def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
 
 def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   """Name of a JSON file -> its contents; there every class has a name."""
-  files, names = {CONFIG: config}, about.class_names
-  count = about.spec.get('num_classes') or 0
-  if count or about.preprocessing:
-    names = names or [f'LABEL_{i}' for i in range(count)]
+  files = {CONFIG: config}
+  if about.vocabulary:
+    files[VOCABULARY] = {word: i for i, word in enumerate(about.vocabulary)}
+  if 'num_classes' in about.spec:
+    names = about.class_names or [f'LABEL_{i}' for i in range(about.spec['num_classes'] or 0)]
     config |= dict(
       num_labels=len(names),
       id2label={str(i): name for i, name in enumerate(names)},
@@ -79,6 +80,4 @@ def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   if about.preprocessing:
     config['num_channels'] = about.preprocessing.channels
     files[PROCESSOR] = processors.to_huggingface(about.preprocessing)
-  if about.vocabulary:
-    files[VOCABULARY] = {word: i for i, word in enumerate(about.vocabulary)}
   return files
