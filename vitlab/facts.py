@@ -24,16 +24,14 @@ def fill(
   Raises:
     UserError: a keyword that the component cannot do without is None, and not among the facts.
   """
-  needed = (
-    registry.required(registry.find(folder, spec['name'])) if folder and 'name' in spec else ()
-  )
+  defaults = registry.keywords(folder, spec['name']) if folder and 'name' in spec else {}
   filled = {}
   for key, value in spec.items():
     if isinstance(value, Mapping):
       value = fill(value, facts, f'{where}.{key}', registry.PARTS.get(key, ''))
     elif value is None:
       value = facts.get(key)
-      if value is None and key in needed:
+      if value is None and defaults.get(key) is registry.REQUIRED:
         raise UserError(
           f'config.{where}.{key} is None, to be filled from the data, whose facts are '
           f'{", ".join(sorted(facts)) or "none"}\ngive it a value, or take data that say it'

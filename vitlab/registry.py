@@ -17,6 +17,7 @@ from typing import Any
 
 from vitlab.errors import UserError, unknown
 
+REQUIRED = inspect.Parameter.empty
 # Keywords that stand for a component -> the folder it is in.
 PARTS = {'backbone': 'models', 'teacher': 'models', 'task': 'tasks'}
 
@@ -51,10 +52,10 @@ def find(folder: str, name: str) -> Callable[..., Any]:
   return module(folder, name).make
 
 
-def required(function: Callable) -> list[str]:
-  """The keywords of a `make` that have no default."""
-  parameters = inspect.signature(function).parameters.values()
-  return [p.name for p in parameters if p.default is p.empty]
+def keywords(folder: str, name: str) -> dict[str, Any]:
+  """What the `make` of a component takes, with the defaults; `REQUIRED` of what has none."""
+  parameters = inspect.signature(find(folder, name)).parameters.values()
+  return {p.name: p.default for p in parameters}
 
 
 def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
@@ -98,6 +99,6 @@ def _check_keywords(
     return
   for key in sorted(keywords - {p.name for p in parameters}):
     raise unknown(f'keyword of {component}', key, {p.name for p in parameters} - given)
-  for name in required(function):
-    if name not in keywords | given:
-      raise UserError(f'{component} needs {name}: its spec has no {name}=...')
+  for p in parameters:
+    if p.default is REQUIRED and p.name not in keywords | given:
+      raise UserError(f'{component} needs {p.name}: its spec has no {p.name}=...')

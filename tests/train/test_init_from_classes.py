@@ -174,8 +174,8 @@ def test_both_heads_of_a_deit_are_put_in_order_and_nothing_else():
   params = dict(head=head, head_dist=head, norm=dict(bias=np.array([5.0, 6.0])))
   about = pretrained.About(dict(num_classes=2), None, ('dog', 'cat'))
   load = lambda like, **_: dict(params=params, batch_stats=dict(mean=np.ones(2)))  # noqa: E731
-  weights = weights_lib.Published('weights', about, load, frozenset(), {})
-  found = start_lib.Source(weights).load(dict(params=params), dict(class_names=['cat', 'dog']))
+  weights = weights_lib.Weights('weights', about, load, frozenset(), {})
+  found = weights.load(dict(params=params), dict(class_names=['cat', 'dog']))
   for name in ('head', 'head_dist'):
     np.testing.assert_array_equal(found['params'][name]['kernel'], [[2, 1]])
     np.testing.assert_array_equal(found['params'][name]['bias'], [4, 3])

@@ -11,6 +11,10 @@ names the metric that a sweep is decided by where its config does not say.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from vitlab.errors import UserError
+
 # predictions(name of a predict function, split) yields (outputs, batch) in NumPy, without padding.
 Predictions = Callable[[str, str], Iterator[tuple[Any, Mapping[str, Any]]]]
 
@@ -25,3 +29,16 @@ class Result(NamedTuple):
 
   metrics: Mapping[str, float]
   details: Mapping[str, Any]
+
+
+def features_of(predictions: Predictions, split: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+  """The features and labels of all examples of a split.
+
+  Raises:
+    UserError: it has none.
+  """
+  rows = [(np.asarray(x, dtype), batch['label']) for x, batch in predictions('features', split)]
+  if not rows:
+    raise UserError(f'the split {split!r} has no examples to evaluate: choose another split')
+  found, label = map(np.concatenate, zip(*rows))
+  return found, label

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vitlab.errors import UserError
-from vitlab.evaluators import Predictions, Result
+from vitlab.evaluators import Predictions, Result, features_of
 
 LEADS = 'accuracy'
 HELD_OUT = 10  # every tenth training example of each class chooses the strength
@@ -58,18 +58,13 @@ def make(
 
 
 def _read(predictions: Predictions, split: str) -> tuple[np.ndarray, np.ndarray]:
-  rows = [
-    (np.asarray(x, np.float64), batch['label']) for x, batch in predictions('features', split)
-  ]
-  if not rows:
-    raise UserError(f'the split {split!r} has no examples to evaluate: choose another split')
-  features, label = (np.concatenate(column) for column in zip(*rows))
-  if not np.isfinite(features).all():
+  found, label = features_of(predictions, split, np.float64)
+  if not np.isfinite(found).all():
     raise UserError(
       f'the features of the split {split!r} are not all finite, a linear probe cannot be fitted: '
       'look whether the model has diverged'
     )
-  return features, label
+  return found, label
 
 
 def _choose(

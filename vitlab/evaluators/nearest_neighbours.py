@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vitlab.errors import UserError
-from vitlab.evaluators import Predictions, Result
+from vitlab.evaluators import Predictions, Result, features_of
 
 LEADS = 'accuracy'
 CHUNK_BYTES = 256 * 2**20  # of similarities at a time
@@ -52,14 +52,8 @@ def make(
 
 def _read(predictions: Predictions, split: str) -> tuple[np.ndarray, np.ndarray]:
   """Features of length 1, and labels."""
-  rows = [
-    (np.asarray(x, np.float32), batch['label']) for x, batch in predictions('features', split)
-  ]
-  if not rows:
-    raise UserError(f'the split {split!r} has no examples to evaluate: choose another split')
-  features, label = (np.concatenate(column) for column in zip(*rows))
-  length = np.linalg.norm(features, axis=1, keepdims=True)
-  return features / np.maximum(length, 1e-12), label
+  found, label = features_of(predictions, split, np.float32)
+  return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), label
 
 
 def _votes(features, known, known_label, num_classes, k, temperature) -> np.ndarray:

@@ -107,7 +107,7 @@ def compare_start(config: ConfigDict, folder: str, sources: Any) -> None:
       'devices of a process': provenance.device(jax.local_devices()),
       'code of vitlab': f'{_code()} (commit {provenance.commit()})',
       'version of': provenance.versions(),
-      'weights of': {player: source.weights.describe() for player, source in sources.items()}
+      'weights of': {player: source.describe() for player, source in sources.items()}
       if isinstance(sources, Mapping)
       else 'in the workdir',
     }

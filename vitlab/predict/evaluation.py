@@ -18,7 +18,7 @@ from vitlab.predict.trained import Trained, load
 from vitlab.tasks import Variables, without_rows
 from vitlab.train import evaluate as evaluate_lib
 from vitlab.train import progress, setup
-from vitlab.train.weights import TRAINING, Published
+from vitlab.train.weights import TRAINING, Weights
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def evaluate(
   if sources and sources['model'].head == 'new':
     experiment, variables, number = _headless(config, sources, average)
   else:
-    weights = sources['model'].weights if sources else None
+    weights = sources['model'] if sources else None
     experiment, variables, number = _whole(folder, config, average, weights)
   metrics, details = evaluate_lib.evaluate(experiment, variables)
   print(f'{visible(folder)}, step {number}')
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _whole(
-  folder: str, config: ConfigDict, average: int, weights: Published | None
+  folder: str, config: ConfigDict, average: int, weights: Weights | None
 ) -> tuple[setup.Experiment, Variables, int]:
   """A trained model on its mesh, with its step."""
   trained = load(folder, average=average, weights=weights)
@@ -99,7 +99,7 @@ def _headless(
   task = experiment.task
   predict = {name: task.predict[name] for name in ('features',) if name in task.predict}
   experiment = dataclasses.replace(experiment, task=task._replace(predict=predict))
-  return experiment, variables, sources['model'].weights.origin.get('step', 0)
+  return experiment, variables, sources['model'].origin.get('step', 0)
 
 
 def _dataset(config: ConfigDict, trained: Trained) -> Dataset:

@@ -53,7 +53,7 @@ def load(
   folder: str,
   overrides: Sequence[str] = (),
   average: int = 0,
-  weights: weights_lib.Published | None = None,
+  weights: weights_lib.Weights | None = None,
 ) -> Trained:
   """The best checkpoint of a run, by its `checkpoint.best`, else the newest good one.
 
@@ -94,7 +94,7 @@ def _override(config: ConfigDict, overrides: Sequence[str]) -> None:
       )
 
 
-def _published(path: str, weights: weights_lib.Published, overrides: Sequence[str]) -> Trained:
+def _published(path: str, weights: weights_lib.Weights, overrides: Sequence[str]) -> Trained:
   """A model with nothing but what travels with its weights."""
   spec, config = weights.about.spec, config_lib.base()
   config.model, kind = dict(spec), pretrained.kind(spec['name'])

@@ -1,6 +1,5 @@
 """Small things that all families need to read and write config.json."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +24,7 @@ HF_ACTIVATIONS = {
 
 def all_words(spec: Mapping[str, Any]) -> dict[str, Any]:
   """A model spec with the defaults of its `make` for all that it does not say."""
-  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
-  defaults = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
-  return {**defaults, **spec}
+  return {**registry.keywords('models', spec['name']), **spec}
 
 
 def size_of(words: Mapping[str, Any], variants: Mapping[str, Any]) -> Any:

@@ -17,88 +17,23 @@ reads nothing but its checkpoint.
 """
 
 import functools
-import inspect
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import numpy as np
-from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from vitlab import names, registry, tasks, workdir
-from vitlab.data import classes, tokenizers
 from vitlab.errors import UserError, unknown
 from vitlab.pretrained import Preprocessing
 from vitlab.train import weights as weights_lib
 from vitlab.train.initial import Sources
-from vitlab.train.weights import Published
+from vitlab.train.weights import Weights
 
 MODEL = 'model'  # the player whose spec is config.model; a teacher's stands in that of the task
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
 COUNTS = (names.CLASSES.keyword, names.WORDS.keyword)  # words of a model that stay with the data
-
-
-class Source(NamedTuple):
-  """Where a player's variables come from.
-
-  Attributes:
-    weights: Them.
-    head: 'keep' or 'new'.
-    fresh: Regex of paths of ours that start anew.
-  """
-
-  weights: Published
-  head: str = 'keep'
-  fresh: str = ''
-
-  def load(
-    self, like: PyTree, facts: Mapping[str, Any] | None = None, match_classes: str = 'name'
-  ) -> PyTree:
-    """As `Published.load`; what starts anew is missing, and what is kept means what the data say.
-
-    Args:
-      like: Shapes of the player's collections.
-      facts: Of the data set: the classifiers get the order of its classes.
-      match_classes: See `vitlab.data.classes.numbers`.
-
-    Raises:
-      UserError: as `Published.load`; the weights know other classes or words than the data.
-    """
-    if self.head == 'keep' and not self.fresh:
-      self._check_counts(like['params'])
-    loaded = self.weights.load(like, head=self.head, fresh=self.fresh)
-    params, meant, path = dict(loaded['params']), self.weights.about.facts(), self.weights.path
-    heads = [name for name in names.CLASSES.modules if params.get(name)]
-    if facts and heads:
-      anew = self._anew('a new classifier')
-      order = classes.numbers(facts, meant, path, match_classes, anew)
-      if order is not None:
-        take = lambda x: np.asarray(x)[..., order]  # noqa: E731
-        params |= {name: jax.tree.map(take, params[name]) for name in heads}
-    if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
-      instead = f'give it that one: data.tokenizer={path}, or {self._anew("with new words")}'
-      tokenizers.check_same(facts, meant, path, instead)
-    return {**loaded, 'params': params}
-
-  def _anew(self, what: str) -> str:
-    return f"to start {what}: config.init_from = dict(path={self.weights.path!r}, head='new')"
-
-  def _check_counts(self, params: PyTree) -> None:
-    """Raises UserError if the weights know other classes or words than the model."""
-    spec, path = self.weights.about.spec, self.weights.path
-    counted = names.counted(spec)
-    known, flat = spec.get(counted.keyword), names.flatten(params)
-    found = next((flat[path] for path in counted.parameters if path in flat), None)
-    if found is not None and found.shape[counted.axis] != known:
-      anew = 'with new words' if counted is names.WORDS else 'a new classifier'
-      raise UserError(
-        f'the weights in {path} have {known or "no"} {counted.noun}, '
-        f'the model {found.shape[counted.axis]}'
-        f'\n{self._anew(anew)}'
-      )
 
 
 def requests(init_from: Any) -> dict[str, dict[str, Any]]:
@@ -154,17 +89,16 @@ def of_weights(config: ConfigDict, folder: str, overrides: Sequence[str] = ()) -
   return result.lock()
 
 
-def find(init_from: Any) -> dict[str, Source]:
-  """The sources of a config by player; reads their files.
+def find(init_from: Any) -> dict[str, Weights]:
+  """The weights that a config starts from, by player; reads their files.
 
   Raises:
     UserError: as `requests`, or a path that holds no weights that vitlab knows.
   """
   sources = {}
   for player, options in requests(init_from).items():
-    rename = options.pop('rename', None)
-    weights = weights_lib.find(options.pop('path'), player, rename)
-    sources[player] = Source(weights, **options)
+    found = weights_lib.find(options.pop('path'), player, options.pop('rename', None))
+    sources[player] = found._replace(**options)
   return sources
 
 
@@ -191,7 +125,7 @@ def resolve(config: ConfigDict, folder: str = '') -> tuple[ConfigDict, Sources]:
   return filled.lock(), functools.partial(find, config.init_from)
 
 
-def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
+def fill(config: ConfigDict, sources: Mapping[str, Weights]) -> ConfigDict:
   """The config with what the sources decide in the places that it leaves open.
 
   Raises:
@@ -199,7 +133,7 @@ def fill(config: ConfigDict, sources: Mapping[str, Source]) -> ConfigDict:
   """
   filled = ConfigDict(config.to_dict())
   for player, source in sources.items():
-    words = source.weights.about.keywords()
+    words = source.about.keywords()
     if player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
       _fill_open(filled.data, words, 'data.sets')
@@ -218,10 +152,7 @@ def write_record(folder: pathlib.Path, config: ConfigDict, sources: Sources) -> 
   record = dict(
     init_from=stored['init_from'],
     config={key: stored[key] for key in ('model', 'data', 'task')},
-    sources={
-      player: dict(head=source.head, fresh=source.fresh, **source.weights.describe())
-      for player, source in sources.items()
-    },
+    sources={player: source.describe() for player, source in sources.items()},
   )
   workdir.write_json(folder / RECORD, record)
 
@@ -235,23 +166,22 @@ def _complete(node: ConfigDict, kept: ConfigDict) -> None:
       _complete(node[key], value)
 
 
-def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
+def _fill_model(node: ConfigDict, source: Weights, where: str) -> None:
   """Fills the words of a model; the number of its classes or words stays with the data."""
-  about = source.weights.about
+  about = source.about
   spec = {key: value for key, value in about.spec.items() if key not in COUNTS}
   given = {key: value for key, value in node.to_dict().items() if value is not None}
   given = {key: value for key, value in given.items() if key not in COUNTS}
   if given.get('name', spec['name']) != spec['name']:
     raise UserError(
-      f'{where} is a {given["name"]}, the weights in {source.weights.path} are of a {spec["name"]}'
+      f'{where} is a {given["name"]}, the weights in {source.path} are of a {spec["name"]}'
     )
-  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
-  defaults = {p.name: p.default for p in parameters.values()}
+  defaults = registry.keywords('models', spec['name'])
   # Sizes are None by default: they override the variant. Not one that the config gives.
   numbers = {key for key, value in spec.items() if type(value) in (int, tuple, list)}
   sizes = {key for key in numbers if 'variant' in given and defaults[key] is None}
   merged = {key: value for key, value in spec.items() if key not in sizes} | given
-  free = source.weights.free
+  free = source.free
   # And one that the config gives where the weights name a variant alone, contradicts that variant.
   named = {key for key in given if defaults.get(key, 0) is None} - spec.keys() - free
   wanted = {key: value for key, value in merged.items() if key not in named}
@@ -261,7 +191,7 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
     wrong = [key for key in given if key not in free and given[key] != words[key]]
     said = ', '.join(f'{key}={given[key]!r} (weights: {words[key]!r})' for key in wrong)
     raise UserError(
-      f'{where} contradicts the weights in {source.weights.path}: {said}'
+      f'{where} contradicts the weights in {source.path}: {said}'
       '\nleave these words out, and the weights decide'
     )
   for key, value in merged.items():
@@ -270,14 +200,13 @@ def _fill_model(node: ConfigDict, source: Source, where: str) -> None:
 
 def _shape(spec: Mapping[str, Any]) -> str:
   """All that a model computes, as text."""
-  parameters = inspect.signature(registry.find('models', spec['name'])).parameters
-  one = {key: 1 for key in COUNTS if key in parameters}
+  one = {key: 1 for key in COUNTS if key in registry.keywords('models', spec['name'])}
   return registry.describe('models', {**spec, **one})
 
 
 def _fill_open(node: ConfigDict, words: Mapping[str, Any], folder: str) -> None:
   """Sets the words that the component takes and the config does not say."""
-  parameters = inspect.signature(registry.find(folder, node.name)).parameters
+  taken = registry.keywords(folder, node.name)
   for key, value in words.items():
-    if key in parameters and node.get(key) is None:
+    if key in taken and node.get(key) is None:
       node[key] = value

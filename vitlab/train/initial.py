@@ -41,7 +41,7 @@ class Start:
   Args:
     init: Loaded variables, player -> tree, perhaps parts of it -> state; compiled as one program.
     abstract: Shapes of all variables, with shardings.
-    sources: Weights by player, see `vitlab.train.init_from.Source`; or a function that finds them,
+    sources: Weights by player, see `vitlab.train.weights.Weights`; or a function that finds them,
       for when they are needed; None: everything is random.
     frozen: Players that do not learn: they need sources.
     data: What sources are told of the data set: its facts, and how classes are matched.

@@ -6,7 +6,6 @@ is found before the devices work and before a workdir exists.
 
 import dataclasses
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -292,6 +291,5 @@ def _check_cadence(experiment: Experiment) -> None:
 
 def _splits_of(spec: Mapping[str, Any]) -> list[str]:
   """The splits an evaluator reads: its arguments that end in `split`, or their defaults."""
-  parameters = inspect.signature(registry.find('evaluators', spec['name'])).parameters
-  names = [name for name in parameters if name.endswith('split')]
-  return [spec.get(name, parameters[name].default) for name in names]
+  defaults = registry.keywords('evaluators', spec['name']).items()
+  return [spec.get(name, default) for name, default in defaults if name.endswith('split')]

@@ -4,10 +4,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vitlab import pretrained, tasks, workdir
+from vitlab import names, pretrained, tasks, workdir
+from vitlab.data import classes, tokenizers
+from vitlab.errors import UserError
 from vitlab.facts import fill
 from vitlab.pretrained import About
 from vitlab.workdir import model as model_lib
@@ -17,29 +21,79 @@ from vitlab.workdir.model import Model, is_run
 TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
 
 
-class Published(NamedTuple):
+class Weights(NamedTuple):
   """Weights to start from.
 
   Attributes:
     path: Where they were found.
     about: The model, its pictures, its classes or words.
-    load: (like, head=..., fresh=...) -> one player's collections; see `vitlab.pretrained.Weights`.
+    read: (like, head=..., fresh=...) -> one player's collections; see `vitlab.pretrained.Weights`.
     free: Words in which a model may differ from the weights all the same.
     origin: What a workdir records of them: kind, format, step, sha256 of the files.
+    head: 'keep' the classifier, or 'new': it starts anew.
+    fresh: Regex of paths of ours that start anew.
   """
 
   path: str
   about: About
-  load: Callable[..., PyTree]
+  read: Callable[..., PyTree]
   free: frozenset[str]
   origin: Mapping[str, Any]
+  head: str = 'keep'
+  fresh: str = ''
+
+  def load(
+    self, like: PyTree, facts: Mapping[str, Any] | None = None, match_classes: str = 'name'
+  ) -> PyTree:
+    """One player's collections, without what starts anew.
+
+    Args:
+      like: Shapes of the player's collections.
+      facts: The facts of the data set: classifiers get the order of its classes.
+      match_classes: See `vitlab.data.classes.numbers`.
+
+    Raises:
+      UserError: as `vitlab.pretrained.Weights.load`; the data have other classes or words.
+    """
+    if self.head == 'keep' and not self.fresh:
+      self._check_counts(like['params'])
+    loaded = self.read(like, head=self.head, fresh=self.fresh)
+    params, known = dict(loaded['params']), self.about.facts()
+    heads = [name for name in names.CLASSES.modules if params.get(name)]
+    if facts and heads:
+      anew = self._anew('a new classifier')
+      order = classes.numbers(facts, known, self.path, match_classes, anew)
+      if order is not None:
+        take = lambda x: np.asarray(x)[..., order]  # noqa: E731
+        params |= {name: jax.tree.map(take, params[name]) for name in heads}
+    if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
+      anew = self._anew('with new words')
+      instead = f'give it that one: data.tokenizer={self.path}, or {anew}'
+      tokenizers.check_same(facts, known, self.path, instead)
+    return {**loaded, 'params': params}
 
   def describe(self) -> dict[str, Any]:
     """All but the numbers, for JSON."""
-    return dict(path=self.path, **self.about.describe(), **self.origin)
+    options = dict(path=self.path, head=self.head, fresh=self.fresh)
+    return {**options, **self.about.describe(), **self.origin}
+
+  def _anew(self, what: str) -> str:
+    return f"to start {what}: config.init_from = dict(path={self.path!r}, head='new')"
+
+  def _check_counts(self, params: PyTree) -> None:
+    """Raises UserError if the weights know other classes or words than the model."""
+    counted = names.counted(self.about.spec)
+    known, flat = self.about.spec.get(counted.keyword), names.flatten(params)
+    found = next((flat[path] for path in counted.parameters if path in flat), None)
+    if found is not None and found.shape[counted.axis] != known:
+      anew = 'with new words' if counted is names.WORDS else 'a new classifier'
+      raise UserError(
+        f'the weights in {self.path} have {known or "no"} {counted.noun}, '
+        f'the model {found.shape[counted.axis]}\n{self._anew(anew)}'
+      )
 
 
-def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Published:
+def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Weights:
   """The weights at a path: a file or folder of `vitlab.pretrained.read`, or a workdir.
 
   Args:
@@ -56,7 +110,7 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
   weights = pretrained.read(path, rename)
   table = pretrained.find_format(weights.family, weights.format)
   origin = dict(family=weights.family, format=weights.format, sha256=dict(weights.sha256))
-  return Published(path, weights.about, weights.load, frozenset(table.resampled), origin)
+  return Weights(path, weights.about, weights.load, frozenset(table.resampled), origin)
 
 
 def is_published(path: str) -> bool:
@@ -70,17 +124,16 @@ def about(config: ConfigDict, facts: Mapping[str, Any]) -> About:
   return About.of(fill(config.model.to_dict(), facts, 'model'), facts, task)
 
 
-def _of_run(model: Model, player: str) -> Published:
+def _of_run(model: Model, player: str) -> Weights:
   known = about(model.config, model.facts)
   spec = {key: value for key, value in known.spec.items() if key not in TRAINING}
   tree = model.variables[player if player in model.variables else 'model']
 
-  def load(like: PyTree, *, head: str = 'keep', fresh: str = '') -> PyTree:
-    options = dict(image_size=known.image_size, head=head, fresh=fresh)
-    return pretrained.transfer(tree, like, known.spec, **options)
+  def read(like: PyTree, **options: str) -> PyTree:
+    return pretrained.transfer(tree, like, known.spec, image_size=known.image_size, **options)
 
   free = {*TRAINING, 'layer_scale'}
   if pretrained.has_timm(spec['name']):
     free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
   origin = dict(format='vitlab', step=model.step)
-  return Published(model.workdir, known._replace(spec=spec), load, frozenset(free), origin)
+  return Weights(model.workdir, known._replace(spec=spec), read, frozenset(free), origin)

@@ -1,7 +1,6 @@
 """Images of a run: its mistakes, and what the model looks at."""
 
 import collections
-import inspect
 import logging
 import pathlib
 import sys
@@ -161,9 +160,9 @@ def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mista
     details = workdir.read_details(folder, name)
     if 'mistakes_index' in details:
       columns = ('index', 'label', 'predicted', 'confidence')
-      parameters = inspect.signature(registry.find('evaluators', spec['name'])).parameters
+      words = {**registry.keywords('evaluators', spec['name']), **spec}
       mistakes = zip(*(details[f'mistakes_{column}'].tolist() for column in columns))
-      return list(mistakes), spec.get('split', parameters['split'].default)
+      return list(mistakes), words['split']
   raise UserError(f'workdir {str(folder)!r} has no details of a classification yet: --mode=eval')
 
 
