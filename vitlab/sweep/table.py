@@ -4,7 +4,6 @@ import pathlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -49,12 +48,7 @@ class Table:
       self._live.start()
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     if self._live is not None:
       self._live.stop()
 

@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -74,12 +73,7 @@ class Feed(Iterator[Any]):
   def __enter__(self) -> 'Feed':
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     self.close()
 
   def _load(self) -> Any:

@@ -15,7 +15,6 @@ import logging
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -109,12 +108,7 @@ class Session:
   def __enter__(self) -> 'Session':
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     self._stack.close()
 
   def run(self) -> None:

@@ -9,7 +9,6 @@ import pathlib
 import socket
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
 from vitlab import workdir
 from vitlab.workdir import tensorboard
@@ -53,12 +52,7 @@ class Writers:
   def __enter__(self) -> 'Writers':
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     self._metrics.flush()
     self._events.flush()
 
