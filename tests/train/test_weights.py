@@ -26,8 +26,9 @@ def run(tmp_path_factory):
 
 def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
   defaults = inspect.signature(pictures_lib.preprocess).parameters
-  found = model_lib.load(run, workdir.stored_config(run))
-  pictures = lib.about(found.config, found.facts).preprocessing.image()
+  config = workdir.stored_config(run)
+  _, facts, _ = model_lib.load(run, config)
+  pictures = lib.about(config, facts).preprocessing.image()
   assert pictures.pop('image_size') == (8, 8) and pictures.pop('channels') == 1
   assert pictures == {name: defaults[name].default for name in pictures}
 
@@ -36,7 +37,7 @@ def test_a_run_is_weights_to_start_from(run):
   found = lib.find(run)
   assert 'dropout_rate' not in found.about.spec and found.about.spec['num_classes'] == 10
   assert found.describe()['step'] == 2
-  model = model_lib.load(run, workdir.stored_config(run))
-  like = jax.eval_shape(lambda: model.variables['model'])
-  assert parity.error(found.load(like), model.variables['model']) == 0
+  _, _, variables = model_lib.load(run, workdir.stored_config(run))
+  like = jax.eval_shape(lambda: variables['model'])
+  assert parity.error(found.load(like), variables['model']) == 0
   assert 'head' not in found._replace(head='new').load(like)['params']

@@ -22,23 +22,23 @@ def run(tmp_path_factory):
 
 def test_the_newest_checkpoint_with_the_averages_is_read(run):
   assert model_lib.is_run(run)
-  found = model_lib.load(run, workdir.stored_config(run))
-  assert found.step == 20 and found.facts['num_classes'] == 10
+  step, facts, variables = model_lib.load(run, workdir.stored_config(run))
+  assert step == 20 and facts['num_classes'] == 10
   state = Checkpoints(f'{run}/checkpoints', read_only=True).restore_arrays(('ema',), 20).state
-  kernel = found.variables['model']['params']['head']['kernel']
+  kernel = variables['model']['params']['head']['kernel']
   np.testing.assert_array_equal(kernel, state['ema']['model']['params']['head']['kernel'])
 
 
 def test_the_mean_of_the_last_checkpoints(run):
   config = workdir.stored_config(run)
-  found = model_lib.load(run, config, average=3)
+  _, _, variables = model_lib.load(run, config, average=3)
   checkpoints = Checkpoints(f'{run}/checkpoints', read_only=True)
   kernels = [
     checkpoints.restore_arrays(('ema',), step).state['ema']['model']['params']['head']['kernel']
     for step in checkpoints.steps()
   ]
   assert len(kernels) == 3
-  kernel = found.variables['model']['params']['head']['kernel']
+  kernel = variables['model']['params']['head']['kernel']
   np.testing.assert_allclose(kernel, np.mean(kernels, axis=0), rtol=1e-6, atol=1e-8)
   with pytest.raises(UserError, match='--average=9: .* holds 3 checkpoints'):
     model_lib.load(run, config, average=9)

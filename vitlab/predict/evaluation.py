@@ -12,13 +12,12 @@ from ml_collections import ConfigDict
 from vitlab import registry, workdir
 from vitlab.data import Dataset, classes, identity, tokenizers
 from vitlab.errors import UserError
-from vitlab.facts import fill
 from vitlab.lines import visible
 from vitlab.predict.trained import Trained, load
 from vitlab.tasks import Variables, without_rows
 from vitlab.train import evaluate as evaluate_lib
 from vitlab.train import progress, setup
-from vitlab.train.weights import TRAINING, Weights
+from vitlab.train.weights import Weights, computed
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +74,8 @@ def _whole(
   experiment = setup.build(config, dataset=_dataset(config, trained))
   # What belongs to the rows of training batches, a memory, is none of the model's.
   wanted, found = map(without_rows, (experiment.abstract_state.variables, trained.variables))
-  there = _model(trained.config, trained.facts)
-  here = _model(config, experiment.dataset.facts)
+  there = computed(trained.config, trained.facts)
+  here = computed(config, experiment.dataset.facts)
   same = registry.describe('models', there) == registry.describe('models', here)
   if not same or _shapes(wanted) != _shapes(found):
     words = [f'{key} {old} -> {new}' for key, old, new in workdir.differences(there, here)]
@@ -112,12 +111,6 @@ def _dataset(config: ConfigDict, trained: Trained) -> Dataset:
       _log.warning('%s: its data have changed: %s', trained.workdir, '; '.join(changes))
   tokenizers.check_same(dataset.facts, trained.facts, trained.workdir)
   return classes.align(dataset, trained.facts, trained.workdir, config.match_classes)
-
-
-def _model(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Any]:
-  """The spec of the model in a config, without what only matters in training."""
-  spec = fill(config.model.to_dict(), facts, 'model')
-  return {key: value for key, value in spec.items() if key not in TRAINING}
 
 
 def _shapes(tree: Any) -> Any:

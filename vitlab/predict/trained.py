@@ -77,9 +77,8 @@ def load(
     return _published(folder, weights or weights_lib.find(folder), overrides)
   config = workdir.stored_config(folder)
   _override(config, overrides)
-  left = model_lib.load(folder, config, average)
-  task = setup.make_task(config, left.facts)
-  return Trained(folder, left.step, config, left.facts, task, left.variables)
+  step, facts, variables = model_lib.load(folder, config, average)
+  return Trained(folder, step, config, facts, setup.make_task(config, facts), variables)
 
 
 def _override(config: ConfigDict, overrides: Sequence[str]) -> None:

@@ -168,10 +168,8 @@ def _complete(node: ConfigDict, kept: ConfigDict) -> None:
 
 def _fill_model(node: ConfigDict, source: Weights, where: str) -> None:
   """Fills the words of a model; the number of its classes or words stays with the data."""
-  about = source.about
-  spec = {key: value for key, value in about.spec.items() if key not in COUNTS}
-  given = {key: value for key, value in node.to_dict().items() if value is not None}
-  given = {key: value for key, value in given.items() if key not in COUNTS}
+  spec = {key: x for key, x in source.about.spec.items() if key not in COUNTS}
+  given = {key: x for key, x in node.to_dict().items() if key not in COUNTS and x is not None}
   if given.get('name', spec['name']) != spec['name']:
     raise UserError(
       f'{where} is a {given["name"]}, the weights in {source.path} are of a {spec["name"]}'

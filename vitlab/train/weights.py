@@ -15,7 +15,7 @@ from vitlab.errors import UserError
 from vitlab.facts import fill
 from vitlab.pretrained import About
 from vitlab.workdir import model as model_lib
-from vitlab.workdir.model import Model, is_run
+from vitlab.workdir.model import is_run
 
 # Words of a model that say how it is trained and run, not what it is.
 TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
@@ -106,7 +106,7 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
   """
   path = os.path.expanduser(path)
   if is_run(path):
-    return _of_run(model_lib.load(path, workdir.stored_config(path)), player)
+    return _of_run(path, player)
   weights = pretrained.read(path, rename)
   table = pretrained.find_format(weights.family, weights.format)
   origin = dict(family=weights.family, format=weights.format, sha256=dict(weights.sha256))
@@ -124,10 +124,17 @@ def about(config: ConfigDict, facts: Mapping[str, Any]) -> About:
   return About.of(fill(config.model.to_dict(), facts, 'model'), facts, task)
 
 
-def _of_run(model: Model, player: str) -> Weights:
-  known = about(model.config, model.facts)
-  spec = {key: value for key, value in known.spec.items() if key not in TRAINING}
-  tree = model.variables[player if player in model.variables else 'model']
+def computed(config: ConfigDict, facts: Mapping[str, Any]) -> dict[str, Any]:
+  """The spec of the model in a config, without what only matters in training."""
+  spec = fill(config.model.to_dict(), facts, 'model')
+  return {key: value for key, value in spec.items() if key not in TRAINING}
+
+
+def _of_run(path: str, player: str) -> Weights:
+  config = workdir.stored_config(path)
+  step, facts, variables = model_lib.load(path, config)
+  known, spec = about(config, facts), computed(config, facts)
+  tree = variables[player if player in variables else 'model']
 
   def read(like: PyTree, **options: str) -> PyTree:
     return pretrained.transfer(tree, like, known.spec, image_size=known.image_size, **options)
@@ -135,5 +142,5 @@ def _of_run(model: Model, player: str) -> Weights:
   free = {*TRAINING, 'layer_scale'}
   if pretrained.has_timm(spec['name']):
     free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
-  origin = dict(format='vitlab', step=model.step)
-  return Weights(model.workdir, known._replace(spec=spec), read, frozenset(free), origin)
+  origin = dict(format='vitlab', step=step)
+  return Weights(path, known._replace(spec=spec), read, frozenset(free), origin)

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,31 +15,15 @@ from vitlab.workdir.checkpoint import Checkpoints
 from vitlab.workdir.files import CHECKPOINTS, FACTS, read_json
 
 
-class Model(NamedTuple):
-  """A model as a run has left it, without the code that makes it.
-
-  Attributes:
-    workdir: Where it was found.
-    step: Of the checkpoint.
-    config: Of the run.
-    facts: Of its data set.
-    variables: On the default device; the averages where the run keeps them.
-  """
-
-  workdir: str
-  step: int
-  config: ConfigDict
-  facts: Mapping[str, Any]
-  variables: Variables
-
-
 def is_run(path: str) -> bool:
   """Whether this is the workdir of a training, and not a file or folder of published weights."""
   folder = pathlib.Path(path)
   return folder.is_dir() and any((folder / name).exists() for name in (FACTS, CHECKPOINTS))
 
 
-def load(folder: str, config: ConfigDict, average: int = 0) -> Model:
+def load(
+  folder: str, config: ConfigDict, average: int = 0
+) -> tuple[int, Mapping[str, Any], Variables]:
   """The best checkpoint of a run, by `checkpoint.best` of a config, else the newest good one.
 
   Args:
@@ -47,6 +31,10 @@ def load(folder: str, config: ConfigDict, average: int = 0) -> Model:
     config: As `workdir.stored_config`, perhaps with changes.
     average: How many of the last checkpoints to take the mean of, as in arXiv:1706.03762, section
       6.1; 0 for the best alone.
+
+  Returns:
+    The step of the checkpoint, the facts of the data set, and the variables on the default device:
+    the averages where the run keeps them.
 
   Raises:
     UserError: there is no checkpoint, or there are not as many.
@@ -69,7 +57,7 @@ def load(folder: str, config: ConfigDict, average: int = 0) -> Model:
   # Every checkpoint has the facts too.
   facts = read_json(pathlib.Path(folder) / FACTS) or restored[-1].meta['facts']
   variables = _mean([averaged(one.state['variables'], one.state['ema']) for one in restored])
-  return Model(folder, restored[-1].step, config, facts, variables)
+  return restored[-1].step, facts, variables
 
 
 def _mean(trees: Sequence[Variables]) -> Variables:
