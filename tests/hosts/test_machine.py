@@ -83,6 +83,36 @@ print(json.dumps([plain, faults()]))
   assert faults[1] < faults[0] / 20
 
 
+@pytest.mark.parametrize(
+  'groups, limits, expected',
+  [
+    ('0::/', {'memory.max': 3_000_000}, 3_000_000),
+    ('0::/', {'memory.max': 'max'}, None),
+    ('0::/a/b', {'a/memory.max': 2_000_000, 'a/b/memory.max': 'max'}, 2_000_000),
+    ('0::/a/b', {'a/memory.max': 2_000_000, 'a/b/memory.max': 4_000_000}, 2_000_000),
+    ('0::/of/the/host', {'memory.max': 5_000_000}, 5_000_000),  # a container's own root
+    ('5:cpu:/\n4:memory:/a', {'memory/a/memory.limit_in_bytes': 1_000_000}, 1_000_000),
+    ('4:hugetlb,memory:/a', {'memory/memory.limit_in_bytes': 1_500_000}, 1_500_000),
+    ('4:memory:/a', {'memory/a/memory.limit_in_bytes': 9223372036854771712}, None),  # no limit
+    (
+      '4:memory:/\n0::/',
+      {'memory.max': 'max', 'memory/memory.limit_in_bytes': 7_000_000},
+      7_000_000,
+    ),
+    ('4:cpu:/a', {'memory/a/memory.limit_in_bytes': 1_000_000}, None),  # of others
+    ('', {}, None),
+  ],
+)
+def test_the_smallest_limit_of_the_control_groups_counts(tmp_path, groups, limits, expected):
+  files = {f'sys/fs/cgroup/{name}': limit for name, limit in limits.items()}
+  for name, text in (files | {'proc/self/cgroup': groups}).items():
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'{text}\n')
+  physical = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  assert machine.memory_limit(tmp_path) == (expected or physical)
+
+
 def test_prepare_simulates_devices_and_sets_the_cache(tmp_path):
   found = _run(
     f"""

@@ -51,6 +51,13 @@ def test_numbers_of_the_table_are_in_base_units(name):
   assert 50 < chip.bfloat16 / chip.bandwidth < 1000
 
 
+def test_a_cpu_has_no_more_memory_than_its_control_group(monkeypatch):
+  monkeypatch.setattr(chips, '_measure', lambda: (1e9, 1e9))
+  monkeypatch.setattr(chips.machine, 'memory_limit', lambda: 6_000_000_000)
+  assert chips.find('cpu', 1).memory == 6e9
+  assert chips.find('cpu', 4).memory == 1.5e9
+
+
 def test_the_cpu_is_measured_and_shared_out():
   one, four = chips.find('cpu', 1), chips.find('cpu', 4)
   assert one.float32 > 1e9

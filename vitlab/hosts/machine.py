@@ -12,7 +12,7 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from vitlab.errors import UserError, unknown
 
@@ -120,6 +120,43 @@ def resident_memory() -> int:
   except OSError:
     return 0
   return pages * os.sysconf('SC_PAGE_SIZE')
+
+
+def memory_limit(root: str | os.PathLike[str] = '/') -> int:
+  """Bytes that this process can have: the machine's memory, or less where a control group says so.
+
+  Containers and batch systems limit groups of processes. A group lies in others, and the smallest
+  limit of them counts; Linux keeps them as files, of version 2 or 1, or of both.
+
+  Args:
+    root: of the file system, where tests have one of their own.
+  """
+  limits = [os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')]
+  mounted = pathlib.Path(root, 'sys/fs/cgroup')
+  for folder, name in _control_groups(pathlib.Path(root, 'proc/self/cgroup')):
+    # In a container the folder may be named as the host sees it, where only the root can be seen.
+    for path in [folder, *folder.parents]:
+      text = _read(mounted / path / name)
+      limits += [int(text)] if text.isdigit() else []  # not 'max'
+  return min(limits)
+
+
+def _control_groups(listed: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
+  """The groups of a process that limit memory: folder, name of the file with the limit."""
+  for line in _read(listed).splitlines():
+    _, controllers, folder = line.split(':', 2)  # '4:memory:/docker/a1' or '0::/user.slice'
+    folder = folder.lstrip('/')
+    if not controllers:
+      yield pathlib.Path(folder), 'memory.max'
+    elif 'memory' in controllers.split(','):
+      yield pathlib.Path('memory', folder), 'memory.limit_in_bytes'
+
+
+def _read(path: pathlib.Path) -> str:
+  try:
+    return path.read_text().strip()
+  except OSError:
+    return ''
 
 
 def use_compile_cache(folder: str = '') -> pathlib.Path | None:

@@ -5,11 +5,11 @@ TF32 on NVIDIA GPUs and as one bfloat16 pass on TPUs. Links are counted in one d
 what data sheets of NVLink and PCIe call their bandwidth. Units: FLOP/s, bytes, bytes/s.
 """
 
-import os
 import re
 from typing import NamedTuple
 
 from vitlab.errors import UserError, unknown
+from vitlab.hosts import machine
 
 
 class Links(NamedTuple):
@@ -157,11 +157,11 @@ def find(name: str, devices: int) -> Chip:
   if name in CHIPS:
     return CHIPS[name]
   matmul, copy = _measure()
-  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   source = f'measured just now, a {devices}th of this machine' if devices > 1 else 'measured now'
   copy /= devices
   links = Links(copy, devices, copy, 'copies in the memory of this machine')
-  return Chip(matmul / devices, matmul / devices, memory / devices, copy, source, links)
+  memory = machine.memory_limit() / devices
+  return Chip(matmul / devices, matmul / devices, memory, copy, source, links)
 
 
 def _measure(size: int = 1024) -> tuple[float, float]:
