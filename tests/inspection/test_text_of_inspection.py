@@ -16,7 +16,7 @@ def found():
     parameters=[PARAMETER],
     num_parameters=1234567,
     state_bytes=dict(params=5_000_000, frozen=0),
-    memory=dict(arguments=6e6, temporaries=2e9, peak=2.006e9, process=0),
+    memory=dict(state=6e6, temporaries=2e9, peak=2.006e9, process=0),
     forward_macs=4.6e9,
     step_flops=dict(bfloat16=1e12),
     bytes_moved=3e9,
@@ -41,6 +41,7 @@ def test_everything_is_said(found):
   assert text['all-gather'].split() == ['all-gather', 'fsdp', '24', '7.500']
   assert '1,234,567' in text['parameters']
   assert text['state'].endswith('params 5 MB a device')
+  assert 'peak (state 6 MB, temporaries 2 GB): compiled for' in text['memory']
   assert 'compiled for CPU, an upper estimate, it fits' in text['memory']
   assert '50 ms a step' in text['time'] and '20,480 examples/s' in text['time']
   assert 'compute 30, memory 50, communication 10)' in text['time']

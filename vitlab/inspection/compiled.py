@@ -19,9 +19,10 @@ from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
 from vitlab import names, workdir
-from vitlab.hosts import machine
 from vitlab.inspection import chips, collectives, flops, stand_in
 from vitlab.inspection.collectives import Traffic
+from vitlab.train import memory
+from vitlab.train.memory import device_bytes
 from vitlab.train.setup import Experiment, build, on_mesh
 
 # No time for fast code of the CPU; and of bfloat16, which it computes in float32, the traces stay.
@@ -50,8 +51,7 @@ class Inspection(NamedTuple):
     num_parameters: Over all players that learn.
     state_bytes: Part of the state (params, other variables, frozen, optimizer, average) -> bytes;
       frozen: all variables of the players without a loss, such as a teacher.
-    memory: Part of the compiled step (arguments, temporaries, peak) -> bytes; process: what a CPU's
-      process has beside them, its libraries and programs, as measured.
+    memory: Part of `vitlab.train.memory.Plan`, and their sum, peak -> bytes.
     forward_macs: Multiply-adds of one example's forward pass, a teacher's included.
     step_flops: FLOPs of the step over all devices, by dtype, recomputation included.
     bytes_moved: Between a device and its memory in one step, as XLA counts them.
@@ -117,7 +117,8 @@ def inspect(
   traced = experiment.train_step.trace(experiment.abstract_state, experiment.abstract_batch)
   compiled = traced.lower().compile(_NEVER_RUN if simulated else None)
   step_flops = flops.count_jaxpr(traced.jaxpr)
-  memory = compiled.memory_analysis()
+  on_cpu = not simulated and experiment.mesh.devices.flat[0].platform == 'cpu'
+  planned = memory.plan(experiment, compiled, experiment.abstract_batch, on_cpu=on_cpu)
   bytes_moved = compiled.cost_analysis().get('bytes accessed', 0.0)
   sent = collectives.read(compiled.as_text(), experiment.mesh.shape)
   seconds = {
@@ -132,15 +133,7 @@ def inspect(
     parameters=_parameters(experiment),
     num_parameters=sum(experiment.num_parameters.values()),
     state_bytes=_state_bytes(experiment),
-    memory={
-      'arguments': memory.argument_size_in_bytes,
-      'temporaries': memory.temp_size_in_bytes,
-      'peak': memory.argument_size_in_bytes
-      + memory.temp_size_in_bytes
-      + memory.output_size_in_bytes
-      - memory.alias_size_in_bytes,
-      'process': 0 if simulated else _process_bytes(experiment),
-    },
+    memory=planned._asdict() | {'peak': planned.peak},
     forward_macs=_forward_flops(experiment) / 2 / batch_size,
     step_flops=step_flops,
     bytes_moved=bytes_moved,
@@ -166,7 +159,7 @@ def _parameters(experiment: Experiment) -> list[Parameter]:
     prefix = f'{player}/' if len(variables) > 1 else ''
     for name, leaf in names.flatten(tree['params']).items():
       name = prefix + names.of_any_block(name)
-      spec, bytes_ = _spec(leaf.sharding), _bytes(leaf)
+      spec, bytes_ = _spec(leaf.sharding), device_bytes(leaf)
       size = math.prod(leaf.shape)
       rows[Parameter(name, 1, leaf.shape, str(leaf.dtype), spec, size, bytes_)] += 1
   return [row._replace(copies=copies) for row, copies in rows.items()]
@@ -179,28 +172,16 @@ def _spec(sharding: NamedSharding) -> str:
   return f'({", ".join("+".join(axis) or "-" for axis in split)})' if any(split) else 'replicated'
 
 
-def _bytes(tree: Any) -> int:
-  """Bytes of a tree of shapes on one device."""
-  leaves = jax.tree.leaves(tree)
-  return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
-
-
-def _process_bytes(experiment: Experiment) -> int:
-  """What this process holds now, a device's share; 0 where devices have memory of their own."""
-  own = experiment.mesh.devices.flat[0].platform != 'cpu'
-  return 0 if own else machine.resident_memory() // len(experiment.mesh.local_devices)
-
-
 def _state_bytes(experiment: Experiment) -> dict[str, int]:
   state = experiment.abstract_state
   learning = [state.variables[player] for player in experiment.task.losses]
-  params = _bytes(_learning(experiment))
+  params = device_bytes(_learning(experiment))
   return {
     'params': params,
-    'other variables': _bytes(learning) - params,
-    'frozen': _bytes(state.variables) - _bytes(learning),
-    'optimizer': _bytes(state.opt_state),
-    'average': _bytes(state.ema),
+    'other variables': device_bytes(learning) - params,
+    'frozen': device_bytes(state.variables) - device_bytes(learning),
+    'optimizer': device_bytes(state.opt_state),
+    'average': device_bytes(state.ema),
   }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from vitlab.inspection import chips
 from vitlab.inspection.compiled import Inspection
 from vitlab.lines import visible
+from vitlab.train.memory import megabytes
 from vitlab.train.progress import duration
 
 
@@ -15,7 +16,7 @@ def render(found: Inspection) -> str:
   facts = {
     'devices': f'{found.devices}; mesh {mesh}',
     'parameters': f'{found.num_parameters:,}',
-    'state': _join({part: _megabytes(n) for part, n in found.state_bytes.items() if n}, 'a device'),
+    'state': _join({part: megabytes(n) for part, n in found.state_bytes.items() if n}, 'a device'),
     'memory': _memory(found),
     'forward pass': f'{found.forward_macs / 1e9:.4g} GMAC an example',
     'training step': _work(found),
@@ -68,29 +69,28 @@ def _communication(found: Inspection) -> str:
   sent, parts = sum(one.bytes for one in found.sent), found.seconds
   share = parts['communication'] / (parts['compute'] + parts['communication'])
   return (
-    f'a device sends {_megabytes(sent)} a step and receives as much (parameters and gradients need '
-    f'{_megabytes(found.least_sent)}); {1000 * parts["communication"]:.3g} ms beside '
+    f'a device sends {megabytes(sent)} a step and receives as much (parameters and gradients need '
+    f'{megabytes(found.least_sent)}); {1000 * parts["communication"]:.3g} ms beside '
     f'{1000 * parts["compute"]:.3g} ms of compute, {share:.1%} of both'
   )
 
 
 def _memory(found: Inspection) -> str:
-  process = found.memory['process']
-  peak, capacity = found.memory['peak'] + process, found.chip.memory
-  beside = f', {_megabytes(process)} of the process' if process else ''
+  parts = dict(found.memory)
+  peak, capacity = parts.pop('peak'), found.chip.memory
+  parts = {name: megabytes(size) for name, size in parts.items() if size}
   verdict = 'fits' if peak <= capacity else 'DOES NOT FIT'
   if 'simulated' in found.devices:
     verdict = f'compiled for CPU, an upper estimate, it {verdict}'
   return (
-    f'{_megabytes(peak)} a device at its peak ({_megabytes(found.memory["arguments"])} arguments, '
-    f'{_megabytes(found.memory["temporaries"])} temporaries{beside}): {verdict} in '
-    f'{_megabytes(capacity)}, {peak / capacity:.1%}'
+    f'{megabytes(peak)} a device at its peak ({_join(parts)}): {verdict} in '
+    f'{megabytes(capacity)}, {peak / capacity:.1%}'
   )
 
 
 def _work(found: Inspection) -> str:
   work = ' + '.join(f'{n / 1e12:.4g} TFLOP in {dtype}' for dtype, n in found.step_flops.items())
-  moved = _megabytes(found.bytes_moved)
+  moved = megabytes(found.bytes_moved)
   return f'{work or "0 TFLOP"} over all devices; a device moves {moved} of memory'
 
 
@@ -110,7 +110,7 @@ def _chip(chip: chips.Chip) -> dict[str, str]:
   return {
     'bfloat16': f'{chip.bfloat16 / 1e12:.4g} TFLOP/s',
     'float32': f'{chip.float32 / 1e12:.4g} TFLOP/s',
-    'memory': _megabytes(chip.memory),
+    'memory': megabytes(chip.memory),
     'bandwidth': _speed(chip.bandwidth),
   }
 
@@ -121,7 +121,3 @@ def _speed(rate: float) -> str:
 
 def _join(parts: Mapping[str, str], unit: str = '') -> str:
   return ', '.join(f'{name} {text}' for name, text in parts.items()) + (f' {unit}' if unit else '')
-
-
-def _megabytes(size: float | int) -> str:
-  return f'{size / 1e9:.4g} GB' if size >= 1e9 else f'{size / 1e6:.4g} MB'

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-_DEPTH = 2  # batches on the devices beside the one in use
+DEPTH = 2  # batches on the devices beside those in use
+AHEAD = 2  # steps that the devices may have in hand before the loop waits for the oldest
 
 
 class Feed(Iterator[Any]):
@@ -33,7 +34,7 @@ class Feed(Iterator[Any]):
     self._batches, self._put = batches, put
     # One thread: the batches keep their order. Not grain's own prefetch, whose close can hang.
     self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='feed')
-    self._ahead = collections.deque(self._pool.submit(self._load) for _ in range(_DEPTH))
+    self._ahead = collections.deque(self._pool.submit(self._load) for _ in range(DEPTH))
 
   def __next__(self) -> Any:
     return self.next()

@@ -25,7 +25,8 @@ from vitlab.errors import UserError
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
 from vitlab.train.evaluate import Interrupted, evaluate, predictions
-from vitlab.train.feed import Feed
+from vitlab.train.feed import AHEAD, Feed
+from vitlab.train.memory import Watch
 from vitlab.train.meter import Meter, check_parameters
 from vitlab.train.progress import Progress
 from vitlab.train.setup import Experiment
@@ -36,7 +37,6 @@ from vitlab.workdir.events import Events
 from vitlab.workdir.writers import Writers
 
 _log = logging.getLogger(__name__)
-_AHEAD = 2  # steps that the devices may have in hand before the loop waits for the oldest
 
 
 class Past(NamedTuple):
@@ -85,6 +85,7 @@ class Session:
     options = dict(config.checkpoint)
     self._save_every = experiment.steps(options.pop('every'))
     options['keep_every'] = experiment.steps(options['keep_every'])
+    self._watch = Watch(experiment)
     self._running = collections.deque()  # metrics of steps that the devices may have in hand
     self.seconds_to_first_step: float | None = None
     self._stack = contextlib.ExitStack()
@@ -152,6 +153,7 @@ class Session:
 
   def _take_step(self, feed: Feed) -> None:
     batch = feed.next(busy=list(self._running))
+    self._watch.look(self.state, batch)
     self.state, metrics = self.experiment.train_step(self.state, batch)
     self.step += 1
     self._meter.add(self.step, metrics)
@@ -160,7 +162,7 @@ class Session:
     feed.waited = 0.0
     self._progress.advance(self.step)
     self._running.append(metrics)
-    if len(self._running) > _AHEAD:
+    if len(self._running) > AHEAD:
       jax.block_until_ready(self._running.popleft())
 
   def _take_first_step(self, feed: Feed) -> None:
@@ -284,11 +286,5 @@ class Session:
       ('devices', f'{provenance.device(list(experiment.mesh.devices.flat))} ({mesh})'),
       ('workdir', where),
     )
-    return Progress(
-      self._path.name,
-      experiment.total_steps,
-      step=self.step,
-      header=header,
-      unit=tasks.unit(config.task),
-      quiet=not self._writes,
-    )
+    options = dict(header=header, unit=tasks.unit(config.task), quiet=not self._writes)
+    return Progress(self._path.name, experiment.total_steps, step=self.step, **options)
