@@ -3,7 +3,6 @@
 import types
 
 import jax
-import numpy as np
 import pytest
 from _helpers import runs
 
@@ -24,9 +23,12 @@ def _built(**overrides):
 
 
 def _planned(experiment):
-  batch = experiment.abstract_batch
-  step = experiment.train_step.lower(experiment.abstract_state, batch).compile()
-  return memory.plan(experiment, step, batch, on_cpu=True)
+  return memory.plan(experiment, _analysis(experiment), experiment.abstract_batch, on_cpu=True)
+
+
+def _analysis(experiment):
+  step = experiment.train_step.lower(experiment.abstract_state, experiment.abstract_batch)
+  return step.compile().memory_analysis()
 
 
 @pytest.fixture(scope='module')
@@ -53,8 +55,8 @@ def test_the_parts_of_a_plan_are_those_on_paper(experiment, planned):
 
 
 def test_what_lies_on_the_host_does_not_count_for_an_accelerator(experiment, planned):
-  step = experiment.train_step.lower(experiment.abstract_state, experiment.abstract_batch).compile()
-  found = memory.plan(experiment, step, experiment.abstract_batch, on_cpu=False)
+  analysis = _analysis(experiment)
+  found = memory.plan(experiment, analysis, experiment.abstract_batch, on_cpu=False)
   assert (found.process, found.checkpoint) == (0, 0)
   assert found.batches == planned.batches * 5 / 7
   assert (found.state, found.temporaries) == (planned.state, planned.temporaries)
@@ -64,9 +66,9 @@ def test_what_lies_on_the_host_does_not_count_for_an_accelerator(experiment, pla
 def test_a_checkpoint_at_the_end_is_beside_no_step(experiment, settings):
   config = runs.config(**LARGE, checkpoint__best='')
   config.checkpoint.update(settings)
-  step = experiment.train_step.lower(experiment.abstract_state, experiment.abstract_batch).compile()
+  analysis = _analysis(experiment)
   built = setup.build(config, devices=jax.devices()[:1])
-  assert memory.plan(built, step, built.abstract_batch, on_cpu=True).checkpoint == 0
+  assert memory.plan(built, analysis, built.abstract_batch, on_cpu=True).checkpoint == 0
 
 
 def _settings(experiment, planned, limit):
@@ -121,20 +123,11 @@ def test_a_run_that_will_not_fit_says_so_once_and_is_the_same(
   assert tight['fingerprint'] == free['fingerprint']
 
 
-def test_looking_costs_no_second_compilation(experiment):
-  compiled = []
-  jax.monitoring.register_event_duration_secs_listener(
-    lambda name, seconds, **_: compiled.append(name) if 'backend_compile' in name else None
-  )
-  state = experiment.init()
-  shapes = experiment.abstract_batch
-  batch = experiment.put({name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()})
-  jax.clear_caches()
-  compiled.clear()
-  memory.Watch(experiment).look(state, batch)
-  assert len(compiled) == 1
-  experiment.train_step(state, batch)
-  assert len(compiled) == 1
+def test_looking_costs_no_second_compilation(tmp_path, caplog):
+  with jax.log_compiles():
+    _run(tmp_path)
+  compiled = [r.message for r in caplog.records if 'Finished XLA compilation' in r.message]
+  assert len([message for message in compiled if 'train_step' in message]) == 1
 
 
 @pytest.mark.parametrize('stats, expected', [({'bytes_limit': 70}, 70), ({}, 0), (None, 0)])

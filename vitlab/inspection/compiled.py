@@ -118,7 +118,8 @@ def inspect(
   compiled = traced.lower().compile(_NEVER_RUN if simulated else None)
   step_flops = flops.count_jaxpr(traced.jaxpr)
   on_cpu = not simulated and experiment.mesh.devices.flat[0].platform == 'cpu'
-  planned = memory.plan(experiment, compiled, experiment.abstract_batch, on_cpu=on_cpu)
+  found, batch = compiled.memory_analysis(), experiment.abstract_batch
+  planned = memory.plan(experiment, found, batch, on_cpu=on_cpu)
   bytes_moved = compiled.cost_analysis().get('bytes accessed', 0.0)
   sent = collectives.read(compiled.as_text(), experiment.mesh.shape)
   seconds = {

@@ -167,6 +167,8 @@ class Session:
 
   def _take_first_step(self, feed: Feed) -> None:
     with self.clock.spending('compile', self.step + 1), self._progress.doing('compiling'):
+      if not hasattr(self.experiment.train_source, 'buckets'):  # while the first batch is loaded
+        self._watch.look(self.state, self.experiment.abstract_batch)
       self._take_step(feed)
       jax.block_until_ready(self.state.step)
     self.seconds_to_first_step = self.clock.session()

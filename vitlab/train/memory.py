@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 
 from vitlab.hosts import machine
-from vitlab.tasks import Batch
 from vitlab.train.feed import AHEAD, DEPTH
 from vitlab.train.setup import Experiment
 from vitlab.train.step import State
@@ -47,23 +46,17 @@ class Plan(NamedTuple):
 
 
 def plan(
-  experiment: Experiment,
-  step: jax.stages.Compiled,
-  batch: Mapping[str, Any],
-  *,
-  on_cpu: bool,
-  held: Any = (),
+  experiment: Experiment, found: Any, batch: Mapping[str, Any], *, on_cpu: bool, held: Any = ()
 ) -> Plan:
   """Plans a run.
 
   Args:
     experiment: The run.
-    step: Its training step, compiled for the batch.
-    batch: With shardings, perhaps only shapes.
+    found: What `jax.stages.Compiled.memory_analysis` says of its training step.
+    batch: For which the step is compiled: with shardings, perhaps only shapes.
     on_cpu: Whether the step will run on the CPU, where this process is measured.
     held: Arrays that this process already has, and that count elsewhere.
   """
-  found = step.memory_analysis()
   state = device_bytes(experiment.abstract_state)
   process = 0
   if on_cpu:
@@ -87,19 +80,21 @@ class Watch:
   def __init__(self, experiment: Experiment):
     self._experiment, self._seen, self._warned = experiment, set(), False
 
-  def look(self, state: State, batch: Batch) -> None:
+  def look(self, state: State, batch: Mapping[str, Any]) -> None:
     """Compiles the step for the first batch of each shape, as its call would, and reads it."""
-    shapes = tuple(x.shape for x in batch.values())
+    shapes = frozenset((name, x.shape) for name, x in batch.items())
     if shapes in self._seen or self._warned:
       return
     self._seen.add(shapes)
     # The call that follows finds what is compiled here.
     step = self._experiment.train_step.lower(state, batch).compile()
-    device = self._experiment.mesh.local_devices[0]
-    on_cpu = device.platform == 'cpu'
-    planned = plan(self._experiment, step, batch, on_cpu=on_cpu, held=state)
-    limit = available(device, len(self._experiment.mesh.local_devices))
-    if 0 < limit < planned.peak and jax.process_index() == 0:
+    devices = self._experiment.mesh.local_devices
+    limit, found = available(devices[0], len(devices)), step.memory_analysis()
+    if not limit or found is None:  # some platforms do not tell
+      return
+    on_cpu = devices[0].platform == 'cpu'
+    planned = plan(self._experiment, found, batch, on_cpu=on_cpu, held=state)
+    if planned.peak > limit and jax.process_index() == 0:
       self._warned = True
       _log.warning('%s', _message(self._experiment, planned, limit))
 
