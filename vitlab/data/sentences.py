@@ -32,7 +32,7 @@ class Lines(NamedTuple):
   name: str
 
 
-class _Rows:
+class Rows:
   """Rows of unequal length as one array: millions of small ones take ten times the memory."""
 
   def __init__(self, flat: Any, counts: Sequence[int] | Int[np.ndarray, ' _']):
@@ -64,10 +64,10 @@ class Sentences(ByLength):
     self.buckets = tuple(buckets)
     counts = {key: np.array([len(row) for row in rows]) for key, rows in columns.items()}
     self.lengths = np.max(list(counts.values()), axis=0)
-    self._columns = {key: _Rows(np.concatenate(rows), counts[key]) for key, rows in columns.items()}
+    self._columns = {key: Rows(np.concatenate(rows), counts[key]) for key, rows in columns.items()}
     if text is not None:
       encoded = {key: [line.encode() for line in lines] for key, lines in text.items()}
-      self._lines = {key: _Rows(b''.join(x), list(map(len, x))) for key, x in encoded.items()}
+      self._lines = {key: Rows(b''.join(x), list(map(len, x))) for key, x in encoded.items()}
       self.text = self._text
 
   def __len__(self) -> int:

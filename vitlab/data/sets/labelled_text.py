@@ -15,14 +15,17 @@ import logging
 import pathlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from vitlab.data import Dataset, prepared
-from vitlab.data.archive import Tree, counted, open_tree
+from vitlab.data.archive import Tree, counted, list_folder, open_tree
 from vitlab.data.pictures import ending
 from vitlab.data.splits import canonical
 from vitlab.data.texts import labelled, reading, tables
+from vitlab.data.texts.cache import cached
 from vitlab.data.texts.reading import TFDS
 from vitlab.data.texts.tables import Columns, Labelled
+from vitlab.data.vocabularies import kinds
 from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ def make(
   class_names: Sequence[str] = (),
   test_fraction: float = 0.1,
   data_dir: str = '',
+  cache: str = '',
 ) -> Dataset:
   """Splits of `tokens` and `segments` of up to max_length, and `label`.
 
@@ -60,6 +64,7 @@ def make(
     class_names: Names of the labels 0, 1, ..., or the labels in the order of their numbers.
     test_fraction: Held out of every class where there is one table only.
     data_dir: Of TFDS: where the set was prepared.
+    cache: Where encoded texts are kept; by default ~/.cache/vitlab/text.
 
   Raises:
     UserError: nothing there, a column that is missing, a label that occurs once or only beside
@@ -70,28 +75,48 @@ def make(
   if max_length < 8:
     raise UserError(f'data.max_length={max_length}: expected at least 8 tokens')
   columns = Columns(text, pair, label, quotes)
+  known = None if tokenizer in kinds.KINDS else kinds.load(tokenizer)
+  options = (vocab_size, max_length, tuple(class_names), test_fraction)
+  key = (known.text if known else tokenizer, repr((columns, *options)))
+
+  def build(folder: pathlib.Path) -> dict[str, Any]:
+    splits, names = _read(path, data_dir, columns)
+    words = dict(tokenizer=tokenizer, vocab_size=vocab_size, max_length=max_length)
+    words |= dict(class_names=class_names or names, test_fraction=test_fraction)
+    return labelled.build(splits, **words, folder=folder)
+
+  return cached([_digest(path, data_dir), *key], build, labelled.opened, cache)
+
+
+def _digest(path: str, data_dir: str) -> str:
+  """Of what lies there, as it lies there."""
   if path.startswith(TFDS):
-    splits, names = _prepared(path.removeprefix(TFDS), data_dir, columns)
-    class_names = class_names or names
-  else:
-    splits = _read(path, columns)
-  return labelled.dataset(splits, tokenizer, vocab_size, max_length, class_names, test_fraction)
-
-
-def _read(path: str, columns: Columns) -> dict[str, Labelled]:
+    return reading.digest_of_prepared(
+      prepared.open_prepared(path.removeprefix(TFDS), data_dir, download=False)
+    )
   place = pathlib.Path(path).expanduser()
-  if match := tables.KIND.fullmatch(place.name):
-    if not place.is_file():
-      raise UserError(f'{path} does not exist: give a table, or a folder or archive of texts')
+  if place.is_file():
+    return reading.digest_of(place.parent, [place.name])
+  if not place.is_dir():
+    raise UserError(f'{path} does not exist: give a table, or a folder or archive of texts')
+  return reading.digest_of(place, [name for name in list_folder(place) if not name.endswith('/')])
+
+
+def _read(path: str, data_dir: str, columns: Columns) -> tuple[dict[str, Labelled], Sequence[str]]:
+  """The splits that have labels, and the names of the classes if somebody says them."""
+  if path.startswith(TFDS):
+    return _prepared(path.removeprefix(TFDS), data_dir, columns)
+  place = pathlib.Path(path).expanduser()
+  if place.is_file() and (match := tables.KIND.fullmatch(place.name)):
     content = reading.decode(path, place.read_bytes())
     found = tables.read(path, match['kind'], content, columns)
     if found is None:
       raise _no_label(path)
-    return {labelled.TRAIN: found}
+    return {labelled.TRAIN: found}, ()
   tree = open_tree(path)
   if any(tables.KIND.search(name) for name in tree.names):
-    return _tables(path, tree, columns)
-  return _folders(path, tree)
+    return _tables(path, tree, columns), ()
+  return _folders(path, tree), ()
 
 
 def _tables(path: str, tree: Tree, columns: Columns) -> dict[str, Labelled]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vitlab.data import Dataset, Source
+from vitlab.data.texts import cache as cache_lib
 from vitlab.data.texts import encoded
 from vitlab.data.texts.documents import Piece, check_between, documents
 from vitlab.data.texts.encoded import Encoded
@@ -84,7 +85,7 @@ def make(
   build = functools.partial(_build, texts, tokenizer, vocab_size, known, pack, fractions)
   size = str(vocab_size) if tokenizer in kinds.LEARNED else ''
   key = (texts.digest, known.text if known else tokenizer, size, pack, repr(tuple(fractions)))
-  text, splits = encoded.cached(key, build, cache)
+  text, splits = cache_lib.cached(key, build, encoded.opened, cache)
   vocabulary = from_text(text)
   rows = functools.partial(_rows, vocabulary, context, stride or -(-context // 2))
   made = {name: rows(name, split, order, bool(pack), path) for name, split in splits.items()}
@@ -102,7 +103,7 @@ def _build(
   fractions: Sequence[float],
   folder: pathlib.Path,
 ) -> Mapping[str, Any]:
-  """Encodes all splits into a folder; see `encoded.cached`."""
+  """Encodes all splits into a folder; see `cache.cached`."""
   splits = _splits(texts, between, fractions)
   if vocabulary is None:
     if tokenizer in kinds.LEARNED and TRAIN not in splits:

@@ -1,23 +1,14 @@
 """A text as tokens in files: encoded once per text and tokenizer, then mapped into memory.
 
 The tokens of a split lie one document after the other, with the token that ends a document between
-them where the vocabulary has one. The files are written beside their place and then moved there, so
-that whoever finds them finds them whole; any number of processes may want them at once. What does
-not have the checksum that it should is made anew.
+them where the vocabulary has one.
 """
 
-import contextlib
 import functools
-import hashlib
 import itertools
-import json
-import logging
-import os
 import pathlib
-import shutil
-import uuid
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,16 +16,10 @@ from jaxtyping import Int
 
 from vitlab.data.texts.documents import Piece
 from vitlab.data.vocabularies import Vocabulary
-from vitlab.errors import UserError
 
-_log = logging.getLogger(__name__)
-_VERSION = 1
-_ABOUT = 'about.json'
 _TOGETHER = 64  # pieces that are encoded at a time
 _CHECKED = 2**30  # bytes: of a larger file only the size is
 _BLOCK = 2**22
-
-Build = Callable[[pathlib.Path], Mapping[str, Any]]  # writes files to a folder, says what they are
 
 
 class Encoded:
@@ -91,36 +76,16 @@ class Encoded:
     return {k: v for k, v in self.__dict__.items() if k not in ('tokens', 'spans')}
 
 
-def cached(key: Iterable[str], build: Build, folder: str) -> tuple[str, dict[str, Encoded]]:
-  """The vocabulary and the encoded splits of a key, made if they are not there.
+def opened(place: pathlib.Path, about: Mapping[str, Any]) -> tuple[str, dict[str, Encoded]] | None:
+  """The vocabulary and the splits that `cache.cached` has kept; None if they are damaged.
 
   Args:
-    key: Everything that they depend on.
-    build: Writes the splits with `write` and returns dict(tokenizer=text, splits=what it said).
-    folder: Of all that is kept; '' is $XDG_CACHE_HOME/vitlab/text or ~/.cache/vitlab/text.
-
-  Raises:
-    UserError: nothing can be written there.
+    place: The folder of `SPLIT.tokens` files.
+    about: dict(tokenizer=text, splits=what `write` said of each).
   """
-  name = hashlib.sha256(json.dumps([_VERSION, *key]).encode()).hexdigest()[:24]
-  root = pathlib.Path(folder).expanduser() if folder else _home() / 'vitlab' / 'text'
-  place = root / name
-  if found := _open(place):
-    return found
-  beside = root / f'.{name}.{uuid.uuid4().hex}'
-  try:
-    beside.mkdir(parents=True)
-    about = build(beside)
-    (beside / _ABOUT).write_text(json.dumps(about), encoding='utf-8')
-    _move(beside, place)
-  except OSError as error:
-    raise UserError(
-      f'the encoded text cannot be kept in {root}: {error.strerror or error}\n'
-      'set data.cache to a folder with space that can be written'
-    ) from None
-  finally:
-    shutil.rmtree(beside, ignore_errors=True)
-  return _open(place)
+  splits = {s: Encoded(place / f'{s}.tokens', known) for s, known in about['splits'].items()}
+  whole = all(split.is_whole() for split in splits.values())
+  return (about['tokenizer'], splits) if whole else None
 
 
 def write(pieces: Iterable[Piece], vocabulary: Vocabulary, path: pathlib.Path) -> dict[str, Any]:
@@ -160,37 +125,3 @@ def write(pieces: Iterable[Piece], vocabulary: Vocabulary, path: pathlib.Path) -
 
 def _ends(path: pathlib.Path) -> pathlib.Path:
   return path.with_suffix('.ends.npy')
-
-
-def _open(place: pathlib.Path) -> tuple[str, dict[str, Encoded]] | None:
-  if not place.exists():
-    return None
-  try:
-    about = json.loads((place / _ABOUT).read_text(encoding='utf-8'))
-    splits = {s: Encoded(place / f'{s}.tokens', known) for s, known in about['splits'].items()}
-    if all(split.is_whole() for split in splits.values()):
-      return about['tokenizer'], splits
-  except (OSError, ValueError, KeyError, TypeError, EOFError):
-    pass
-  _log.warning('%s is damaged: the text is encoded anew', place)
-  return None
-
-
-def _move(beside: pathlib.Path, place: pathlib.Path) -> None:
-  """Puts a folder in its place, unless somebody else has done it meanwhile."""
-  try:
-    os.rename(beside, place)
-  except OSError:
-    if not place.is_dir():
-      raise
-    if _open(place):
-      return
-    damaged = beside.with_name(f'{beside.name}.damaged')
-    with contextlib.suppress(FileNotFoundError):  # somebody else has seen it, too
-      os.rename(place, damaged)
-    shutil.rmtree(damaged, ignore_errors=True)
-    _move(beside, place)
-
-
-def _home() -> pathlib.Path:
-  return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')

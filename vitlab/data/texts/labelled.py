@@ -1,8 +1,10 @@
 """Texts with labels as examples: the tokens of a sentence or of a pair, and a class."""
 
 import logging
+import pathlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -10,53 +12,64 @@ from jaxtyping import Int
 from vitlab.data import Dataset, Example
 from vitlab.data.identity import digest
 from vitlab.data.order import stratified
-from vitlab.data.sentences import Sentences
+from vitlab.data.sentences import Rows
+from vitlab.data.sources import ByLength
 from vitlab.data.texts.tables import Labelled
 from vitlab.data.vocabularies import Vocabulary, kinds
 from vitlab.errors import UserError, listed
 
 _log = logging.getLogger(__name__)
 TRAIN, TEST = 'train', 'test'
+_SIDES = ('text', 'pair')
 _TOGETHER = 10_000  # texts that are encoded at a time
 
 
-class Classified(Sentences):
+class Classified(ByLength):
   """A split of rows of `tokens` and `segments` (1: the first text, 2: the second), and `label`.
 
-  Args:
-    rows: Of every example, its tokens and its segments.
+  Attributes:
+    lengths: Of all examples, in tokens.
     buckets: The lengths that a batch can have, ascending.
-    labels: Of every example.
-    text: key -> the texts of all examples.
+
+  Args:
+    arrays: As `write` keeps them.
+    buckets: See above.
   """
 
-  def __init__(
-    self,
-    rows: Sequence[tuple[Int[np.ndarray, ' _'], Int[np.ndarray, ' _']]],
-    buckets: Sequence[int],
-    labels: Int[np.ndarray, ' examples'],
-    text: Mapping[str, Sequence[str]],
-  ):
-    tokens, segments = zip(*rows)
-    super().__init__(dict(tokens=tokens, segments=segments), buckets, text)
-    self._labels = labels.astype(np.int32)
+  def __init__(self, arrays: Mapping[str, np.ndarray], buckets: Sequence[int]):
+    self.buckets, self.lengths = tuple(buckets), arrays['lengths']
+    self._first, self._labels = arrays['first'], arrays['label']
+    self._tokens = Rows(arrays['tokens'], self.lengths)
+    sides = [side for side in _SIDES if side in arrays]
+    self._text = {side: Rows(arrays[side], arrays[f'{side}_bytes']) for side in sides}
+
+  def __len__(self) -> int:
+    return len(self.lengths)
 
   def __getitem__(self, index: int) -> Example:
-    return {**super().__getitem__(index), 'label': self._labels[index]}
+    number = range(len(self))[index]
+    tokens = self._tokens[number].astype(np.int32)
+    second = np.arange(len(tokens)) >= self._first[number]
+    return dict(tokens=tokens, segments=1 + second.astype(np.int32), label=self._labels[number])
+
+  def text(self, index: int) -> dict[str, str]:
+    number = range(len(self))[index]
+    return {side: rows[number].tobytes().decode() for side, rows in self._text.items()}
 
   def digest(self) -> str:
-    return digest(super().digest(), self._labels)
+    return digest(self._tokens.flat, self.lengths, self._first, self._labels)
 
 
-def dataset(
+def build(
   splits: Mapping[str, Labelled],
   tokenizer: str,
   vocab_size: int,
   max_length: int,
   class_names: Sequence[str],
   test_fraction: float,
-) -> Dataset:
-  """Splits of `tokens`, `segments` and `label`; facts: see `vitlab.data.sets.labelled_text`.
+  folder: pathlib.Path,
+) -> dict[str, Any]:
+  """Encodes all splits into a folder; see `opened`.
 
   Args:
     splits: By name, among them 'train'; if that is all, a part of it is held out as 'test'.
@@ -66,6 +79,10 @@ def dataset(
     class_names: Of the labels 0, 1, ...; or the labels themselves, in the order of their numbers.
       None given: in alphabetical order, or that of numbers.
     test_fraction: Held out of every class.
+    folder: Where to.
+
+  Returns:
+    The facts, see `vitlab.data.sets.labelled_text`, and the names of the splits.
 
   Raises:
     UserError: no 'train', a label that is none, occurs once or not in 'train', a text without any
@@ -80,12 +97,7 @@ def dataset(
   numbers = {label: i for i, label in enumerate(written)}
   if len(splits) == 1:
     splits = _held_out(splits[TRAIN], numbers, test_fraction)
-  for split in splits.values():
-    if missing := [i for i, label in enumerate(split.labels) if label not in numbers]:
-      raise UserError(
-        f'{split.name}: {split.places[missing[0]]} has the label {split.labels[missing[0]]!r}, '
-        f'which {TRAIN!r} has not\npossible are {listed(written)}'
-      )
+  splits = {name: _usable(split, numbers, name == TRAIN) for name, split in splits.items()}
   if tokenizer in kinds.KINDS:
     texts = [*splits[TRAIN].texts, *(splits[TRAIN].pairs or ())]
     vocabulary = kinds.learn(tokenizer, lambda: texts, vocab_size)
@@ -95,11 +107,43 @@ def dataset(
   facts = dict(num_classes=len(names), class_names=names, max_length=max_length)
   facts |= dict(vocab_size=len(vocabulary), tokenizer=vocabulary.text)
   facts |= dict(special=vocabulary.special._asdict())
-  made = {
-    name: _classified(split, vocabulary, max_length, numbers, name == TRAIN)
-    for name, split in splits.items()
-  }
-  return Dataset(made, facts)
+  for name, split in splits.items():
+    write(split, vocabulary, max_length, numbers, folder / f'{name}.npz')
+  return dict(facts=facts, splits=sorted(splits))
+
+
+def opened(place: pathlib.Path, about: Mapping[str, Any]) -> Dataset:
+  """The data set that `build` has written; fails if a file is damaged."""
+  buckets = _buckets(about['facts']['max_length'])
+  splits = {}
+  for name in about['splits']:
+    with np.load(place / f'{name}.npz') as arrays:
+      splits[name] = Classified(dict(arrays), buckets)
+  return Dataset(splits, about['facts'])
+
+
+def write(
+  split: Labelled,
+  vocabulary: Vocabulary,
+  max_length: int,
+  numbers: Mapping[str, int],
+  path: pathlib.Path,
+) -> None:
+  """Encodes a split into a file of arrays, all rows of one kind one after the other."""
+  rows = list(encode(vocabulary, split.texts, split.pairs, max_length))
+  dtype = np.uint16 if len(vocabulary) <= 2**16 else np.int32
+  arrays = dict(
+    tokens=np.concatenate([tokens for tokens, _ in rows]).astype(dtype),
+    lengths=np.array([len(tokens) for tokens, _ in rows]),
+    first=np.array([np.count_nonzero(segments == 1) for _, segments in rows]),
+    label=np.array([numbers[label] for label in split.labels], np.int32),
+  )
+  for side, texts in zip(_SIDES, (split.texts, split.pairs)):
+    if texts is not None:
+      content = [text.encode() for text in texts]
+      arrays[side] = np.frombuffer(b''.join(content), np.uint8)
+      arrays[f'{side}_bytes'] = np.array([len(text) for text in content])
+  np.savez(path, **arrays)
 
 
 def encode(
@@ -184,40 +228,36 @@ def _held_out(train: Labelled, numbers: Mapping[str, int], fraction: float) -> d
     raise UserError(f'data.test_fraction={fraction}: expected a number between 0 and 1')
   order = stratified(np.array([numbers[label] for label in train.labels]))
   kept = len(order) - max(1, round(fraction * len(order)))
-  parts = {TRAIN: np.sort(order[:kept]), TEST: np.sort(order[kept:])}
+  parts = {TRAIN: sorted(order[:kept].tolist()), TEST: sorted(order[kept:].tolist())}
   return {name: part(train, rows) for name, rows in parts.items()}
 
 
-def part(split: Labelled, rows: Iterable[int]) -> Labelled:
+def part(split: Labelled, rows: Sequence[int]) -> Labelled:
   """Some of the examples of a split."""
-  rows = [int(row) for row in rows]
   take = lambda column: column and [column[row] for row in rows]  # noqa: E731
   return Labelled(split.name, *map(take, split[1:]))
 
 
-def _classified(
-  split: Labelled,
-  vocabulary: Vocabulary,
-  max_length: int,
-  numbers: Mapping[str, int],
-  training: bool,
-) -> Classified:
+def _usable(split: Labelled, numbers: Mapping[str, int], training: bool) -> Labelled:
+  """The examples that say something; where all count, an error if one does not."""
+  if missing := [i for i, label in enumerate(split.labels) if label not in numbers]:
+    raise UserError(
+      f'{split.name}: {split.places[missing[0]]} has the label {split.labels[missing[0]]!r}, '
+      f'which {TRAIN!r} has not\npossible are {listed(list(numbers))}'
+    )
   empty = [i for i, text in enumerate(split.texts) if not text.strip()]
   if empty and not training:
     raise UserError(
       f'{split.name}: the text of {split.places[empty[0]]} is empty\n'
       'what is not trained on is scored as a whole: give the text, or take the line out'
     )
-  if empty:
-    places = split.places[empty[0]]
-    _log.warning('%s: %d empty texts are left out, the first of %s', split.name, len(empty), places)
-    split = part(split, sorted(set(range(len(split.texts))) - set(empty)))
-  if not split.texts:
+  if len(empty) == len(split.texts):
     raise UserError(f'{split.name}: no text that is not empty')
-  rows = list(encode(vocabulary, split.texts, split.pairs, max_length))
-  labels = np.array([numbers[label] for label in split.labels])
-  text = dict(text=split.texts) | (dict(pair=split.pairs) if split.pairs is not None else {})
-  return Classified(rows, _buckets(max_length), labels, text)
+  if empty:
+    where = split.places[empty[0]]
+    _log.warning('%s: %d empty texts are left out, the first of %s', split.name, len(empty), where)
+    split = part(split, sorted(set(range(len(split.texts))) - set(empty)))
+  return split
 
 
 def _buckets(max_length: int) -> list[int]:

@@ -79,17 +79,16 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
     return _prepared(path.removeprefix(TFDS), data_dir, text_key)
   place = pathlib.Path(path).expanduser()
   if place.is_dir():
-    files = [name for name in list_folder(place) if not name.endswith('/')]
-    paths = [place / name for name in files if _is_text(name)]
-    return Texts(path, _digest_of(place, paths), lambda: _in_tree(path))
+    names = [name for name in list_folder(place) if _is_text(name)]
+    return Texts(path, digest_of(place, names), lambda: _in_tree(path))
   if not place.is_file():
     raise UserError(
       f'{path} does not exist: give a text file, a folder or archive of them, or tfds:NAME'
     )
   if _is_archive(place):
-    return Texts(path, _digest_of(place.parent, [place]), lambda: _in_tree(path))
+    return Texts(path, digest_of(place.parent, [place.name]), lambda: _in_tree(path))
   text = Text(path, lambda: _decoded(path, functools.partial(place.open, 'rb')))
-  return Texts(path, _digest_of(place.parent, [place]), lambda: {'': [text]})
+  return Texts(path, digest_of(place.parent, [place.name]), lambda: {'': [text]})
 
 
 def decode(name: str, content: bytes) -> str:
@@ -108,14 +107,22 @@ def _is_text(name: str) -> bool:
   return ending(name.lower().removesuffix('.gz')) in ENDINGS
 
 
-def _digest_of(root: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
+def digest_of(root: pathlib.Path, names: Sequence[str]) -> str:
+  """Of the names and the content of files below a folder."""
   found = hashlib.sha256()
-  for path in paths:
-    found.update(f'{path.relative_to(root)} {path.stat().st_size} '.encode())
-    with open(path, 'rb') as file:
+  for name in names:
+    found.update(f'{name} {(root / name).stat().st_size} '.encode())
+    with open(root / name, 'rb') as file:
       while block := file.read(_BLOCK):
         found.update(block)
   return found.hexdigest()
+
+
+def digest_of_prepared(builder: Any) -> str:
+  """Of the version of a set of TFDS, and of what its preparation noted."""
+  splits = builder.info.splits.items()
+  sizes = [(split, info.num_bytes, list(info.shard_lengths)) for split, info in splits]
+  return hashlib.sha256(repr((builder.info.full_name, sizes)).encode()).hexdigest()
 
 
 def _in_tree(path: str) -> dict[str, list[Text]]:
@@ -187,7 +194,6 @@ def _prepared(dataset: str, data_dir: str, text_key: str) -> Texts:
   name = builder.info.full_name
   if text_key not in builder.info.features:
     raise unknown(f'feature of {name} (data.text_key)', text_key, builder.info.features)
-  sizes = [(s, i.num_bytes, list(i.shard_lengths)) for s, i in builder.info.splits.items()]
 
   def splits() -> dict[str, Sequence[Text]]:
     return {
@@ -197,7 +203,7 @@ def _prepared(dataset: str, data_dir: str, text_key: str) -> Texts:
       for split in builder.info.splits
     }
 
-  return Texts(name, hashlib.sha256(repr((name, text_key, sizes)).encode()).hexdigest(), splits)
+  return Texts(name, f'{digest_of_prepared(builder)} {text_key}', splits)
 
 
 class _Records(Sequence[Text]):
