@@ -26,6 +26,13 @@ def test_a_run_hands_its_vocabulary_on(kind, tmp_path):
   assert again.decode(again.encode([line])[0]) in (line, 'the dog sleeps')
 
 
+@pytest.mark.parametrize('kind', kinds.LEARNED)
+def test_of_too_long_a_text_every_nth_part_counts(kind, monkeypatch):
+  part = kinds.learn(kind, lambda: LINES[::3], SIZES[kind])
+  monkeypatch.setattr(kinds, 'SAMPLE', sum(map(len, LINES)) // 3 + 1)
+  assert kinds.learn(kind, lambda: LINES, SIZES[kind]).text == part.text
+
+
 def test_the_pieces_of_a_run_of_translation_serve_too(tmp_path):
   translation = tokenizers.train(LINES, 'bpe', 310)
   (tmp_path / 'facts.json').write_text(json.dumps(dict(tokenizer=translation.text)))

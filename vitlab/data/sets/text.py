@@ -11,6 +11,7 @@ when it is first used, and kept in a cache folder: the next start only maps it i
 
 import functools
 import itertools
+import logging
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,9 @@ from vitlab.data.tokenizers import from_text
 from vitlab.data.vocabularies import Vocabulary, kinds
 from vitlab.errors import UserError, unknown
 
+_log = logging.getLogger(__name__)
 TRAIN, PARTS = 'train', ('train', 'val', 'test')
+_LONG = 10**7  # bytes: what takes longer than a few seconds is announced
 ORDERS = dict(windows=Windows, lanes=Lanes)
 
 
@@ -104,6 +107,8 @@ def _build(
   folder: pathlib.Path,
 ) -> Mapping[str, Any]:
   """Encodes all splits into a folder; see `cache.cached`."""
+  if texts.size > _LONG:
+    _log.warning('%s: encoding %d MB, once', texts.name, texts.size // 10**6)
   splits = _splits(texts, between, fractions)
   if vocabulary is None:
     if tokenizer in kinds.LEARNED and TRAIN not in splits:

@@ -48,12 +48,14 @@ class Texts(NamedTuple):
 
   Attributes:
     name: Of the path, for messages.
-    digest: Of what lies there, as it lies there: nothing is unpacked or decoded for it.
+    size: Bytes of what lies there.
+    digest: Of it as it lies there: nothing is unpacked or decoded.
     splits: Gives the texts by split, 'train', 'val', 'test' or as TFDS calls them; all under '' if
       no file or folder is named after a split.
   """
 
   name: str
+  size: int
   digest: str
   splits: Callable[[], Mapping[str, Sequence[Text]]]
 
@@ -80,15 +82,17 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
   place = pathlib.Path(path).expanduser()
   if place.is_dir():
     names = [name for name in list_folder(place) if _is_text(name)]
-    return Texts(path, digest_of(place, names), lambda: _in_tree(path))
+    size = sum((place / name).stat().st_size for name in names)
+    return Texts(path, size, digest_of(place, names), lambda: _in_tree(path))
   if not place.is_file():
     raise UserError(
       f'{path} does not exist: give a text file, a folder or archive of them, or tfds:NAME'
     )
+  size, digest = place.stat().st_size, digest_of(place.parent, [place.name])
   if _is_archive(place):
-    return Texts(path, digest_of(place.parent, [place.name]), lambda: _in_tree(path))
+    return Texts(path, size, digest, lambda: _in_tree(path))
   text = Text(path, lambda: _decoded(path, functools.partial(place.open, 'rb')))
-  return Texts(path, digest_of(place.parent, [place.name]), lambda: {'': [text]})
+  return Texts(path, size, digest, lambda: {'': [text]})
 
 
 def decode(name: str, content: bytes) -> str:
@@ -203,7 +207,8 @@ def _prepared(dataset: str, data_dir: str, text_key: str) -> Texts:
       for split in builder.info.splits
     }
 
-  return Texts(name, f'{digest_of_prepared(builder)} {text_key}', splits)
+  size = sum(info.num_bytes for info in builder.info.splits.values())
+  return Texts(name, size, f'{digest_of_prepared(builder)} {text_key}', splits)
 
 
 class _Records(Sequence[Text]):

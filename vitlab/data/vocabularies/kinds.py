@@ -1,6 +1,7 @@
 """The vocabularies of language models by name: learned from a text, read from a path, or a fact."""
 
 import base64
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from vitlab.errors import UserError
 
 LEARNED = ('bpe', 'unigram', learned.WORDPIECE, learned.BYTE_BPE)
 KINDS = (CHARS, BYTES, *LEARNED)
+SAMPLE = 50_000_000  # characters that a vocabulary is learned from, at most
 _FACTS = 'facts.json'  # of a run
 
 
@@ -21,7 +23,8 @@ def learn(kind: str, texts: Callable[[], Iterable[str]], vocab_size: int) -> Voc
 
   Args:
     kind: One of `KINDS`.
-    texts: Gives it from the start, in parts; the kinds in `LEARNED` learn from each by itself.
+    texts: Gives it from the start, in parts; the kinds in `LEARNED` learn from each by itself, and
+      of too long a text from every n-th.
     vocab_size: Of the kinds in `LEARNED`.
 
   Raises:
@@ -31,11 +34,13 @@ def learn(kind: str, texts: Callable[[], Iterable[str]], vocab_size: int) -> Voc
     return Bytes()
   if kind == CHARS:
     return plain.characters(texts())
+  every = -(-sum(map(len, texts())) // SAMPLE) or 1
+  sample = lambda: itertools.islice(texts(), 0, None, every)  # noqa: E731
   if kind in pieces.KINDS:
-    lines = [line for text in texts() for line in text.split('\n') if line]
+    lines = [line for text in sample() for line in text.split('\n') if line]
     return Pieces(pieces.train(lines, kind, vocab_size, len(lines)))
   make = dict(wordpiece=learned.wordpiece, byte_bpe=learned.byte_bpe)[kind]
-  return make(texts, vocab_size)
+  return make(sample, vocab_size)
 
 
 def load(path: str) -> Vocabulary:
