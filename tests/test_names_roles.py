@@ -31,6 +31,9 @@ OTHERS = {
   'cnn': dict(name='cnn', variant='mu', num_classes=10),
   'bit': dict(name='resnet', variant='mu', num_classes=10, norm='groupnorm', num_groups=4),
   'learned': TEXT | dict(position_embedding='learned', tied=False, scan=True),
+  'gpt': dict(name='gpt', variant='mu', vocab_size=10),
+  'gpt_grouped': dict(name='gpt', variant='mu', vocab_size=10, num_kv_heads=1, scan=True)
+  | dict(tied=False, qk_norm=True, mlp='swiglu', position_embedding='rope'),
 }
 EMBEDDING = re.compile(
   r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
@@ -100,8 +103,9 @@ def built(which):
 def initialiser(which):
   if which in OTHERS:
     model = registry.make('models', OTHERS[which])
-    text = [jnp.zeros((2, 7), 'i')] * 2
-    inputs = text if OTHERS[which]['name'] == 'transformer' else [jnp.zeros((2, 32, 32, 3), 'f')]
+    text = [jnp.zeros((2, 7), 'i')]
+    of_model = dict(transformer=text * 2, gpt=text)
+    inputs = of_model.get(OTHERS[which]['name'], [jnp.zeros((2, 32, 32, 3), 'f')])
     return lambda key: {'model': model.init(key, *inputs)}, jax.random.key(0)
   path = next(path for path in CONFIGS if path.stem == which)
   config = load(path, ARGUMENTS.get(which, ''))

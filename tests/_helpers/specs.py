@@ -15,7 +15,7 @@ SPECS = {
   'resnet': dict(variant='18', width=8),
 }
 SPECS = {name: dict(name=name, num_classes=3, **words) for name, words in SPECS.items()}
-SENTENCES = {'transformer': dict(name='transformer', variant='mu', vocab_size=9)}
+SENTENCES = {name: dict(name=name, variant='mu', vocab_size=9) for name in ('transformer', 'gpt')}
 
 
 def tree_of(spec, size, fill=np.zeros):
@@ -25,6 +25,7 @@ def tree_of(spec, size, fill=np.zeros):
   """
   module = registry.make('models', spec)
   tokens = jnp.zeros((1, 1), jnp.int32)
-  inputs = (tokens, tokens) if 'vocab_size' in spec else (jnp.zeros((1, *size, 3)),)
+  sentences = dict(transformer=(tokens, tokens), gpt=(tokens,))
+  inputs = sentences.get(spec['name'], (jnp.zeros((1, *size, 3)),))
   like = jax.eval_shape(partial(module.init, train=False), jax.random.key(0), *inputs)
   return jax.tree.map(lambda leaf: np.asarray(fill(leaf.shape), leaf.dtype), like)

@@ -10,12 +10,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pytest
-from _helpers import runs
+from _helpers import kinds, runs
 
 from vitlab import names
 from vitlab.inspection import collectives
 from vitlab.train import setup
 
+kinds.add('letters')  # for their data
 ONE, EIGHT = jax.devices()[:1], jax.devices()
 MESHES = dict(one=dict(data=1), fsdp=dict(data=1, fsdp=8), mixed=dict(data=2, fsdp=2, model=2))
 BATCH = 16
@@ -72,6 +73,13 @@ MODELS = dict(
     multiple=4.0,
     config=TEXT,
   ),
+  gpt=Case(
+    dict(name='gpt', variant='mu', depth=1, vocab_size=None),
+    [(7 * 16, 4)],
+    config=dict(
+      data=dict(name='letters', length=8, letters='abcdefghij'), task=dict(name='language_model')
+    ),
+  ),
   transformer=Case(
     dict(name='transformer', variant='mu', depth=1, vocab_size=None), [(7 * 16, 11)], config=TEXT
   ),
@@ -113,7 +121,7 @@ def stepped(model, mesh):
 
 
 # Of the others test_changed_mesh.py makes whole runs.
-@pytest.mark.parametrize('model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid'])
+@pytest.mark.parametrize('model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt'])
 def test_eight_devices_do_the_step_of_one(model):
   (wanted, loss), (found, found_loss) = stepped(model, 'one'), stepped(model, 'mixed')
   assert found_loss == pytest.approx(loss, rel=1e-5)

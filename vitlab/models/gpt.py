@@ -231,24 +231,10 @@ def make(
   _check(size, position_embedding, num_kv_heads, context)
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
-  # Branches start smaller the more of them there are: their sum is as large (GPT-2, section 2.3).
-  init = nn.initializers.normal(STDDEV)
-  last_init = nn.initializers.normal(STDDEV / (2 * size.depth) ** 0.5)
-  block = Block(
-    SelfAttention(
-      size.num_heads,
-      qk_norm=new_norm() if qk_norm else None,
-      dtype=compute,
-      causal=True,
-      kernel_init=init,
-      out_init=last_init,
-      num_kv_heads=num_kv_heads,
-    ),
-    make_mlp(mlp, size.mlp_dim, dtype=compute, kernel_init=init, down_init=last_init),
-    new_norm(),
-    dropout_rate=dropout_rate,
-    norm_place=norm_place,
+  new_attention = partial(
+    SelfAttention, qk_norm=new_norm() if qk_norm else None, num_kv_heads=num_kv_heads
   )
+  block = _block(size, new_attention, new_norm, norm_place, mlp, dropout_rate, compute)
   rope = position_embedding == 'rope'
   head_dtype = jnp.promote_types(compute, jnp.float32)
   return GPT(
@@ -256,9 +242,23 @@ def make(
     None if rope else TokenPositions(position_embedding, size.width, context, 'context'),
     Stack(block, size.depth, scan=scan, remat=check_remat(remat)),
     new_norm() if norm_place == 'pre' else None,
-    None if tied else Dense(vocab_size, 1, False, head_dtype, init),
+    None if tied else Dense(vocab_size, 1, False, head_dtype, nn.initializers.normal(STDDEV)),
     rope_dim=size.width // size.num_heads if rope else 0,
     dropout_rate=dropout_rate,
+  )
+
+
+def _block(size, new_attention, new_norm, norm_place, mlp, dropout_rate, compute) -> Block:
+  # Branches start smaller the more of them there are: their sum is as large (GPT-2, section 2.3).
+  init = nn.initializers.normal(STDDEV)
+  last_init = nn.initializers.normal(STDDEV / (2 * size.depth) ** 0.5)
+  inits = dict(kernel_init=init, out_init=last_init)
+  return Block(
+    new_attention(size.num_heads, dtype=compute, causal=True, **inits),
+    make_mlp(mlp, size.mlp_dim, dtype=compute, kernel_init=init, down_init=last_init),
+    new_norm(),
+    dropout_rate=dropout_rate,
+    norm_place=norm_place,
   )
 
 
