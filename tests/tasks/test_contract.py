@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _helpers import quick, tiny
+from _helpers.drawn_batches import images, passages, sentences, texts
 
 from vitlab.models import bert, gpt, rnn_seq2seq, transformer
 from vitlab.ops import search
-from vitlab.ops.tokens import EOS, PAD
 from vitlab.tasks import (
   Task,
   classification,
@@ -42,13 +42,6 @@ class Row(NamedTuple):
   independent: bool = True
 
 
-def images(rng: np.random.Generator, size: int) -> dict[str, Any]:
-  return dict(
-    image=rng.integers(0, 256, (size, 6, 6, 1), dtype=np.uint8),
-    label=rng.integers(0, 3, size, dtype=np.int32),
-  )
-
-
 def classify(model, *, attention=False, augment='', spec=(), **row):
   predict = ('logits', 'probabilities', 'features', 'intermediates')
   predict += ('attention',) * attention
@@ -64,48 +57,15 @@ def distil(kind, student, **row):
   )
 
 
-def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
-  """Of one to four tokens and their end, so that every position of some sentence is padding."""
-
-  def batch():
-    tokens = rng.integers(4, 9, (size, 5), dtype=np.int32)
-    end = rng.integers(1, 5, (size, 1))
-    return np.where(np.arange(5) < end, tokens, np.where(np.arange(5) == end, EOS, PAD))
-
-  return dict(tokens=batch(), targets=batch())
-
-
 def translate(model, attention=True, search=search.GREEDY, **row):
   predict = ('logits', 'scores', 'decoded') + ('cross_attention',) * attention
   task = functools.partial(translation.make, model, label_smoothing=0.1, search=search)
   return Row(task, sentences, predict, **row)
 
 
-def texts(rng: np.random.Generator, size: int) -> dict[str, Any]:
-  """Each of two documents and a little padding, of tokens of which none is special."""
-  first, second = rng.integers(2, 4, (size, 1)), rng.integers(5, 7, (size, 1))
-  place = np.arange(8)
-  segments = np.where(place < first, 1, np.where(place < second, 2, 0)).astype(np.int32)
-  scored = rng.random((size, 7)) < 0.8
-  return dict(
-    tokens=rng.integers(0, 9, (size, 8), dtype=np.int32), segments=segments, scored=scored
-  )
-
-
 def speak(model):
   task = functools.partial(language_model.make, model, label_smoothing=0.1)
   return Row(task, texts, ('logits', 'scores', 'attention'))
-
-
-def passages(rng: np.random.Generator, size: int) -> dict[str, Any]:
-  """A pair of passages each, of which some are followed by padding."""
-  at, ends = np.arange(8), np.sort(rng.integers(2, 9, (2, size, 1)), axis=0)
-  return dict(
-    tokens=rng.integers(0, 9, (size, 8), dtype=np.int32),
-    segments=((at < ends[1]) * (1 + (at >= ends[0]))).astype(np.int32),
-    label=rng.integers(0, 2, size, dtype=np.int32),
-    index=rng.permutation(size).astype(np.int32),
-  )
 
 
 def hide(**words):
