@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,8 +13,7 @@ from jaxtyping import Int
 
 from vitlab import tasks
 from vitlab.data import tokenizers
-from vitlab.data.vocabularies import Vocabulary, kinds
-from vitlab.data.vocabularies import published as published_lib
+from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.ops.search import make_search
@@ -212,21 +210,11 @@ def published(
     UserError: the vocabulary has more tokens than the weights.
   """
   del overrides
-  spec, place = about.spec, pathlib.Path(path).expanduser()
-  facts: dict[str, Any] = dict(vocab_size=spec['vocab_size'], context=spec['context'])
-  vocabulary = _beside(place if place.is_dir() else place.parent)
-  if vocabulary is not None:
-    if len(vocabulary) > spec['vocab_size']:
-      raise UserError(
-        f'{path}: its vocabulary has {len(vocabulary):,} tokens, its weights '
-        f'{spec["vocab_size"]:,}\nput the vocabulary of these weights beside them'
-      )
-    facts['tokenizer'] = vocabulary.text
+  spec, vocabulary = about.spec, tokenizers.of(dict(tokenizer=about.tokenizer))
+  if isinstance(vocabulary, Vocabulary) and len(vocabulary) > spec['vocab_size']:
+    raise UserError(
+      f'{path}: its vocabulary has {len(vocabulary):,} tokens, its weights '
+      f'{spec["vocab_size"]:,}\nput the vocabulary of these weights beside them'
+    )
+  facts = dict(vocab_size=spec['vocab_size'], context=spec['context'], tokenizer=about.tokenizer)
   return dict(name=KIND, search=SEARCH, max_tokens=MAX_TOKENS), facts
-
-
-def _beside(folder: pathlib.Path) -> Vocabulary | None:
-  """The vocabulary in a folder of weights; None: there is none."""
-  files = (published_lib.WHOLE, published_lib.MERGES)
-  there = any((folder / name).is_file() for name in files) or list(folder.glob('*.model'))
-  return kinds.load(str(folder)) if there else None

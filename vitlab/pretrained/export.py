@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
+from vitlab.data.vocabularies import exported
 from vitlab.errors import UserError
 from vitlab.pretrained import preprocessing, processors
 from vitlab.pretrained.convert import export_tensors, find_format
@@ -46,6 +47,8 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in files.items():
       (folder / name).write_text(json.dumps(value, indent=2) + '\n')
+    for name, data in (exported.files(about.tokenizer) if about.tokenizer else {}).items():
+      (folder / name).write_bytes(data)
     write_safetensors(folder / SAFETENSORS, tensors)
   except OSError as error:
     raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error

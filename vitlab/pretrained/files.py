@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import safetensors
+from absl import logging
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from vitlab.data.archive import is_clutter
+from vitlab.data.vocabularies import exported, published
+from vitlab.data.vocabularies import kinds as vocabularies
 from vitlab.errors import UserError
 
 CONFIG, PROCESSOR = 'config.json', 'preprocessor_config.json'
@@ -43,6 +46,8 @@ class Files(NamedTuple):
     processor: preprocessor_config.json; {} if there is none.
     sha256: Of every file of weights, by its name.
     words: Number -> word of vocab.json; {} if there is none.
+    tokenizer: The vocabulary of a language model that lies beside them, as the fact of a data set
+      (`vitlab.data.vocabularies.Vocabulary.text`); '' if there is none.
   """
 
   tensors: Mapping[str, np.ndarray]
@@ -50,6 +55,7 @@ class Files(NamedTuple):
   processor: Mapping[str, Any]
   sha256: Mapping[str, str]
   words: Mapping[int, str] = {}
+  tokenizer: str = ''
 
 
 def read_files(path: str) -> Files:
@@ -80,7 +86,7 @@ def read_files(path: str) -> Files:
   beside = [{} if alone else read_json(folder / name) for name in (CONFIG, PROCESSOR, VOCABULARY)]
   config, processor, vocabulary = beside
   words = {number: word for word, number in vocabulary.items() if isinstance(number, int)}
-  return Files(tensors, config, processor, sha256, words)
+  return Files(tensors, config, processor, sha256, words, '' if alone else _tokenizer(folder))
 
 
 def holds_weights(path: str) -> bool:
@@ -98,6 +104,18 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> 
   # in another order.
   ordered = {name: np.asarray(array, order='C') for name, array in tensors.items()}
   save_file(ordered, path, metadata={'format': 'pt'})
+
+
+def _tokenizer(folder: pathlib.Path) -> str:
+  """The vocabulary of a language model in a folder; '' and a warning if it cannot be read."""
+  names = (published.WHOLE, published.WORDPIECE, published.MERGES, exported.PIECES)
+  if not any((folder / name).is_file() for name in names):
+    return ''
+  try:
+    return vocabularies.load(str(folder)).text
+  except UserError as error:
+    logging.warning(f'{error}: its words stay unknown')
+    return ''
 
 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:

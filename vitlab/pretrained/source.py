@@ -9,6 +9,7 @@ from absl import logging
 from jaxtyping import PyTree
 
 from vitlab import registry
+from vitlab.data.vocabularies import kinds as vocabularies
 from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, kinds
@@ -32,12 +33,14 @@ class About(NamedTuple):
     preprocessing: Of its pictures; None: it sees none.
     class_names: Of a classifier, in the order of the logits; () if nobody said them.
     vocabulary: Of a model of sentences, its words in the same way.
+    tokenizer: Of a language model, text <-> tokens: `vitlab.data.vocabularies.Vocabulary.text`.
   """
 
   spec: Mapping[str, Any]
   preprocessing: Preprocessing | None
   class_names: Sequence[str] = ()
   vocabulary: Sequence[str] = ()
+  tokenizer: str = ''
 
   @classmethod
   def of(
@@ -52,7 +55,8 @@ class About(NamedTuple):
     """
     names, words = (tuple(facts.get(key) or ()) for key in ('class_names', 'vocabulary'))
     if 'image' not in facts:
-      return cls(spec, None, names, words)
+      text = facts.get('tokenizer') or ''
+      return cls(spec, None, names, words, text if vocabularies.is_one(text) else '')
     values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
     # What they do not say is what `preprocess` does by itself, not what ImageNet's models want.
     image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
@@ -68,15 +72,16 @@ class About(NamedTuple):
   def facts(self) -> dict[str, Any]:
     """What its numbers mean, as a data set says it."""
     known = dict(class_names=list(self.class_names), vocabulary=list(self.vocabulary))
-    return {key: names for key, names in known.items() if names}
+    return {key: names for key, names in (known | dict(tokenizer=self.tokenizer)).items() if names}
 
   def keywords(self) -> dict[str, Any]:
     """What a config has to say of the data and the task that its model has learned."""
     return self.preprocessing._asdict() if self.preprocessing else {}
 
   def describe(self) -> dict[str, Any]:
-    """All but the model, for JSON."""
-    return self.facts() | ({'preprocessing': self.keywords()} if self.preprocessing else {})
+    """All but the model, for JSON, and the tokenizer, which is long and lies beside the weights."""
+    known = {key: names for key, names in self.facts().items() if key != 'tokenizer'}
+    return known | ({'preprocessing': self.keywords()} if self.preprocessing else {})
 
 
 class Weights(NamedTuple):
@@ -165,6 +170,7 @@ def _understood(path: str, files: Files, rename: Mapping[str, str]) -> Weights:
     _pictures(path, files, shapes, name, table),
     _class_names(files.config, spec),
     words if len(words) == spec.get('vocab_size') else (),
+    files.tokenizer if 'vocab_size' in spec else '',
   )
   size = image_size_of(files.config)
   return Weights(path, family, name, files.tensors, about, files.sha256, size)

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from vitlab import pretrained, registry
+from vitlab.data.vocabularies import exported, plain
 from vitlab.errors import UserError
 from vitlab.pretrained import layouts
 from vitlab.pretrained.families import gpt
@@ -223,3 +224,27 @@ def test_what_they_cannot_compute_is_not_written(word, tmp_path):
   about = pretrained.About(spec | dict(norm_place='post', mlp_dim=24), None)
   with pytest.raises(UserError, match='GPT-1 of Hugging Face has no such model.*this mlp_dim'):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
+
+
+def test_the_vocabulary_travels(saved, tmp_path, caplog):
+  """In with the folder, out with the weights; a damaged one leaves the words unknown."""
+  vocabulary = plain.characters(['abcdefghijklmnopq'])
+  path = changed(saved['gpt2'][1], tmp_path / 'a')
+  assert pretrained.read(path).about.tokenizer == ''
+  for name, content in exported.files(vocabulary.text).items():
+    (tmp_path / 'a' / name).write_bytes(content)
+  weights = pretrained.read(path)
+  assert weights.about.tokenizer == vocabulary.text
+  assert weights.about.facts()['tokenizer'] == vocabulary.text
+  assert 'tokenizer' not in weights.about.describe()
+  like = jax.eval_shape(registry.make('models', weights.about.spec).init, KEY, gpts.TOKENS)
+  pretrained.write(tmp_path / 'b', weights.load(like), weights.about, 'huggingface')
+  assert pretrained.read(str(tmp_path / 'b')).about == weights.about
+  (tmp_path / 'a' / 'tokenizer.json').write_text('{}')
+  assert pretrained.read(path).about.tokenizer == '' and 'words stay unknown' in caplog.text
+
+
+def test_of_a_run_a_vocabulary_of_a_language_model_travels_and_no_other():
+  text = plain.characters(['abc']).text
+  of = lambda **facts: pretrained.About.of({}, facts, {}).tokenizer  # noqa: E731
+  assert (of(tokenizer=text), of(tokenizer='AAAA'), of()) == (text, '', '')

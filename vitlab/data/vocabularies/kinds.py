@@ -6,7 +6,7 @@ import json
 import pathlib
 from collections.abc import Callable, Iterable
 
-from vitlab.data.vocabularies import Vocabulary, learned, pieces, plain, published
+from vitlab.data.vocabularies import Vocabulary, exported, learned, pieces, plain, published
 from vitlab.data.vocabularies.pieces import Pieces
 from vitlab.data.vocabularies.plain import BYTES, CHARS, Bytes, Characters
 from vitlab.data.vocabularies.published import Published
@@ -58,7 +58,7 @@ def load(path: str) -> Vocabulary:
     if (place / _FACTS).is_file():
       return from_text(json.loads((place / _FACTS).read_text(encoding='utf-8'))['tokenizer'])
     if published.is_one(place):
-      return published.load(place)
+      return exported.original(published.load(place))
     if place.is_file():
       return Pieces(place.read_bytes())
     models = sorted(place.glob('*.model'))

@@ -1,0 +1,46 @@
+"""Vocabularies as files of other libraries: their tokens are ours, and they come back."""
+
+import _helpers.torchvision_shim  # noqa: F401  isort: skip
+import json
+
+import pytest
+from transformers import AutoTokenizer
+
+from vitlab.data.vocabularies import exported, kinds, learned, pieces, plain
+from vitlab.errors import UserError
+
+TEXT = 'Hé, wörld!\n  "x" → ž\ttab  \n'
+VOCABULARIES = {
+  'chars': (plain.characters([TEXT]), TEXT),
+  'bytes': (plain.Bytes(), TEXT),
+  'byte_bpe': (learned.byte_bpe(lambda: [TEXT] * 5, 300), TEXT + '<|endoftext|>'),
+  'wordpiece': (learned.wordpiece(lambda: ['a bc de'] * 5, 60), 'a bc [MASK] de'),
+}
+
+
+@pytest.mark.parametrize('name', VOCABULARIES)
+def test_transformers_reads_the_same_tokens_and_we_the_same_vocabulary(name, tmp_path):
+  vocabulary, text = VOCABULARIES[name]
+  for file, content in exported.files(vocabulary.text).items():
+    (tmp_path / file).write_bytes(content)
+  (tokens,) = vocabulary.encode([text])
+  theirs = AutoTokenizer.from_pretrained(str(tmp_path), local_files_only=True)
+  assert theirs(text, add_special_tokens=False)['input_ids'] == tokens.tolist()
+  decoded = theirs.decode(tokens, skip_special_tokens=True)
+  assert decoded == vocabulary.decode(tokens) and len(theirs) == len(vocabulary)
+  for role in ('eos', 'mask', 'pad'):
+    assert getattr(theirs, f'{role}_token_id') == getattr(vocabulary.special, role)
+  again = kinds.load(str(tmp_path))
+  assert type(again) is type(vocabulary) and again.text == vocabulary.text
+
+
+def test_a_model_of_sentencepiece_is_one_file(tmp_path):
+  vocabulary = pieces.Pieces(pieces.train(['a b c', 'b c d'] * 9, 'char', 12, 18))
+  ((name, content),) = exported.files(vocabulary.text).items()
+  (tmp_path / name).write_bytes(content)
+  assert kinds.load(str(tmp_path)).text == vocabulary.text
+
+
+def test_a_later_kind_is_refused():
+  with pytest.raises(UserError, match="of a kind 'morse'"):
+    exported.files(json.dumps(dict(kind='morse')))
