@@ -166,3 +166,16 @@ def test_divergence_from_a_teacher(scale, temperature):
 
 def test_a_student_that_agrees_diverges_by_nothing():
   np.testing.assert_array_equal(losses.kl_divergence(jnp.asarray(LOGITS), jnp.asarray(LOGITS)), 0)
+
+
+def test_binary_cross_entropy_and_its_slope(x64):
+  logits = jnp.array([-800.0, -3.0, -1e-9, 0.0, 2.0, 40.0, 800.0])
+  for label in (0, 1):
+    wanted = jnp.logaddexp(0.0, logits) - label * logits
+    np.testing.assert_allclose(
+      losses.binary_cross_entropy(logits, label), wanted, rtol=1e-12, atol=1e-15
+    )
+    slope = jax.grad(lambda z, y=label: losses.binary_cross_entropy(z, y).sum())(logits)
+    np.testing.assert_allclose(slope, jax.nn.sigmoid(logits) - label, atol=1e-15)
+  mixed = losses.binary_cross_entropy(jnp.stack([logits] * 2), jnp.array([[0], [1]]))
+  np.testing.assert_array_equal(mixed[1], losses.binary_cross_entropy(logits, 1))

@@ -9,7 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 
 def smooth_labels(
@@ -110,6 +110,28 @@ def kl_divergence(
   log_q = jax.nn.log_softmax(logits / temperature)
   log_p = jax.nn.log_softmax(targets / temperature)
   return _masked(temperature**2 * jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1), mask)
+
+
+@jax.custom_vjp
+def binary_cross_entropy(
+  logits: Float[Array, '*b'], labels: Shaped[Array, '*b2'] | int
+) -> Float[Array, '*b']:
+  """`-y log s(z) - (1 - y) log (1 - s(z))` of each logit, its slope from the same exponential.
+
+  Args:
+    logits: z.
+    labels: y, 0 or 1, for all logits alike or for each.
+  """
+  return _binary(logits, labels)[0]
+
+
+def _binary(logits, labels):
+  small = jnp.exp(-jnp.abs(logits))
+  value = jnp.maximum(logits, 0.0) - logits * labels + jnp.log1p(small)
+  return value, jnp.where(logits >= 0, 1.0, small) / (1.0 + small) - labels
+
+
+binary_cross_entropy.defvjp(_binary, lambda slope, gradient: (gradient * slope, None))
 
 
 def masked_mean(
