@@ -54,3 +54,20 @@ def test_stratified_is_random_within_a_class_by_seed():
   labels = np.zeros(30, np.int64)
   assert not np.array_equal(order_lib.stratified(labels, 0), order_lib.stratified(labels, 1))
   assert not np.array_equal(order_lib.stratified(labels, 0), np.arange(30))
+
+
+def test_uniform_numbers_are_even_and_of_their_place_alone():
+  found = order_lib.uniform(np.arange(100_000), key=3)
+  assert found.min() >= 0 and found.max() < 1
+  np.testing.assert_allclose(np.bincount((found * 10).astype(int)) / 1e5, 0.1, atol=0.004)
+  np.testing.assert_array_equal(order_lib.uniform(np.array([7, 5]), key=3), found[[7, 5]])
+  others = [
+    order_lib.uniform(np.arange(100_000), key=4),
+    order_lib.uniform(np.arange(100_000), key=3, stream=1),
+  ]
+  assert all(abs(np.corrcoef(found, other)[0, 1]) < 0.02 for other in others)
+
+
+def test_every_epoch_of_every_seed_has_its_own_draws():
+  keys = {order_lib.draw_key(seed, epoch) for seed in range(-20, 20) for epoch in range(50)}
+  assert len(keys) == 2000 and all(0 <= key < 2**30 for key in keys)

@@ -8,7 +8,7 @@ training made today can be made again.
 import functools
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Float, Int, UInt64
 
 
 def epoch_shuffle(
@@ -80,6 +80,17 @@ def permutation(length: int, seed: int, stream: int = 0) -> Int[np.ndarray, ' le
   order = np.argsort(_mix(state + _GOLDEN * np.arange(length, dtype=np.uint64)))
   order.flags.writeable = False  # the cache hands the same array to everybody
   return order
+
+
+def uniform(places: Int[np.ndarray, ' b'], key: int, stream: int = 0) -> Float[np.ndarray, ' b']:
+  """Random numbers in [0, 1), one for each place; every (key, stream) has its own."""
+  state = _mix(_mix(_words(key)) + _words(stream))
+  return (_mix(state + _GOLDEN * places.astype(np.uint64)) >> np.uint64(11)) * 2.0**-53
+
+
+def draw_key(seed: int, epoch: int) -> int:
+  """A number below 2^30 that stands for what is drawn in an epoch."""
+  return int(_mix(_mix(_words(seed)) + _words(epoch))[0] >> np.uint64(34))
 
 
 def stratified(labels: Int[np.ndarray, ' b'], seed: int = 0) -> Int[np.ndarray, ' b']:
