@@ -21,7 +21,9 @@ def text(tmp_path):
 
 
 def make(path, **spec):
-  return word_windows.make(str(path), **dict(min_count=1, subsample=0.0, shrink=False, row=64) | spec)
+  return word_windows.make(
+    str(path), **dict(min_count=1, subsample=0.0, shrink=False, row=64) | spec
+  )
 
 
 def sentences(dataset, row=0):
