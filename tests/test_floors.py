@@ -157,6 +157,8 @@ def test_no_file_asks_for_a_kind_of_learning_or_its_data_by_name(path):
     return
   unknown = KINDS if parts & MAKERS else KINDS | FACTS | KEYS
   unknown = set() if 'families' in parts else unknown  # one says of which kind its models are
+  if parts & {'layers', 'models'}:  # what a parameter is called
+    unknown = unknown - {'embedding'}
   found = [f'line {line}: {word!r}' for line, word in named(path) if word in unknown]
   assert not found, f'{", ".join(found)}: ask the registry, the facts or the weights'
 

@@ -36,6 +36,7 @@ BELONG = dict(
   slots=('sweep',),
   retries=('sweep',),
 )
+FORMATS = ['timm', 'huggingface', 'word2vec', 'word2vec_binary', 'glove']  # of --format
 _PLACES = ('config', 'workdir', 'output', 'sweep')  # flags with a path, where ~ is the home
 
 
@@ -91,8 +92,10 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   string('config', None, 'A file of configs/ and its argument: path.py or path.py:argument.')
   string('workdir', None, 'Folder of the run, by default runs/<config>; or published weights.')
   string('output', '', 'The file that eval, predict, inspect, report or export writes.')
-  text = 'Let export write a folder that timm or Hugging Face loads, not one program.'
-  flags.DEFINE_enum('format', None, ['timm', 'huggingface'], text, flag_values=values)
+  text = (
+    'Let export write what timm, Hugging Face, or gensim of word vectors, loads, not one program.'
+  )
+  flags.DEFINE_enum('format', None, FORMATS, text, flag_values=values)
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
   text = 'Seconds of silence after which a process counts as dead, and the others end.'

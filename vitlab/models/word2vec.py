@@ -43,7 +43,7 @@ class _Table(nn.Module):
   @nn.compact
   def __call__(self, rows: Int[Array, '*b']) -> Float[Array, '*b d']:
     embedding = self.param('embedding', self.start, self.shape, jnp.float32)
-    return embedding.at[rows].get(mode='clip')
+    return jnp.take(embedding, rows, axis=0, mode='clip')
 
 
 def make(vocab_size: int, width: int = 100) -> nn.Module:

@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 
 from vitlab.data.vocabularies import exported
 from vitlab.errors import UserError
-from vitlab.pretrained import preprocessing, processors
+from vitlab.pretrained import preprocessing, processors, word_vectors
 from vitlab.pretrained.convert import export_tensors, find_format
 from vitlab.pretrained.files import CONFIG, PROCESSOR, SAFETENSORS, VOCABULARY, write_safetensors
 from vitlab.pretrained.source import About
@@ -25,14 +25,17 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     folder: Made if it does not exist; files of the same names in it are replaced.
     tree: One player's collections, {'params': ..., ...}.
     about: The model, its pictures, its classes or words.
-    format: 'timm' or 'huggingface'.
+    format: 'timm' or 'huggingface'; of word vectors one of `word_vectors.FORMATS`, where the folder
+      may be a file, too.
 
   Returns:
-    The folder.
+    The folder, or the file.
 
   Raises:
     UserError: the family is not written in this format, or the format cannot say this model.
   """
+  if format in word_vectors.FORMATS:
+    return _word_vectors(pathlib.Path(folder), tree, about, format)
   table = find_format(about.spec['name'], format)
   if table.config is None:
     raise UserError(f'weights in the format {format} are read, not written: export to timm instead')
@@ -53,6 +56,13 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
   except OSError as error:
     raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error
   return folder
+
+
+def _word_vectors(path: pathlib.Path, tree: PyTree, about: About, format: str) -> pathlib.Path:
+  if about.spec['name'] != 'word2vec':
+    raise UserError(f'format {format} is of word vectors, and this is a {about.spec["name"]}')
+  vectors = export_tensors(tree, about.spec['name'], 'word2vec', about.spec)['word_vectors']
+  return word_vectors.write(path, about.vocabulary, vectors, format)
 
 
 def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:

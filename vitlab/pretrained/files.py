@@ -20,6 +20,7 @@ from vitlab.data.archive import is_clutter
 from vitlab.data.vocabularies import exported, published
 from vitlab.data.vocabularies import kinds as vocabularies
 from vitlab.errors import UserError
+from vitlab.pretrained import word_vectors
 
 CONFIG, PROCESSOR = 'config.json', 'preprocessor_config.json'
 VOCABULARY = 'vocab.json'
@@ -59,7 +60,7 @@ class Files(NamedTuple):
 
 
 def read_files(path: str) -> Files:
-  """A .safetensors or .npz file, or a folder that timm or Hugging Face saved.
+  """A .safetensors or .npz file, one of word vectors, or a folder that timm or Hugging Face saved.
 
   What lies beside a single file belongs to it where the file is called model.safetensors.
 
@@ -69,6 +70,8 @@ def read_files(path: str) -> Files:
   place = pathlib.Path(path).expanduser()
   if not place.exists():
     raise UserError(f'no weights at {path!r}: give a file or folder that exists')
+  if word_vectors.is_one(place):
+    return _word_vectors(place)
   folder = place if place.is_dir() else place.parent
   files = _in_folder(place) if place.is_dir() else [place]
   tensors: dict[str, np.ndarray] = {}
@@ -93,7 +96,7 @@ def holds_weights(path: str) -> bool:
   """Whether this looks like a file or folder of weights, even if they turn out to be of no use."""
   place = pathlib.Path(path)
   if not place.is_dir():
-    return place.suffix in ('.safetensors', '.npz', *PICKLES)
+    return place.suffix in ('.safetensors', '.npz', *PICKLES) or word_vectors.is_one(place)
   kinds = {file.suffix for file in place.iterdir()}
   return '.safetensors' in kinds or (place / CONFIG).exists() and not kinds.isdisjoint(PICKLES)
 
@@ -116,6 +119,13 @@ def _tokenizer(folder: pathlib.Path) -> str:
   except UserError as error:
     logging.warning(f'{error}: its words stay unknown')
     return ''
+
+
+def _word_vectors(file: pathlib.Path) -> Files:
+  words, vectors = word_vectors.read(file)
+  tensors = dict(word_vectors=vectors, targets=np.zeros_like(vectors))
+  sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
+  return Files(tensors, {}, {}, sha256, dict(enumerate(words)))
 
 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -8,22 +8,20 @@ epoch, position), so that a row of the text is an example and any step can be as
 """
 
 import array
-import gzip
-import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vitlab.data import Dataset, Example, archive
+from vitlab.data import Dataset, Example
 from vitlab.data.identity import digest_of_arrays
 from vitlab.data.order import draw_key, epoch_shuffle, uniform
 from vitlab.data.sources import Arrays
+from vitlab.data.texts.reading import open_texts
 from vitlab.errors import UserError, unknown
 
 TOKENISE = dict(words=re.compile(r"\w+(?:['’]\w+)*"), spaces=re.compile(r'\S+'))
-TEXT = ('.txt', '.txt.gz')  # what is read of a folder or an archive
 
 
 def make(
@@ -40,7 +38,7 @@ def make(
   """The splits 'train', rows of text with windows, and 'words', the words of the vocabulary.
 
   Args:
-    path: A text file, perhaps .gz, or a folder or archive with .txt files; UTF-8.
+    path: Text, see `vitlab.data.texts.reading.open_texts`; of a folder with splits, 'train'.
     window: The most words on each side of a centre that are its context.
     min_count: How often a word has to occur.
     max_words: The most words of the vocabulary: of all that occur often enough, the most frequent.
@@ -175,24 +173,11 @@ def _frequent(
 
 
 def _lines(path: str) -> Iterator[str]:
-  """The lines of a text, wherever its files lie."""
-  if not path:
-    raise UserError('data set word_windows: path is empty; give a text file, folder or archive')
-  place = pathlib.Path(path).expanduser()
-  if place.is_file() and place.name.lower().endswith(('.gz', '.txt')) and '.tar' not in place.name:
-    return _decoded(path, place.read_bytes())
-  tree = archive.open_tree(place)
-  numbers = [i for i, name in enumerate(tree.names) if name.lower().endswith(TEXT)]
-  if not numbers:
-    raise UserError(f'{path} holds no text: expected files that end with {" or ".join(TEXT)}')
-  return (line for i in numbers for line in _decoded(f'{path}/{tree.names[i]}', tree(i)))
-
-
-def _decoded(name: str, content: bytes) -> Iterable[str]:
-  if content[:2] == b'\x1f\x8b':
-    content = gzip.decompress(content)
-  try:
-    return iter(content.decode('utf-8-sig').split('\n'))
-  except UnicodeDecodeError as error:
-    line = content.count(b'\n', 0, error.start) + 1
-    raise UserError(f'{name}: line {line} is not UTF-8: convert it first') from None
+  """The lines of all texts that are to be trained on."""
+  splits = open_texts(path).splits()
+  for text in splits.get('') or splits.get('train') or ():
+    rest = ''
+    for block in text.blocks():
+      *lines, rest = (rest + block).split('\n')
+      yield from lines
+    yield rest
