@@ -24,6 +24,7 @@ CONFIGS = sorted(ROOT.glob('configs/*.py'))
 # Without which a config refuses to be read.
 ARGUMENTS = {
   'vit_folder': 'path=photos',
+  'word2vec_text': 'text.txt',
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
   'transformer_multi30k': 'text',
