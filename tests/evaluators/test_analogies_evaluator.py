@@ -29,7 +29,7 @@ def test_analogies_are_those_of_gensim(tmp_path, limit, method):
   result = analogies.make(str(path), limit=limit, vocabulary=WORDS)(predictions)
   assert 0 < score < 1
   np.testing.assert_allclose(result.metrics['accuracy'], score)
-  for name, section in zip(('semantic', 'syntactic'), sections):
+  for name, section in zip(('semantic_accuracy', 'syntactic_accuracy'), sections):
     right, wrong = len(section['correct']), len(section['incorrect'])
     np.testing.assert_allclose(result.metrics[name], right / (right + wrong))
   asked = sum(len(s['correct']) + len(s['incorrect']) for s in sections[:-1])
@@ -44,7 +44,7 @@ def test_3cosmul_is_asked_too(tmp_path):
   result = analogies.make(str(path), vocabulary=WORDS)(predictions)
   right = result.details['section_multiply']
   assert result.metrics['multiply_accuracy'] == right.sum() / 6
-  assert result.metrics['multiply_semantic'] == right[0] / 3
+  assert result.metrics['multiply_semantic_accuracy'] == right[0] / 3
 
 
 def test_nothing_that_is_known_is_nothing_right(tmp_path):

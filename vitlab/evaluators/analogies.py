@@ -28,8 +28,8 @@ def make(
     vocabulary: The words, the most frequent first; a fact of the data.
     split: Of all words.
 
-  Metrics: accuracy, semantic and syntactic, by 3CosAdd; multiply_accuracy, multiply_semantic and
-  multiply_syntactic, by 3CosMul; of no questions 0. unknown: the share that does not count.
+  Metrics: accuracy, semantic_accuracy and syntactic_accuracy, by 3CosAdd; the same with multiply_
+  in front, by 3CosMul; of no questions 0. unknown: the share that does not count.
 
   Details: sections; of each, section_count, section_add and section_multiply: right answers.
 
@@ -52,7 +52,9 @@ def make(
     details = dict(sections=np.array(sections), section_count=_count(section, sections))
     for method, prefix in zip(METHODS, ('', 'multiply_')):
       right = _answers(units, numbers, same, method) == numbers[:, 3]
-      for name, some in dict(accuracy=..., semantic=~syntactic, syntactic=syntactic).items():
+      for name, some in dict(
+        accuracy=..., semantic_accuracy=~syntactic, syntactic_accuracy=syntactic
+      ).items():
         metrics[prefix + name] = float(np.mean(right[some])) if right[some].size else 0.0
       details[f'section_{method}'] = _count(section[right], sections)
     return Result(metrics, details)
