@@ -58,16 +58,7 @@ def make(
       'masked_lm: the vocabulary has no token that hides others ([MASK])'
       '\ntake data.tokenizer=wordpiece, or the vocabulary of a published BERT'
     )
-  numbers = sorted({number for number in special.values() if number is not None})
-
-  def hide(key: Key, batch: Batch) -> tuple[Int[Array, 'b t'], Places]:
-    """Tokens as they are read, and the places to guess."""
-    tokens, segments = batch['tokens'], _segments(batch)
-    allowed = (segments > 0) & ~jnp.isin(tokens, jnp.array(numbers))
-    most = max(1, round(share * tokens.shape[1]))
-    place_key, token_key = jax.random.split(key)
-    places = choose_places(place_key, allowed, share, most, batch.get('begins'))
-    return corrupt(token_key, tokens, places, special['mask'], vocab_size), places
+  hide = _hider(vocab_size, special, share)
 
   def init(key: Key, batch: Batch) -> Variables:
     places = jnp.zeros((batch['tokens'].shape[0], 1), jnp.int32)
@@ -116,6 +107,23 @@ def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None
     return None
   facts = dict(vocab_size=vocab_size, context=length, special=dict(mask=0))
   return Assumed(facts, example(facts))
+
+
+def _hider(
+  vocab_size: int, special: Mapping[str, int], share: float
+) -> Callable[[Key, Batch], tuple[Int[Array, 'b t'], Places]]:
+  """(key, batch) -> tokens as they are read, and the places to guess."""
+  numbers = jnp.array(sorted({number for number in special.values() if number is not None}))
+
+  def hide(key: Key, batch: Batch) -> tuple[Int[Array, 'b t'], Places]:
+    tokens = batch['tokens']
+    allowed = (_segments(batch) > 0) & ~jnp.isin(tokens, numbers)
+    most = max(1, round(share * tokens.shape[1]))
+    place_key, token_key = jax.random.split(key)
+    places = choose_places(place_key, allowed, share, most, batch.get('begins'))
+    return corrupt(token_key, tokens, places, special['mask'], vocab_size), places
+
+  return hide
 
 
 def _segments(batch: Batch) -> Int[Array, 'b t']:
