@@ -3,11 +3,13 @@
 import inspect
 
 import jax
+import numpy as np
 import pytest
 from _helpers import parity, runs
 
-from vitlab import workdir
+from vitlab import pretrained, workdir
 from vitlab.data import pictures as pictures_lib
+from vitlab.errors import UserError
 from vitlab.train import weights as lib
 from vitlab.train.run import train
 from vitlab.workdir import model as model_lib
@@ -31,6 +33,20 @@ def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
   pictures = lib.about(config, facts).preprocessing.image()
   assert pictures.pop('image_size') == (8, 8) and pictures.pop('channels') == 1
   assert pictures == {name: defaults[name].default for name in pictures}
+
+
+@pytest.mark.parametrize('counts', [dict(vocab_size=2), dict(vocab_size=2, num_classes=3)])
+def test_other_words_are_refused_and_a_new_head_is_advised_where_it_helps(counts):
+  words, head = dict(embedding=np.zeros((2, 4))), dict(kernel=np.zeros((4, 3)))
+  params = dict(token_embedding=words, head=head)
+  about = pretrained.About(counts, None, ('ant', 'bee', 'cat'), ('a', 'b'))
+  weights = lib.Weights('weights', about, lambda like, **_: dict(params=params), frozenset(), {})
+  facts = dict(vocabulary=['b', 'a'], class_names=['cat', 'bee', 'ant'])
+  with pytest.raises(UserError, match='the same tokens would mean other words') as error:
+    weights.load(dict(params=params), facts)
+  assert ("head='new'" in str(error.value)) == ('num_classes' not in counts)
+  loaded = weights.load(dict(params=params), facts | dict(vocabulary=['a', 'b']))['params']
+  assert loaded['token_embedding'] is words
 
 
 def test_a_run_is_weights_to_start_from(run):

@@ -67,8 +67,9 @@ class Weights(NamedTuple):
         take = lambda x: np.asarray(x)[..., order]  # noqa: E731
         params |= {name: jax.tree.map(take, params[name]) for name in heads}
     if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
-      anew = self._anew('with new words')
-      instead = f'give it that one: data.tokenizer={self.path}, or {anew}'
+      instead = f'give it that one: data.tokenizer={self.path}'
+      if names.counted(self.about.spec) is names.WORDS:  # else the new head is one of classes
+        instead += f', or {self._anew("with new words")}'
       tokenizers.check_same(facts, known, self.path, instead)
     return {**loaded, 'params': params}
 
