@@ -25,6 +25,8 @@ CONFIGS = sorted(ROOT.glob('configs/*.py'))
 ARGUMENTS = {
   'vit_folder': 'path=photos',
   'word2vec_text': 'text.txt',
+  'gpt_text': 'text.txt',
+  'gpt2_small': 'text,tokenizer=gpt2',
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
   'transformer_multi30k': 'text',

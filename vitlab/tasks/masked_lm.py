@@ -2,7 +2,8 @@
 
 A batch holds `tokens` (int32, b t), `mask` (bool, b; all True where absent) and perhaps
 
-  segments (int32, b t)   0 for padding, 1 and 2 for two passages
+  segments (int32, b t)   0 for padding, 1 and 2 for two passages; where no passage is to be
+                          guessed, documents of any number, which are read as one
   begins (bool, b t)      where a word begins: whole words are hidden then
   label (int32, b)        whether the second passage is another one (1) than the next (0)
 
@@ -31,7 +32,7 @@ UNIT = 'windows'
 def make(
   model: nn.Module,
   vocab_size: int,
-  special: Mapping[str, int],
+  special: Mapping[str, int | None],
   share: float = 0.15,
   next_passage: bool = False,
 ) -> Task:
@@ -66,7 +67,7 @@ def make(
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     hide_key, dropout_key = jax.random.split(key)
-    batch = _visible(batch)
+    batch = _visible(batch, next_passage)
     read, places = hide(hide_key, batch)
     (logits, out), mutated = apply_train(
       model, variables['model'], read, _segments(batch), places.index, key=dropout_key
@@ -110,7 +111,7 @@ def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None
 
 
 def _hider(
-  vocab_size: int, special: Mapping[str, int], share: float
+  vocab_size: int, special: Mapping[str, int | None], share: float
 ) -> Callable[[Key, Batch], tuple[Int[Array, 'b t'], Places]]:
   """(key, batch) -> tokens as they are read, and the places to guess."""
   numbers = jnp.array(sorted({number for number in special.values() if number is not None}))
@@ -130,11 +131,13 @@ def _segments(batch: Batch) -> Int[Array, 'b t']:
   return batch.get('segments', jnp.ones_like(batch['tokens']))
 
 
-def _visible(batch: Batch) -> Batch:
-  """The batch whose masked rows are padding: nothing of them is guessed."""
-  if 'mask' not in batch:
-    return batch
-  return dict(batch, segments=jnp.where(batch['mask'][:, None], _segments(batch), 0))
+def _visible(batch: Batch, passages: bool) -> Batch:
+  """The batch with segments that say passages, or that there is text at all; masked rows are
+  padding, of which nothing is guessed."""
+  segments = _segments(batch) if passages else (_segments(batch) > 0).astype(jnp.int32)
+  if 'mask' in batch:
+    segments = jnp.where(batch['mask'][:, None], segments, 0)
+  return dict(batch, segments=segments)
 
 
 def _rows(batch: Batch) -> Bool[Array, ' b']:
@@ -154,7 +157,8 @@ def _predict(
   model: nn.Module, hide: Callable[..., Any], next_passage: bool
 ) -> dict[str, Callable[..., Any]]:
   def forward(variables: Variables, batch: Batch, *places: Any) -> tuple[Array, Any]:
-    logits, out = model.apply(variables['model'], batch['tokens'], _segments(batch), *places)
+    segments = _visible(batch, next_passage)['segments']
+    logits, out = model.apply(variables['model'], batch['tokens'], segments, *places)
     return logits.astype(jnp.float32), out
 
   def logits(variables: Variables, batch: Batch) -> Float[Array, 'b t vocab']:
@@ -164,12 +168,11 @@ def _predict(
   def guesses(variables: Variables, batch: Batch) -> dict[str, Array]:
     """Of hidden tokens: 'nll', whether the most probable is 'right', which are 'counted', their
     'place', the 'target' and the 'guess'; of passages 'next_passage', the logits."""
-    batch = _visible(batch)
+    batch = _visible(batch, next_passage)
 
     def hide_one(index, row):
-      found = hide(
-        jax.random.fold_in(jax.random.key(0), index), {k: x[None] for k, x in row.items()}
-      )
+      key = jax.random.fold_in(jax.random.key(0), index)
+      found = hide(key, {name: x[None] for name, x in row.items()})
       return jax.tree.map(lambda x: x[0], found)
 
     rows = {k: batch[k] for k in ('tokens', 'segments', 'begins') if k in batch}

@@ -1,0 +1,57 @@
+"""GPT-2 of 124 million parameters, as nanoGPT trains it on OpenWebText.
+
+  command   python launch.py --config=configs/gpt2_small.py:TEXT,tokenizer=FOLDER
+  hardware  8 A100 (published: 4 days)
+  published 2.85 nats a token on OpenWebText's held-out text (github.com/karpathy/nanoGPT); not run
+            here
+
+TEXT is a folder or archive of text files. FOLDER holds GPT-2's vocab.json and merges.txt, of 50,257
+tokens. A step reads half a million tokens: 480 rows of 1,024.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+from vitlab.errors import UserError
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: the text; `tokenizer`: folder of the vocabulary; `smoke`: a run of seconds."""
+  arg = parse_arg(arg, path='', tokenizer='', variant='small', smoke=False)
+  if not arg.smoke and not (arg.path and arg.tokenizer):
+    raise UserError(
+      'configs/gpt2_small.py needs a text and its vocabulary: '
+      '--config=configs/gpt2_small.py:TEXT,tokenizer=FOLDER'
+    )
+  config = base()
+  config.duration = '600000 steps'
+  config.batch_size = 480
+  config.microbatches = 5
+  config.data = dict(name='text', path=arg.path, tokenizer=arg.tokenizer, context=1024)
+  config.model = dict(
+    name='gpt',
+    variant=arg.variant,
+    vocab_size=None,
+    context=None,
+    dropout_rate=0.0,
+    dtype='bfloat16',
+  )
+  config.task = dict(name='language_model')
+  config.optim = dict(
+    name='adamw',
+    learning_rate=6e-4,
+    schedule='cosine',
+    warmup='2000 steps',
+    weight_decay=0.1,
+    b2=0.95,
+    clip_norm=1.0,
+  )
+  config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='1000 steps')
+  config.checkpoint.update(best='val/perplexity', best_mode='min')
+  if arg.smoke:
+    config.data = dict(name='sonnets', context=32)
+    config.duration, config.log_every, config.batch_size = '60 steps', '10 steps', 20
+    config.model.update(variant='mu', width=32, dtype='float32')
+    config.optim.update(learning_rate=1e-2, warmup='5 steps')
+    config.evaluators.val.every = '50%'
+  return config

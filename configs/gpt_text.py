@@ -1,0 +1,60 @@
+"""A GPT on your own text.
+
+  command   python launch.py --config=configs/gpt_text.py:TEXT
+  hardware  2 CPU cores, or whatever there is
+  time      depends on your text
+  reached   depends on your text
+
+TEXT is a text file, or a folder or archive of them (vitlab/data/sets/text.py). Its tokens are
+characters; `tokenizer=byte_bpe` learns others of the text, `tokenizer=FOLDER` takes those of
+somebody else. Then
+
+  echo "Once upon a time" | python launch.py --mode=predict --workdir=runs/gpt_text
+
+`:smoke` needs no text: it reads the sonnets that ship.
+"""
+
+from ml_collections import ConfigDict
+
+from vitlab.config import base, parse_arg
+from vitlab.errors import UserError
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: the text; `tokenizer`, `variant`, `context`: of the model; `smoke`: seconds."""
+  arg = parse_arg(
+    arg, path='', tokenizer='chars', variant='tiny', context=128, steps=5000, smoke=False
+  )
+  if not arg.path and not arg.smoke:
+    raise UserError('configs/gpt_text.py needs a text: --config=configs/gpt_text.py:TEXT')
+  config = base()
+  config.duration = f'{arg.steps} steps'
+  config.batch_size = 32
+  config.data = dict(name='text', path=arg.path, tokenizer=arg.tokenizer, context=arg.context)
+  config.model = dict(
+    name='gpt',
+    vocab_size=None,
+    context=None,
+    variant=arg.variant,
+    position_embedding='rope',
+    norm='rmsnorm',
+    dropout_rate=0.1,
+  )
+  config.task = dict(name='language_model', search=dict(name='sample', temperature=0.8))
+  config.optim = dict(
+    name='adamw',
+    learning_rate=1e-3,
+    schedule='cosine',
+    warmup='5%',
+    weight_decay=0.1,
+    b2=0.99,
+    clip_norm=1.0,
+  )
+  config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='10%')
+  config.checkpoint.update(best='val/perplexity', best_mode='min')
+  if arg.smoke:
+    config.data = dict(name='sonnets', context=32)
+    config.duration, config.log_every = '60 steps', '10 steps'
+    config.model.update(variant='mu', width=32)
+    config.optim.learning_rate = 1e-2
+  return config
