@@ -97,7 +97,7 @@ def inspect(command: Command) -> None:
   from vitlab.inspection import compiled, text
   from vitlab.train import init_from
 
-  config, _ = init_from.resolve(config)
+  config = init_from.resolve(config)[0]  # and the weights are gone, as they are in a run
   print(text.render(compiled.run(config, name, command.flags.output)))
 
 

@@ -1,12 +1,14 @@
 """What a run will take is planned from its compiled step, and said before it is run."""
 
+import gc
 import types
+import weakref
 
 import jax
 import pytest
 from _helpers import runs
 
-from vitlab.train import memory, run, setup
+from vitlab.train import init_from, loop, memory, run, setup
 
 PROCESS = 50_000_000
 LARGE = dict(model__variant='Ti/1', model__width=32, batch_size=256)
@@ -128,6 +130,26 @@ def test_looking_costs_no_second_compilation(tmp_path, caplog):
     _run(tmp_path)
   compiled = [r.message for r in caplog.records if 'Finished XLA compilation' in r.message]
   assert len([message for message in compiled if 'train_step' in message]) == 1
+
+
+def test_weights_to_start_from_are_in_the_state_and_nowhere_else(tmp_path, monkeypatch):
+  _run(tmp_path / 'first')
+  find, go, held, during = init_from.find, loop.Session.run, [], []
+
+  def watched(*arguments):
+    sources = find(*arguments)
+    held.extend(weakref.ref(source.read) for source in sources.values())
+    return sources
+
+  def stepping(session):
+    gc.collect()
+    during.extend(reference() for reference in held)
+    go(session)
+
+  monkeypatch.setattr(init_from, 'find', watched)
+  monkeypatch.setattr(loop.Session, 'run', stepping)
+  _run(tmp_path / 'second', init_from=str(tmp_path / 'first' / 'run'))
+  assert during == [None]
 
 
 @pytest.mark.parametrize('stats, expected', [({'bytes_limit': 70}, 70), ({}, 0), (None, 0)])

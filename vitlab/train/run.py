@@ -87,6 +87,8 @@ def _run(
       init_from.write_record(path, config, sources)
     agreement.meet()  # nobody reads the folder before it is claimed
     with Session(built, path, stop, started) as session:
+      if isinstance(sources, dict):
+        sources.clear()  # they are in the state: the run holds them no second time
       agreement.meet({'step of the checkpoint': session.step})
       session.run()
       result = _result(session)
