@@ -89,7 +89,9 @@ def test_what_is_recommended_fits_by_its_own_plan(experiment, planned):
 
 
 def test_where_nothing_helps_nothing_is_recommended(experiment, planned):
-  assert _settings(experiment, planned, planned.state + planned.process) == []
+  limit = planned.state + planned.process
+  assert _settings(experiment, planned, limit) == []
+  assert 'a smaller model, or split' in memory._message(experiment, planned, limit)
 
 
 def test_recommended_is_what_divides_the_batch_and_the_devices(planned):

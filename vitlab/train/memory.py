@@ -156,7 +156,7 @@ def fitting(experiment: Experiment, planned: Plan, limit: int) -> Iterator[str]:
 def _message(experiment: Experiment, planned: Plan, limit: int) -> str:
   parts = ', '.join(f'{name} {megabytes(n)}' for name, n in planned._asdict().items() if n)
   found = [f'--config.{setting}' for setting in fitting(experiment, planned, limit)]
-  advice = ' or '.join(found) or 'a smaller model or more devices; see README, many devices'
+  advice = ' or '.join(found) or 'a smaller model, or split over more devices: config.mesh.fsdp'
   return (
     f'this run will hardly fit: a device needs {megabytes(planned.peak)} ({parts}) and has '
     f'{megabytes(limit)}\nit would fit with {advice}'
