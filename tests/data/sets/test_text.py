@@ -11,7 +11,7 @@ import tensorflow_datasets
 from _helpers import text as language
 from _helpers.real_data import ROOT
 
-from vitlab.data import pipeline, splits, tokenizers
+from vitlab.data import pipeline, splits, tokenizers, vocabularies
 from vitlab.data.sets import text
 from vitlab.errors import UserError
 
@@ -141,6 +141,27 @@ def test_lines_are_packed(book, make, tokenizer):
     assert data.facts['sizes'][split]['characters'] == sum(map(len, part))
 
 
+def test_passages_and_whole_words(book, make):
+  data = make(book, tokenizer='wordpiece', vocab_size=50, order='passages', words=True)
+  vocabulary = tokenizers.of(data.facts)
+  for split in ('train', 'val'):
+    row = data.splits[split][3]
+    pieces = [vocabulary.pieces[token] for token in row['tokens']]
+    assert (pieces[0], pieces[8], pieces[16]) == ('[CLS]', '[SEP]', '[SEP]')
+    assert row['begins'].tolist() == [not piece.startswith('##') for piece in pieces]
+    assert {*row} == {'tokens', 'segments', 'label', 'begins'}
+  assert data.facts['special']['mask'] == vocabulary.special.mask
+
+
+@pytest.mark.parametrize('tokenizer', ['byte_bpe', 'bpe'])
+def test_words_begin_after_spaces(book, make, tokenizer):
+  data = make(book, tokenizer=tokenizer, vocab_size=290, words=True)
+  begins = vocabularies.begins(tokenizers.of(data.facts))
+  pieces = np.array(tokenizers.of(data.facts).pieces)
+  assert begins[np.char.startswith(pieces, ('Ġ', '▁')[tokenizer == 'bpe'])].all()
+  assert not begins[np.isin(pieces, ['ee', 'o', 'll', 'x'])].any() and begins[pieces == '!'].all()
+
+
 class TinyText(tensorflow_datasets.core.GeneratorBasedBuilder):
   """Texts as TFDS has them."""
 
@@ -186,6 +207,9 @@ def test_sets_of_tfds(make, tmp_path):
     ('a\nb' * 50, dict(pack='lines'), "unknown data.pack 'lines'"),
     ('a b' * 50, dict(pack='file'), '1 documents are too few'),
     ('a' * 100, dict(order='lane'), "unknown data.order 'lane': did you mean lanes"),
+    ('ab ' * 99, dict(order='passages'), r'no tokens \[CLS\] and \[SEP\]'),
+    ('ab ' * 99, dict(words=True), 'do not say where a word begins'),
+    ('ab ' * 99, dict(order='lanes', pack='file'), 'leave out data.order'),
     ('a' * 100, dict(stride=17), 'data.stride=17: a stride is 1 to context'),
     ('a' * 100, dict(fractions=(0.5, 0.4)), r'data.fractions=\(0.5, 0.4\): give those of train'),
     (b'abc\nd\xff' * 50, {}, 'line 2 is not UTF-8'),
@@ -219,17 +243,3 @@ def test_tinyshakespeare(root):
   unigram = -np.log(counts[scored(data.splits['val'])]).mean()
   assert abs(unigram - 3.347) < 5e-3  # as stated beside the file
   assert time.monotonic() - start < 60
-
-
-@pytest.mark.data
-def test_reviews_straight_out_of_a_compressed_tar_are_packed(root):
-  words = dict(tokenizer='bytes', pack='file', context=512, cache=str(root / 'c'))
-  path = str(ROOT / 'imdb' / 'aclImdb_labelled.tar.xz')
-  data = text.make(path, **words)
-  assert set(data.splits) == {'train', 'test'}
-  start = time.monotonic()
-  again = text.make(path, **words)
-  rows = again.splits['train']
-  used = np.mean([(rows[i]['segments'] > 0).mean() for i in range(0, len(rows), 97)])
-  assert used > 0.97 and again.facts['sizes']['train']['bytes'] > 32e6
-  assert time.monotonic() - start < 20

@@ -10,7 +10,7 @@ import pytest
 from vitlab.data import pipeline
 from vitlab.data.identity import digest_of
 from vitlab.data.texts.encoded import Encoded
-from vitlab.data.texts.rows import Lanes, Packed, Sliding, Windows
+from vitlab.data.texts.rows import Lanes, Packed, Passages, Sliding, Windows, WithWords
 
 T = 8
 
@@ -44,6 +44,8 @@ SOURCES = dict(
   windows=Windows(Numbers(100), T),
   lanes=Lanes(Numbers(131), T),
   packed=Packed(Numbers(*range(1, 40)), T, 0, 0, 9),
+  passages=Passages(Numbers(100), T, 1, 0, 9),
+  words=WithWords(Windows(Numbers(100), T), np.arange(200) % 3 == 0),
 )
 
 
@@ -135,9 +137,41 @@ def test_packed_documents_keep_their_tokens_and_segments(stride, end):
   assert sorted(said) == sorted(token for document in wanted for token in document)
 
 
+@pytest.mark.parametrize('t, stride', [(8, 1), (9, 1), (8, 8)])
+def test_passages_follow_each_other_in_half_of_the_rows(t, stride):
+  source = Passages(Numbers(1000), t, stride, cls=2000, sep=3000)
+  rows = [source[i] for i in range(len(source))]
+  places, labels, seconds = [], [], []
+  for row in rows:
+    tokens, segments = row['tokens'].tolist(), row['segments'].tolist()
+    assert len(tokens) == len(segments) == t + 1
+    end = segments.index(2)
+    assert tokens[0] == 2000 and tokens[end - 1] == tokens[-1] == 3000
+    first, second = tokens[1 : end - 1], tokens[end:-1]
+    assert np.ptp(np.diff(first)) == 0 and (np.diff(second) == 1).all()
+    assert row['label'] == (second[0] != first[-1] + 1)
+    places.append(first[0])
+    labels.append(row['label'])
+    seconds.append(second[0])
+  assert places == list(range(1, 1 + stride * len(rows), stride))
+  assert places[-1] + t - 3 + stride > 1000  # the last row that there is room for
+  if stride == 1:
+    assert 0.45 < np.mean(labels) < 0.55
+    assert np.ptp(seconds) > 980 and len({*seconds}) > 600
+    assert abs(np.corrcoef(labels[1:], labels[:-1])[0, 1]) < 0.1
+
+
+def test_rows_say_where_words_begin():
+  source = SOURCES['words']
+  for row in (source[5], *take(source, 2, batch_size=3)):
+    np.testing.assert_array_equal(row['begins'], row['tokens'] % 3 == 0)
+  assert source[0]['begins'].dtype == bool
+
+
 def test_digests_know_the_text_and_how_it_is_dealt_out():
   split = Numbers(100)
   sources = [Windows(split, 8), Windows(split, 9), Lanes(split, 8), Windows(Numbers(90), 8)]
   sources += [Sliding(split, 8, s, 0) for s in (1, 2)] + [Packed(split, 8, s, 0, 1) for s in (0, 2)]
+  sources += [Passages(split, 8, 1, 0, 1)]
   assert len({digest_of(source) for source in sources}) == len(sources)
   assert digest_of(Windows(Numbers(100), 8)) == digest_of(sources[0])

@@ -22,15 +22,16 @@ from vitlab.data.texts import encoded
 from vitlab.data.texts.documents import Piece, check_between, documents
 from vitlab.data.texts.encoded import Encoded
 from vitlab.data.texts.reading import Texts, open_texts
-from vitlab.data.texts.rows import Lanes, Packed, Sliding, Windows
+from vitlab.data.texts.rows import Lanes, Packed, Passages, Sliding, Windows, WithWords
 from vitlab.data.tokenizers import from_text
-from vitlab.data.vocabularies import Vocabulary, kinds
+from vitlab.data.vocabularies import Vocabulary, begins, kinds
 from vitlab.errors import UserError, unknown
 
 _log = logging.getLogger(__name__)
 TRAIN, PARTS = 'train', ('train', 'val', 'test')
 _LONG = 10**7  # bytes: what takes longer than a few seconds is announced
 ORDERS = dict(windows=Windows, lanes=Lanes)
+PASSAGES = 'passages'
 
 
 def make(
@@ -42,6 +43,7 @@ def make(
   pack: str = '',
   stride: int = 0,
   fractions: Sequence[float] = (0.9, 0.1),
+  words: bool = False,
   text_key: str = 'text',
   data_dir: str = '',
   cache: str = '',
@@ -57,14 +59,16 @@ def make(
       from 'train'; the folder of a run or of a published vocabulary; or a .model of sentencepiece.
     vocab_size: Of a vocabulary that is learned: at most.
     context: Tokens that a model reads at once; a row holds one more.
-    order: Of training: 'windows', at random and each place equally likely, or 'lanes', in which row
-      r of a batch goes on where row r of the batch before ended.
+    order: Of training: 'windows', at random and each place equally likely; 'lanes', in which row r
+      of a batch goes on where row r of the batch before ended; or, of all splits, 'passages': two
+      in a row, with a `label`: the second follows the first (0) or is from elsewhere (1).
     pack: What divides a text into documents that are packed into rows: 'file', 'line', 'paragraph'
       (blank lines) or a mark such as '<|endoftext|>'. '': rows reach over the end of a file.
     stride: How far the window of an evaluation goes on, 1 to context: context - stride tokens at
       least precede a token that is scored. 0: half of the context.
     fractions: Of train, val and, if there are three, test, one after the other, where no file or
       folder is named after a split: of all characters, or with `pack` of the documents.
+    words: Whether rows say where a word begins (`begins`), so that whole words can be hidden.
     text_key: Of TFDS: the feature that holds the text.
     data_dir: Of TFDS: where the set was prepared.
     cache: Where encoded texts are kept; by default ~/.cache/vitlab/text.
@@ -73,8 +77,10 @@ def make(
     UserError: no text, an unknown tokenizer or order, a split shorter than the context; text
       that is not UTF-8.
   """
-  if order not in ORDERS:
-    raise unknown('data.order', order, ORDERS)
+  if pack and order != 'windows':
+    raise UserError('data.pack deals out documents: leave out data.order')
+  if order not in (*ORDERS, PASSAGES):
+    raise unknown('data.order', order, (*ORDERS, PASSAGES))
   if context < 1 or not 0 <= stride <= context:
     raise UserError(f'data.context={context}, data.stride={stride}: a stride is 1 to context')
   if not 1 <= len(fractions) <= 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
@@ -92,6 +98,9 @@ def make(
   vocabulary = from_text(text)
   rows = functools.partial(_rows, vocabulary, context, stride or -(-context // 2))
   made = {name: rows(name, split, order, bool(pack), path) for name, split in splits.items()}
+  if words:
+    begin = begins(vocabulary)
+    made = {name: WithWords(source, begin) for name, source in made.items()}
   sizes = {name: _sizes(split, vocabulary, bool(pack)) for name, split in splits.items()}
   facts = dict(vocab_size=len(vocabulary), tokenizer=text, special=vocabulary.special._asdict())
   return Dataset(made, dict(facts, context=context, sizes=sizes))
@@ -187,22 +196,31 @@ def _rows(
   pack: bool,
   path: str,
 ) -> Source:
-  begin, end = _begin(vocabulary), vocabulary.special.end
+  training, special = name == TRAIN, vocabulary.special
   if pack:
-    return Packed(split, context, 0 if name == TRAIN else stride, begin, end)
-  if len(split) < context + (name == TRAIN):
+    return Packed(split, context, 0 if training else stride, _begin(vocabulary), special.end)
+  if len(split) < context + training:
     raise UserError(
       f'{path}: split {name!r} has {len(split):,} tokens, too few for data.context={context}'
       '\ngive more text, or lower data.context'
     )
-  return ORDERS[order](split, context) if name == TRAIN else Sliding(split, context, stride, begin)
+  if order == PASSAGES:
+    if special.cls is None or special.sep is None:
+      raise UserError(
+        'data.order=passages: the vocabulary has no tokens [CLS] and [SEP]'
+        '\ntake data.tokenizer=wordpiece, or the vocabulary of a published BERT'
+      )
+    return Passages(split, context, 1 if training else context, special.cls, special.sep)
+  if training:
+    return ORDERS[order](split, context)
+  return Sliding(split, context, stride, _begin(vocabulary))
 
 
 def _begin(vocabulary: Vocabulary) -> int:
   """What precedes a text: the token that begins a document, else the end of a line, else 0."""
   if vocabulary.special.begin is not None:
     return vocabulary.special.begin
-  if '\n' in vocabulary.pieces or len(vocabulary) == 256:
+  if {'\n', '<0x0A>'} & {*vocabulary.pieces}:
     (row,) = vocabulary.encode(['\n'])
     return int(row[0])
   return 0

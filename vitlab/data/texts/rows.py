@@ -1,4 +1,4 @@
-"""Rows of tokens for a language model: windows, lanes, packed documents, a sliding window.
+"""Rows of tokens for a language model: windows, lanes, documents, passages, a sliding window.
 
 A row holds `tokens` [t + 1]: a model reads all but the last, and its targets are all but the first.
 A row of several documents says which token is whose in `segments` [t + 1]: 1, 2, ..., and 0 for
@@ -6,11 +6,12 @@ padding. A row of an evaluation says in `scored` [t] which targets count.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from vitlab.data import Example
+from vitlab.data import Example, Source
 from vitlab.data.identity import digest
 from vitlab.data.order import draws
 from vitlab.data.texts.encoded import Encoded
@@ -160,3 +161,65 @@ class Packed(_Rows):
 
   def __getstate__(self) -> dict:
     return {key: value for key, value in self.__dict__.items() if key != '_packing'}
+
+
+class Passages(_Rows):
+  """Two passages in a row, cls A sep B sep: B follows A (`label` 0), or is from elsewhere (1).
+
+  Both are half a row, wherever sentences end; what is drawn depends on the place of A alone.
+
+  Args:
+    encoded: The split.
+    context: t.
+    stride: How far apart the places of A are.
+    cls: A token.
+    sep: Another.
+  """
+
+  def __init__(self, encoded: Encoded, context: int, stride: int, cls: int, sep: int):
+    super().__init__(encoded, context)
+    self._stride, self._cls, self._sep = stride, cls, sep
+    self._half, self._rest = (context - 2) // 2, (context - 1) // 2
+
+  def __len__(self) -> int:
+    return (len(self._encoded) - self._half - self._rest) // self._stride + 1
+
+  def __getitem__(self, index: int) -> Example:
+    place = range(len(self))[index] * self._stride
+    middle = place + self._half
+    label, jump = draws(2 * place + np.arange(2), 2**62, seed=0).tolist()
+    label = np.int32(label % 2)
+    if label:  # anywhere but where it would follow
+      places = len(self._encoded) - self._rest + 1
+      middle = (middle + 1 + jump % (places - 1)) % places
+    first = [self._cls, *self.tokens[place : place + self._half], self._sep]
+    second = [*self.tokens[middle : middle + self._rest], self._sep]
+    segments = np.repeat(np.array([1, 2], np.int32), [len(first), len(second)])
+    return dict(tokens=np.array(first + second, np.int32), segments=segments, label=label)
+
+  def order(self, step: int, batch_size: int, seed: int) -> Int[np.ndarray, ' b']:
+    return draws(step * batch_size + np.arange(batch_size), len(self), seed)
+
+
+class WithWords:
+  """Rows that also say where a word `begins`, for hiding whole words.
+
+  Args:
+    source: The rows.
+    begins: Of every token of the vocabulary.
+  """
+
+  def __init__(self, source: Source, begins: Bool[np.ndarray, ' vocab']):
+    self._source, self._begins = source, begins
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> Example:
+    example = self._source[index]
+    return {**example, 'begins': self._begins[example['tokens']]}
+
+  def __getattr__(self, name: str) -> Any:  # order, digest, ...: whatever else the rows have
+    if name.startswith('_') or name == 'gather':
+      raise AttributeError(name)
+    return getattr(self._source, name)

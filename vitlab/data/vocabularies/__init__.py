@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Bool, Int, Integer
 
+from vitlab.errors import UserError
+
+_SPACES = ('Ġ', 'Ċ', '▁')  # as byte-level BPE writes a space and the end of a line; sentencepiece
 Row: TypeAlias = Integer[np.ndarray, ' t'] | Sequence[int]  # of tokens
 
 
@@ -59,3 +62,21 @@ class Vocabulary(Protocol):
   def decode(self, tokens: Row) -> str:
     """The text of a row; special tokens have none."""
     ...
+
+
+def begins(vocabulary: Vocabulary) -> Bool[np.ndarray, ' vocab']:
+  """Which tokens begin a word: those without '##', or with the space that stands before a word.
+
+  Raises:
+    UserError: the pieces do not say.
+  """
+  pieces = vocabulary.pieces
+  special = np.isin(np.arange(len(pieces)), [t for t in vocabulary.special if t is not None])
+  if any(piece.startswith('##') for piece in pieces):
+    return special | np.array([not piece.startswith('##') for piece in pieces])
+  if not any(len(piece) > 1 and piece[0] in _SPACES for piece in pieces):
+    raise UserError(
+      'the pieces of this vocabulary do not say where a word begins'
+      '\ntake data.tokenizer=wordpiece, byte_bpe or bpe, or leave out data.words'
+    )
+  return special | np.array([piece[:1] in _SPACES or not piece[:1].isalnum() for piece in pieces])
