@@ -154,3 +154,24 @@ def test_a_source_may_say_its_own_order():
   assert splits.select(dataset, 'train') is split
   with pytest.raises(UserError, match='order of their own'):
     splits.select(dataset, 'train[:6]')
+
+
+class Gathered:
+  """A split that stacks examples faster than one by one."""
+
+  def __len__(self):
+    return 10
+
+  def __getitem__(self, index):
+    return {key: rows[0] for key, rows in self.gather(np.array([index])).items()}
+
+  def gather(self, numbers):
+    return dict(tokens=np.stack([numbers, numbers**2], axis=1))
+
+
+def test_a_source_may_gather_its_examples_itself():
+  batches = list(pipeline.eval_batches(Gathered(), batch_size=4))
+  tokens = np.concatenate([batch['tokens'] for batch in batches])
+  np.testing.assert_array_equal(tokens[:10, 1], np.arange(10) ** 2)
+  assert tokens.shape == (12, 2) and not tokens[10:].any()
+  assert [batch['mask'].sum() for batch in batches] == [4, 4, 2]

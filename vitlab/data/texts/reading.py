@@ -167,7 +167,7 @@ def _decoded(name: str, opened: Callable[[], BinaryIO]) -> Iterator[str]:
   decoder = codecs.getincrementaldecoder('utf-8-sig')()
   lines = 1
   try:
-    with opened() as raw, gzip.open(raw) if name.endswith('.gz') else raw as file:
+    with opened() as raw, gzip.open(raw) if name.lower().endswith('.gz') else raw as file:
       while True:
         block = file.read(_BLOCK)
         waiting = decoder.getstate()[0]
