@@ -30,7 +30,6 @@ class Classified(ByLength):
   Attributes:
     lengths: Of all examples, in tokens.
     buckets: The lengths that a batch can have, ascending.
-    labels: Of all examples.
 
   Args:
     arrays: As `write` keeps them.
@@ -39,7 +38,7 @@ class Classified(ByLength):
 
   def __init__(self, arrays: Mapping[str, np.ndarray], buckets: Sequence[int]):
     self.buckets, self.lengths = tuple(buckets), arrays['lengths']
-    self._first, self.labels = arrays['first'], arrays['label']
+    self._first, self._labels = arrays['first'], arrays['label']
     self._tokens = Rows(arrays['tokens'], self.lengths)
     sides = [side for side in _SIDES if side in arrays]
     self._text = {side: Rows(arrays[side], arrays[f'{side}_bytes']) for side in sides}
@@ -51,14 +50,14 @@ class Classified(ByLength):
     number = range(len(self))[index]
     tokens = self._tokens[number].astype(np.int32)
     second = np.arange(len(tokens)) >= self._first[number]
-    return dict(tokens=tokens, segments=1 + second.astype(np.int32), label=self.labels[number])
+    return dict(tokens=tokens, segments=1 + second.astype(np.int32), label=self._labels[number])
 
   def text(self, index: int) -> dict[str, str]:
     number = range(len(self))[index]
     return {side: rows[number].tobytes().decode() for side, rows in self._text.items()}
 
   def digest(self) -> str:
-    return digest(self._tokens.flat, self.lengths, self._first, self.labels)
+    return digest(self._tokens.flat, self.lengths, self._first, self._labels)
 
 
 def build(

@@ -5,6 +5,7 @@ read in blocks, so that a long one needs no memory (a file in an archive is one 
 """
 
 import codecs
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -97,6 +98,9 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
 
 def decode(name: str, content: bytes) -> str:
   """The text of a file that is held in memory; errors as in `open_texts`."""
+  if not name.lower().endswith('.gz'):
+    with contextlib.suppress(UnicodeDecodeError):  # in which line, the other way says
+      return content.decode('utf-8-sig')
   return ''.join(_decoded(name, lambda: io.BytesIO(content)))
 
 
