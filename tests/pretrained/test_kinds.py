@@ -119,6 +119,9 @@ CLASSES = {
   'swin': transformers.SwinConfig,
   'swinv2': transformers.Swinv2Config,
   'marian': transformers.MarianConfig,
+  'bert': transformers.BertConfig,
+  'gpt2': transformers.GPT2Config,
+  'openai-gpt': transformers.OpenAIGPTConfig,
 }
 
 
