@@ -55,7 +55,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     name='adagrad',
     learning_rate=0.5,
     schedule='linear',
-    initial_accumulator_value=0.0,
+    initial_accumulator_value=1e-8,  # or a word that is met once would make a step of 0.5
     eps=1e-10,
   )
   if arg.pairs:

@@ -45,3 +45,11 @@ def passages(rng: np.random.Generator, size: int) -> dict[str, Any]:
     label=rng.integers(0, 2, size, dtype=np.int32),
     index=rng.permutation(size).astype(np.int32),
   )
+
+
+def windows(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """Running text; some words of it have no context."""
+  return dict(
+    tokens=rng.integers(0, 9, (size, 40), dtype=np.int32),
+    window=rng.integers(0, 3, (size, 40, 2), dtype=np.int32),
+  )

@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _helpers import quick, tiny
-from _helpers.drawn_batches import images, passages, sentences, texts
+from _helpers.drawn_batches import images, passages, sentences, texts, windows
 
-from vitlab.models import bert, gpt, rnn_seq2seq, transformer
+from vitlab.models import bert, gpt, rnn_seq2seq, transformer, word2vec
 from vitlab.ops import search
 from vitlab.tasks import (
   Task,
   classification,
   distillation,
+  embedding,
   language_model,
   masked_lm,
   text_classification,
@@ -81,6 +82,19 @@ def classify_texts(**row):
 
 
 BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
+
+
+def embed(**spec):
+  """Of vectors in training: at its start, what words are predicted by is zero."""
+
+  def task():
+    made = embedding.make(word2vec.make(9, width=4), [9, 8, 7, 6, 5, 4, 3, 2, 1], 2, **spec)
+    moved = lambda x: x + jax.random.normal(jax.random.key(3), x.shape)  # noqa: E731
+    return made._replace(init=lambda *args: jax.tree.map(moved, made.init(*args)))
+
+  return Row(task, windows, ('features',), random=spec.get('output') != 'hierarchical')
+
+
 RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
 GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
 TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
@@ -105,6 +119,8 @@ ROWS = {
   'masked_lm_and_next_passage': hide(next_passage=True),
   'text_classification': classify_texts(),
   'text_classification_dropout': classify_texts(random=True),
+  'skip_gram': embed(shared=8),
+  'cbow': embed(predictor='cbow', output='hierarchical'),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8
