@@ -12,6 +12,7 @@ python launch.py --mode=predict --workdir=runs/transformer_multi30k --search=bea
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
 python launch.py --mode=export --workdir=runs/vit_digits --format=timm
+python launch.py --mode=export --workdir=runs/word2vec_text --format=word2vec
 python launch.py --mode=inspect --config=... --topology=h100:8
 python launch.py --mode=sweep --config=configs/vit_digits.py --slots=2    again: continue
 python launch.py --mode=sweep --config=... --sweep=points.py --backend=slurm,slurm_partition=gpu
@@ -72,7 +73,7 @@ def evaluate(command: Command) -> None:
 
 
 def predict(command: Command) -> None:
-  """label the images that follow the flags, or translate text files or standard input"""
+  """label the images that follow the flags, or answer the lines of text files or standard input"""
   folder, values = command.workdir(), command.flags
   prepare(values)
   from vitlab.predict import Options, find, trained

@@ -92,9 +92,7 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   string('config', None, 'A file of configs/ and its argument: path.py or path.py:argument.')
   string('workdir', None, 'Folder of the run, by default runs/<config>; or published weights.')
   string('output', '', 'The file that eval, predict, inspect, report or export writes.')
-  text = (
-    'Let export write what timm, Hugging Face, or gensim of word vectors, loads, not one program.'
-  )
+  text = 'Let export write what timm, Hugging Face or, of words, gensim loads, not one program.'
   flags.DEFINE_enum('format', None, FORMATS, text, flag_values=values)
   string('topology', '', 'The devices to inspect for: h100:8, v5e:16, cpu:4, ...')
   string('cluster', 'auto', 'Many processes: auto, off, or host:port,processes,id.')
@@ -111,7 +109,7 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
     'Let predict, eval or export use the mean of the last so many checkpoints; 0: the best one.'
   )
   flags.DEFINE_integer('average', 0, text, lower_bound=0, flag_values=values)
-  text = 'How many sentences predict prints for each line, with their scores from two on.'
+  text = 'How many answers predict prints for each line: sentences, scored from two on, or words.'
   flags.DEFINE_integer('nbest', 1, text, lower_bound=1, flag_values=values)
   text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)

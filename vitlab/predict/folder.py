@@ -1,4 +1,4 @@
-"""A trained model as a folder that other people's libraries load."""
+"""A trained model as a folder, or of word vectors a file, that other people's libraries load."""
 
 from vitlab import pretrained
 from vitlab.predict.trained import Trained
@@ -6,15 +6,15 @@ from vitlab.train import weights
 
 
 def export(trained: Trained, format: str, output: str = '') -> str:
-  """Writes a trained model as a folder that timm or Hugging Face loads.
+  """Writes a trained model as timm, Hugging Face or, of word vectors, gensim loads it.
 
   Args:
     trained: The model.
-    format: 'timm' or 'huggingface'.
-    output: The folder; by default export/<format> in the workdir.
+    format: See `vitlab.pretrained.write`.
+    output: The folder or file; by default export/<format> in the workdir.
 
   Returns:
-    The folder.
+    The folder, or the file.
 
   Raises:
     UserError: as `vitlab.pretrained.write`.
