@@ -99,6 +99,8 @@ def test_of_a_word_that_comes_twice_the_first_counts_and_it_is_named(tmp_path, c
     (b'a nan 1\nb 1 2\n', "'a' is not finite"),
     (b'this is no file of vectors\n', 'expected "words numbers"'),
     (b'', 'expected "words numbers"'),
+    (b'0 5\n', 'it is empty'),
+    (b'2 0\na\nb\n', 'it is empty'),
     (b'3 2\n' + row('a', 1, 2) + row('b', 1, 2), 'cut short: it says 3 words, and holds 2'),
     (b'2 2\n' + row('a', 1, 2) + row('b', 1, 2)[:-3], 'says 2 words, and holds 1'),
     (b'1 2\n' + row('a', 1, 2) + row('b', 1, 2), 'holds more'),

@@ -11,9 +11,9 @@ written is gensim's to the byte, which all others read.
 
 import gzip
 import logging
-import math
 import pathlib
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -52,9 +52,11 @@ def read(path: pathlib.Path) -> WordVectors:
   try:
     with _open(path) as file:
       data = file.read()
-  except (OSError, EOFError) as error:
+  except (OSError, EOFError, zlib.error) as error:
     raise UserError(f'{path} cannot be read: {error}') from None
   header = _HEADER.match(data)
+  if header and not int(header[1]) * int(header[2]):
+    raise UserError(f'{path} says {int(header[1])} words of {int(header[2])} numbers: it is empty')
   if header and not _is_text(data[header.end() :], int(header[2])):
     rows = _binary(path, data, header)
   else:
@@ -103,17 +105,14 @@ def _start(path: pathlib.Path) -> bytes:
   try:
     with _open(path) as file:
       return file.read(64)
-  except (OSError, EOFError):
+  except (OSError, EOFError, zlib.error):
     return b''
 
 
 def _is_text(body: bytes, width: int) -> bool:
-  """Whether the first row is written in letters."""
-  fields = body.partition(b'\n')[0].split()[-width:]
-  try:
-    return len(fields) == width and all(math.isfinite(float(field)) or True for field in fields)
-  except ValueError:
-    return not body or (body.isascii() and b'\0' not in body)
+  """Whether what follows a first line is written in letters."""
+  fields = body.partition(b'\n')[0].split()
+  return len(fields) > width and _numbers(fields[-width:]) is not None or body.isascii()
 
 
 def _binary(path: pathlib.Path, data: bytes, header: re.Match) -> Iterator[tuple[str, np.ndarray]]:
