@@ -1,6 +1,7 @@
 """Where a result comes from: code, libraries, devices."""
 
 import collections
+import functools
 import importlib.metadata
 import pathlib
 import platform
@@ -12,6 +13,7 @@ import jax
 _LIBRARIES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
+@functools.cache  # reads files; every checkpoint names them
 def versions() -> dict[str, str]:
   """Python and the libraries that decide the bits of a result."""
   return {'python': platform.python_version()} | {
