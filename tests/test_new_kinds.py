@@ -1,5 +1,6 @@
 """A new kind of learning touches no file of vitlab: tests/kinds/README.md."""
 
+import functools
 import json
 import os
 import signal
@@ -75,6 +76,19 @@ def finished(tmp_path_factory):
   return of
 
 
+@pytest.fixture(scope='module')
+def short(tmp_path_factory):
+  """kind -> all variables after a few steps on one device, trained once."""
+  folder = tmp_path_factory.mktemp('short')
+
+  @functools.cache
+  def of(kind):
+    train(kind, folder / kind, duration='6 steps')
+    return parameters(folder / kind)
+
+  return of
+
+
 @every_kind
 def test_it_learns_and_is_evaluated(kind, finished, tmp_path, capsys):
   folder, result = finished(kind)
@@ -87,20 +101,18 @@ def test_it_learns_and_is_evaluated(kind, finished, tmp_path, capsys):
 
 
 @every_kind
-def test_eight_devices_do_what_one_does(kind, tmp_path):
-  train(kind, tmp_path / 'one', duration='6 steps')
+def test_eight_devices_do_what_one_does(kind, short, tmp_path):
   train(kind, tmp_path / 'many', devices=jax.devices()[:8], duration='6 steps')
-  one, many = parameters(tmp_path / 'one'), parameters(tmp_path / 'many')
+  one, many = short(kind), parameters(tmp_path / 'many')
   assert one.keys() == many.keys()
   for name in one:
     np.testing.assert_allclose(many[name], one[name], atol=2e-4, err_msg=name)
 
 
 @pytest.mark.parametrize('kind', ['letters', 'detection', 'stream', 'regression'])
-def test_microbatches_do_what_the_whole_batch_does(kind, tmp_path):
-  train(kind, tmp_path / 'one', duration='6 steps')
+def test_microbatches_do_what_the_whole_batch_does(kind, short, tmp_path):
   train(kind, tmp_path / 'many', duration='6 steps', microbatches=2)
-  one, many = parameters(tmp_path / 'one'), parameters(tmp_path / 'many')
+  one, many = short(kind), parameters(tmp_path / 'many')
   for name in one:
     np.testing.assert_allclose(many[name], one[name], atol=2e-4, err_msg=name)
 
@@ -133,10 +145,11 @@ def test_players_have_metrics_of_their_own(finished):
 @every_kind
 def test_killed_and_resumed_it_ends_in_the_same_bits(kind, finished, tmp_path):
   folder = tmp_path / 'run'
-  flags = [f'--workdir={folder}', '--config.checkpoint.every=5 steps', '--config.log_every=1 steps']
+  # A row is owed at the checkpoint; more of both would only be more to write.
+  often = ['--config.checkpoint.every=15 steps', '--config.log_every=2 steps']
+  flags = [f'--workdir={folder}', *often]
   command = [sys.executable, kinds.__file__, kind, *flags]
   environ = os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '1'}
-  del environ['XLA_FLAGS']
   process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
   while not [path for path in folder.glob('checkpoints/*') if path.name.isdigit()]:
     assert process.poll() is None
