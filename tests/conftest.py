@@ -7,12 +7,15 @@ import pathlib
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TORCHDYNAMO_DISABLE', '1')
-# Programs run a few times here: with fewer optimisations by LLVM they are there sooner (with none,
-# bits depend on the mesh). And of eight devices on two busy cores XLA would take a late one for
-# lost, and abort the process.
+# Programs run a few times here: what counts is how soon they are there. XLA's emitters of fusions
+# take 0.2 s whatever the program, LLVM's optimisations and its threads most of the rest: without
+# them a small model is compiled in a tenth of the time. And of eight devices on two busy cores XLA
+# would take a late one for lost, and abort the process.
 os.environ['XLA_FLAGS'] = (
   os.environ.get('XLA_FLAGS', '')
-  + ' --xla_backend_optimization_level=1'
+  + ' --xla_cpu_use_fusion_emitters=false'
+  + ' --xla_backend_optimization_level=0'
+  + ' --xla_cpu_parallel_codegen_split_count=1'
   + ' --xla_cpu_collective_call_terminate_timeout_seconds=600'
 )
 
@@ -25,9 +28,17 @@ jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update(
   'jax_compilation_cache_dir', str(pathlib.Path(__file__).parents[1] / '.jax_cache')
 )
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 install_import_hook('vitlab', 'beartype.beartype')
+
+
+@pytest.fixture(autouse=True, scope='session')
+def start_sooner():
+  """As little optimisation for the state before the first step as for all else."""
+  from vitlab.train import initial
+
+  initial.LESS['xla_backend_optimization_level'] = 0
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -10,7 +10,7 @@ from _helpers import runs
 
 from vitlab import registry
 from vitlab.errors import UserError
-from vitlab.train import setup, sharding
+from vitlab.train import initial, setup, sharding
 from vitlab.workdir import fingerprint
 
 ONE = jax.devices()[:1]
@@ -42,7 +42,10 @@ def test_the_number_of_parameters():
   assert built.num_parameters == {'model': sum(array.size for array in arrays)}
 
 
-def test_init_is_the_abstract_state_on_any_mesh():
+def test_init_is_the_abstract_state_on_any_mesh(monkeypatch):
+  """To the bit, when it is compiled as it is for users and not as in conftest.py."""
+  users = {'xla_backend_optimization_level': 1, 'xla_cpu_use_fusion_emitters': True}
+  monkeypatch.setattr(initial, 'LESS', users)
   one, many = _build(), _build(None, mesh=dict(data=2, fsdp=2, model=2))
   for built in (one, many):
     state = built.init()
