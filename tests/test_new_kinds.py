@@ -144,25 +144,22 @@ def test_players_have_metrics_of_their_own(finished):
 
 @every_kind
 def test_killed_and_resumed_it_ends_in_the_same_bits(kind, finished, tmp_path):
-  folder = tmp_path / 'run'
+  folder, undisturbed = tmp_path / 'run', tmp_path / 'undisturbed'
   # A row is owed at the checkpoint; more of both would only be more to write.
-  often = ['--config.checkpoint.every=15 steps', '--config.log_every=2 steps']
-  flags = [f'--workdir={folder}', *often]
-  command = [sys.executable, kinds.__file__, kind, *flags]
+  often = {'checkpoint.every': '15 steps', 'log_every': '2 steps'}
+  command = [sys.executable, kinds.__file__, kind, json.dumps(often)]
   environ = os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '1'}
-  process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+  process = subprocess.Popen([*command, folder], env=environ, stdout=subprocess.DEVNULL)
   while not [path for path in folder.glob('checkpoints/*') if path.name.isdigit()]:
     assert process.poll() is None
     time.sleep(0.01)
   process.send_signal(signal.SIGKILL)
   process.wait()
   assert not (folder / 'result.json').exists()
-  undisturbed = tmp_path / 'undisturbed'
-  for flag in (flags[0], f'--workdir={undisturbed}'):
-    done = subprocess.run(
-      [*command[:3], flag, *flags[1:]], env=environ, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+  done = subprocess.run(
+    [*command, folder, undisturbed], env=environ, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
   assert runs.result(folder) == runs.result(undisturbed)
   assert runs.rows(folder) == runs.rows(undisturbed)
 

@@ -1,9 +1,10 @@
 """Kinds of learning laid beside those of vitlab, as if their files were in its folders.
 
-As a program: `python kinds.py <kind> <arguments of launch.py>`.
+As a program: `python kinds.py <kind> '<json of overrides>' <workdirs>` trains them in turn.
 """
 
 import importlib
+import json
 import pathlib
 import sys
 
@@ -22,13 +23,21 @@ def add(kind):
       paths.append(str(folder))
 
 
-def config(kind):
-  return f'--config={FOLDER / kind / "config.py"}'
+def main(kind, changes, *folders):
+  sys.path.insert(0, str(ROOT))
+  import jax
+
+  jax.config.update('jax_compilation_cache_dir', str(ROOT / '.jax_cache'))
+  from vitlab.cli import config_file
+  from vitlab.train import run
+
+  add(kind)
+  for folder in folders:
+    config = config_file.load(str(FOLDER / kind / 'config.py'))
+    with config.unlocked():
+      config.update_from_flattened_dict(json.loads(changes))
+    run.train(config, folder)
 
 
 if __name__ == '__main__':
-  sys.path.insert(0, str(ROOT))
-  import launch
-
-  add(sys.argv[1])
-  sys.exit(launch.main([config(sys.argv[1]), *sys.argv[2:]]))
+  main(*sys.argv[1:])
