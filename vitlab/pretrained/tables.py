@@ -5,10 +5,11 @@ Kernels lie as torch's weights do, all else is flat: a family says its names, an
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import count, takewhile
 
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import layouts
-from vitlab.pretrained.assemble import HEAD, Part, PartOf, Sides
+from vitlab.pretrained.assemble import HEAD, Part, PartOf, Shapes, Sides
 from vitlab.pretrained.layouts import Layout, Shape
 
 Names = str | tuple[str, ...]
@@ -68,6 +69,39 @@ def by_table(
     return part_of
 
   return part_of_sides
+
+
+class Seen:
+  """The shapes of their tensors by our names: seen['head/kernel'] -> (10, 768).
+
+  With it a family infers its model once for all who publish it. A KeyError names their tensor.
+  """
+
+  def __init__(self, part_of: Callable[[Sides], PartOf], theirs: Shapes) -> None:
+    self._part_of, self._theirs = part_of(Sides({}, theirs)), theirs
+
+  def __getitem__(self, path: str) -> Shape:
+    part = self._part_of(f'params/{path}', ())
+    return self._theirs[part.names[0] if part else path]
+
+  def get(self, path: str, default: tuple | None = None) -> tuple | None:
+    """The shape, or the default where they have no such tensor."""
+    try:
+      return self[path]
+    except KeyError:
+      return default
+
+  def __contains__(self, path: str) -> bool:
+    return self.get(path) is not None
+
+  def count(self, path: str) -> int:
+    """How many modules are numbered in the place of {}: 'encoder/block_{}/norm1/scale' -> 12."""
+    return sum(1 for _ in takewhile(lambda i: path.format(i) in self, count()))
+
+  def depths(self, path: str) -> tuple[int, ...]:
+    """How many blocks every stage has: 'stage_{}/block_{}/norm1/scale' -> (2, 2, 6, 2)."""
+    stages = self.count(path.replace('block_{}', 'block_0'))
+    return tuple(self.count(path.replace('stage_{}', f'stage_{i}')) for i in range(stages))
 
 
 def below(ours: str, theirs: str, table: Mapping[str, Names]) -> dict[str, Names]:

@@ -20,11 +20,11 @@ from vitlab.ops.positions import Grid, resample_bicubic
 from vitlab.pretrained import specs
 from vitlab.pretrained.assemble import PartOf, Shapes, Sides
 from vitlab.pretrained.families import _vit_names as names
-from vitlab.pretrained.families._vit_sizes import USUAL, for_huggingface, resolve, sizes
+from vitlab.pretrained.families._vit_sizes import by_shapes, for_huggingface, resolve
 from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import Layout, after_zeros, grid_positions
 from vitlab.pretrained.preprocessing import Preprocessing
-from vitlab.pretrained.tables import by_table, lookup, torch_leaf
+from vitlab.pretrained.tables import Seen, by_table, torch_leaf
 
 
 def is_it(theirs: Shapes, spec: Mapping[str, Any]) -> bool:
@@ -105,59 +105,44 @@ def fold(files: Files) -> Files:
 
 def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of Dinov2Model, Dinov2ForImageClassification and both WithRegisters."""
-  inner = {re.sub(r'^dinov2\w*\.', '', name): shape for name, shape in shapes.items()}
-  gated = 'encoder.layer.0.mlp.weights_in.weight' in inner
+  seen = Seen(huggingface, shapes)
+  width, patch = seen['patch_embed/kernel'][0], seen['patch_embed/kernel'][2:]
   act = specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'activation of Hugging Face')
-  patch = inner['embeddings.patch_embeddings.projection.weight'][2:]
   specs.check_patch(config['patch_size'], patch)
+  heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
   # A classifier that has no classes gives what the other ones see.
-  classifies, folded = inner.keys() != shapes.keys(), 'with_registers' in config['model_type']
-  return _by_shapes(inner, names.DINOV2_GATED if gated else names.DINOV2, config) | dict(
-    pool='cls_gap' if classifies else 'cls',
-    position_embedding='learned_patches' if folded else 'learned',
-    mlp='swiglu' if gated else act,
-    norm_epsilon=config['layer_norm_eps'],
-    layer_scale=config.get('layerscale_value') or 1.0,
+  classifies = any(name.startswith('dinov2') for name in shapes)
+  folded = 'with_registers' in config['model_type']
+  return (
+    dict(mlp=act)
+    | by_shapes(seen, heads)
+    | dict(
+      pool='cls_gap' if classifies else 'cls',
+      position_embedding='learned_patches' if folded else 'learned',
+      norm_epsilon=config['layer_norm_eps'],
+      layer_scale=config.get('layerscale_value') or 1.0,
+    )
   )
 
 
 def from_facebook(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of facebookresearch/dinov2."""
+  """The model of facebookresearch/dinov2, whose heads are 64 wide."""
   del config
-  gated = 'blocks.0.mlp.w12.weight' in shapes
-  return _by_shapes(shapes, names.FACEBOOK_GATED if gated else names.FACEBOOK, {}) | dict(
-    position_embedding='learned_patches' if 'register_tokens' in shapes else 'learned',
-    mlp='swiglu' if gated else 'gelu',
-    norm_epsilon=1e-6,
-    layer_scale=1.0 if 'blocks.0.ls1.gamma' in shapes else 0.0,
-  )
-
-
-def _by_shapes(
-  shapes: Shapes, table: Mapping[str, Any], config: Mapping[str, Any]
-) -> dict[str, Any]:
-  """The words that shapes say, and the heads, which are 64 wide where no config.json says more."""
-
-  def name(path: str) -> str:
-    return lookup(table, f'params/{path}')[0]
-
-  width, hidden = shapes[name('encoder/block_0/mlp/down/kernel')]
-  if 'num_attention_heads' in config:
-    num_heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
-  elif width % 64:
+  seen = Seen(facebook, shapes)
+  width = seen['patch_embed/kernel'][0]
+  if width % 64:
     raise UserError(
       f'a DINOv2 has heads of 64 numbers, which its width {width} does not divide into'
     )
-  else:
-    num_heads = width // 64
-  depth = specs.count(shapes, table['encoder/block_{}/norm1'].partition('.{}')[0])
-  patch = shapes[name('patch_embed/kernel')][2:]
-  gated = 'encoder/block_{}/mlp/gate' in table
-  return USUAL | dict(
-    **sizes(width, depth, num_heads, hidden, patch, gated),
-    num_classes=shapes.get(name('head/kernel'), (None,))[0],
-    num_registers=shapes.get(name('registers'), (1, 0))[1],
-    qkv_bias=name('encoder/block_0/attention/qkv/bias') in shapes,
+  return (
+    dict(mlp='gelu')
+    | by_shapes(seen, width // 64)
+    | dict(
+      pool='cls',
+      position_embedding='learned_patches' if 'registers' in seen else 'learned',
+      norm_epsilon=1e-6,
+      layer_scale=1.0 if 'encoder/block_0/scale1/gamma' in seen else 0.0,
+    )
   )
 
 

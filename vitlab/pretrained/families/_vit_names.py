@@ -2,9 +2,9 @@
 
 import re
 
-from vitlab.pretrained.assemble import Sides
+from vitlab.pretrained.assemble import PartOf, Sides
 from vitlab.pretrained.layouts import Layout, flat, half, linear
-from vitlab.pretrained.tables import below, column, of_tokens
+from vitlab.pretrained.tables import below, by_table, column, of_tokens
 
 ATTENTION, POSITIONS = 'MultiHeadDotProductAttention_1', 'Transformer/posembed_input/pos_embedding'
 # Our module or parameter -> the name of timm, of Hugging Face, of AugReg; {} is the number of the
@@ -99,9 +99,23 @@ def in_memory(name: str) -> str:
   return name
 
 
+def huggingface(sides: Sides) -> PartOf:
+  """Those of Hugging Face's ViT and DeiT; a token without a classifier is a register to us."""
+  table, prefix = HUGGINGFACE, 'vit.'
+  if 'params/dist_token' in sides.ours or 'distillation_classifier.weight' in sides.theirs:
+    table, prefix = DEIT, 'deit.'
+  elif any(name.endswith('embeddings.distillation_token') for name in sides.theirs):
+    table, prefix = DEIT_ALONE, 'deit.'
+  version_5 = any(re.match(rf'({prefix})?layers\.', name) for name in sides.theirs)
+  return by_table(table, prefix=prefix, rename=in_memory if version_5 else str, odd=odd(sides))(
+    sides
+  )
+
+
 def is_gated(sides: Sides) -> bool:
-  """Whether the mlps of our model are gated."""
-  return any('/mlp/gate/' in path for path in sides.ours)
+  """Whether the mlps of our model, or of a DINOv2, are gated."""
+  theirs = any(re.search(r'\.mlp\.(w12|weights_in)\.', name) for name in sides.theirs)
+  return theirs or any('/mlp/gate/' in path for path in sides.ours)
 
 
 def odd(sides: Sides, packed: bool = False) -> dict[str, Layout]:

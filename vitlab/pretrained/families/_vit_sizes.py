@@ -8,11 +8,39 @@ from vitlab import registry
 from vitlab.models.vit import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import specs
+from vitlab.pretrained.tables import Seen
 
-ONLY = dict(  # of Hugging Face's ViT
-  pool='cls', num_registers=0, position_embedding='learned', norm='layernorm', qk_norm=False
-)
-USUAL = dict(name='vit', class_token=True, qkv_bias=True, **ONLY)
+# Our word -> the key of Hugging Face's ViT, DeiT and DINOv2.
+HUGGINGFACE = dict(width='hidden_size', depth='num_hidden_layers', num_heads='num_attention_heads')
+
+
+def by_shapes(seen: Seen, num_heads: int, **said: int) -> dict[str, Any]:
+  """The words of a ViT that torch's tensors say, whosever they are.
+
+  Args:
+    seen: Their shapes.
+    num_heads: Which no shape says.
+    **said: Sizes by another source: width, depth, mlp_dim.
+  """
+  block = 'encoder/block_0/'
+  patch = seen['patch_embed/kernel'][2:]
+  width, hidden = seen[f'{block}mlp/down/kernel']
+  # SwiGLU as two tensors, or as both in one (timm's SwiGLUPacked).
+  gated = seen.get(f'{block}mlp/up/kernel', (0,))[0] != hidden
+  numbers = dict(width=width, depth=seen.count('encoder/block_{}/norm1/scale'), mlp_dim=hidden)
+  words = dict(
+    name='vit',
+    num_classes=seen.get('head/kernel', (None,))[0],
+    **sizes(num_heads=num_heads, patch=patch, gated=gated, **numbers | said),
+    class_token='cls_token' in seen,
+    num_registers=seen.get('registers', (1, 0))[1],
+    norm='layernorm' if f'{block}norm1/bias' in seen else 'rmsnorm',
+    qk_norm=f'{block}attention/q_norm/scale' in seen,
+    qkv_bias=f'{block}attention/qkv/bias' in seen,
+  )
+  if gated:
+    words['mlp'] = 'swiglu'
+  return words | (dict(distillation_token=True) if 'dist_token' in seen else {})
 
 
 def sizes(
@@ -52,13 +80,10 @@ def resolve(words: Mapping[str, Any]) -> tuple[Size, tuple[int, int]]:
 def for_huggingface(words: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """What the config.json of Hugging Face's ViT, DeiT and DINOv2 calls alike."""
   size, patch = resolve(words)
+  activations = specs.inverse(specs.HF_ACTIVATIONS)
   return dict(
-    hidden_size=size.width,
-    num_hidden_layers=size.depth,
-    num_attention_heads=size.num_heads,
-    hidden_act=specs.inverse(specs.HF_ACTIVATIONS).get(
-      words['mlp'], 'gelu'
-    ),  # a gated mlp has none
+    **{theirs: getattr(size, ours) for ours, theirs in HUGGINGFACE.items()},
+    hidden_act=activations.get(words['mlp'], 'gelu'),  # a gated mlp has none
     layer_norm_eps=words['norm_epsilon'],
     image_size=specs.short(image_size),
     patch_size=specs.short(patch),

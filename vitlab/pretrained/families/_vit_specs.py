@@ -9,8 +9,11 @@ from vitlab.errors import UserError
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Shapes
+from vitlab.pretrained.families import _vit_names as names
 from vitlab.pretrained.families import _vit_sizes
+from vitlab.pretrained.families._vit_sizes import by_shapes
 from vitlab.pretrained.preprocessing import image_size_of
+from vitlab.pretrained.tables import Seen, by_table
 
 TIMM_KEYS = keys.timm(
   'embed_dim depth num_heads mlp_ratio qkv_bias qk_norm init_values class_token pos_embed'
@@ -56,6 +59,9 @@ STRANGE = r'.*(quickgelu|_rpn_|_clip_|test_vit3)'
 TIMM_POOLS = {'token': 'cls', 'map': 'map', 'avg': 'gap', 'max': 'max', 'avgmax': 'avgmax'}
 TIMM_ACTIVATIONS = {name: name for name in ('gelu', 'gelu_tanh', 'relu', 'swish')}
 TIMM_ACTIVATIONS['silu'] = 'swish'
+ONLY = dict(  # of Hugging Face's ViT
+  pool='cls', num_registers=0, position_embedding='learned', norm='layernorm', qk_norm=False
+)
 
 
 def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -63,41 +69,28 @@ def from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   name, args = config.get('architecture', ''), config.get('model_args') or {}
   if re.match(STRANGE, name):
     raise UserError(f'{name or "this timm model"} is no ViT that vitlab computes: choose another')
-  width, patch = shapes['patch_embed.proj.weight'][0], shapes['patch_embed.proj.weight'][2:]
-  hidden = shapes['blocks.0.mlp.fc2.weight'][1]
-  # SwiGLU as two tensors, or as both in one (SwiGLUPacked).
-  gated = shapes.get('blocks.0.mlp.fc1.weight', (0,))[0] != hidden
-  if 'blocks.0.attn.q_norm.weight' in shapes:
-    heads = width // shapes['blocks.0.attn.q_norm.weight'][0]
+  seen = Seen(by_table(names.TIMM), shapes)
+  width = seen['patch_embed/kernel'][0]
+  if normed := seen.get('encoder/block_0/attention/q_norm/scale'):
+    heads = width // normed[0]
   else:
     other = [n for pattern, n in OTHER_HEADS.items() if re.match(pattern, name)]
     heads = args.get('num_heads') or (other[0] if other else _heads(width))
-  heads = specs.check_heads('num_heads', heads, width)
-  if gated and args.get('act_layer', 'silu') not in ('silu', 'swish'):
-    raise UserError(f'a gated mlp with {args["act_layer"]!r} is none that vitlab computes: silu is')
-  act = args.get('act_layer') or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
-  prefix = {token: shapes.get(f'{token}_token', (1, 0))[1] for token in ('cls', 'dist', 'reg')}
-  spec = dict(
-    name='vit',
-    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    **_vit_sizes.sizes(width, specs.count(shapes, 'blocks'), heads, hidden, patch, gated),
-    pool=_timm_pool(config, shapes),
-    class_token=bool(prefix['cls']),
-    num_registers=prefix['reg'],
-    position_embedding=_positions(config, shapes, sum(prefix.values())),
-    mlp='swiglu' if gated else specs.named(act, TIMM_ACTIVATIONS, 'act_layer of timm'),
-    norm='layernorm' if 'blocks.0.norm1.bias' in shapes else 'rmsnorm',
-    norm_epsilon=1e-6,
-    qk_norm='blocks.0.attn.q_norm.weight' in shapes,
-    qkv_bias='blocks.0.attn.qkv.bias' in shapes,
+  words = by_shapes(seen, specs.check_heads('num_heads', heads, width))
+  if words.get('distillation_token') and words['num_registers']:
+    raise UserError('timm leaves out reg_tokens where there is a distillation token')
+  act = args.get('act_layer')
+  if 'mlp' in words and act not in (None, 'silu', 'swish'):
+    raise UserError(f'a gated mlp with {act!r} is none that vitlab computes: silu is')
+  if 'mlp' not in words:
+    act = act or ('gelu_tanh' if re.match(TANH, name) else 'gelu')
+    words['mlp'] = specs.named(act, TIMM_ACTIVATIONS, 'act_layer of timm')
+  if 'encoder/block_0/scale1/gamma' in seen:
+    words['layer_scale'] = args.get('init_values') or 1e-5
+  positions = _positions(config, shapes)
+  return words | dict(
+    pool=_timm_pool(config, shapes), position_embedding=positions, norm_epsilon=1e-6
   )
-  if prefix['dist']:
-    spec['distillation_token'] = True
-    if prefix['reg']:
-      raise UserError('timm leaves out reg_tokens where there is a distillation token')
-  if 'blocks.0.ls1.gamma' in shapes:
-    spec['layer_scale'] = args.get('init_values') or 1e-5
-  return spec
 
 
 def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -108,26 +101,17 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   """
   if 'hidden_size' not in config:
     raise UserError(specs.NO_CONFIG)
-  patch = next(s[2:] for name, s in shapes.items() if name.endswith('projection.weight'))
-  specs.check_patch(config['patch_size'], patch)
-  heads = [n for n in shapes if re.fullmatch(r'(cls_)?classifier\.weight', n)]
-  bare = {name.partition('.')[2] for name in shapes} | set(shapes)
-  width, act = config['hidden_size'], config.get('hidden_act', 'gelu')
-  num_heads = specs.check_heads('num_attention_heads', config['num_attention_heads'], width)
-  spec = _vit_sizes.USUAL | dict(
-    num_classes=shapes[heads[0]][0] if heads else None,
-    **_vit_sizes.sizes(
-      width, config['num_hidden_layers'], num_heads, config['intermediate_size'], patch
-    ),
-    mlp=specs.named(act, specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
-    norm_epsilon=config.get('layer_norm_eps', 1e-12),
-    qkv_bias=config.get('qkv_bias', True),
+  seen = Seen(names.huggingface, shapes)
+  specs.check_patch(config['patch_size'], seen['patch_embed/kernel'][2:])
+  said = {ours: config[theirs] for ours, theirs in _vit_sizes.HUGGINGFACE.items()}
+  specs.check_heads('num_attention_heads', said['num_heads'], said['width'])
+  return by_shapes(seen, **said, mlp_dim=config['intermediate_size']) | dict(
+    pool='cls',
+    position_embedding='learned',
+    mlp=specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
+    norm_epsilon=config['layer_norm_eps'],
+    qkv_bias=config['qkv_bias'],
   )
-  if 'distillation_classifier.weight' in shapes:
-    spec['distillation_token'] = True
-  elif 'embeddings.distillation_token' in bare:
-    spec['num_registers'] = 1  # a token that this model has, and whose result nobody reads
-  return spec
 
 
 def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -136,8 +120,9 @@ def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   width, heads, _ = shapes[f'{block}MultiHeadDotProductAttention_1/query/kernel']
   depth = sum(bool(re.search(r'encoderblock_\d+/LayerNorm_0/scale', name)) for name in shapes)
   mlp_dim = shapes[f'{block}MlpBlock_3/Dense_0/kernel'][1]
-  return _vit_sizes.USUAL | dict(
-    num_classes=shapes['head/kernel'][1] if 'head/kernel' in shapes else None,
+  return dict(
+    name='vit',
+    num_classes=shapes.get('head/kernel', (0, None))[1],
     **_vit_sizes.sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
     pool='cls' if 'cls' in shapes else 'gap',
     class_token='cls' in shapes,
@@ -160,9 +145,9 @@ def to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
     num_registers=distils and words['num_registers'],
     backbone=words['backbone'],
   )
-  names = {192: 'tiny', 384: 'small', 1024: 'large'}
+  kinds = {192: 'tiny', 384: 'small', 1024: 'large'}
   family, distilled = ('deit', '_distilled') if distils else ('vit', '')
-  kind = 'base' if distils and size.width == 1024 else names.get(size.width, 'base')
+  kind = 'base' if distils and size.width == 1024 else kinds.get(size.width, 'base')
   args = dict(
     img_size=list(image_size),
     patch_size=specs.short(patch),
@@ -210,7 +195,7 @@ def to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   words = specs.all_words(spec)
   specs.refuse(
     'Hugging Face',
-    **specs.differing(words, _vit_sizes.ONLY),
+    **specs.differing(words, ONLY),
     mlp=words['mlp'] not in specs.HF_ACTIVATIONS.values(),
     layer_scale=words['layer_scale'],
     backbone=words['backbone'],
@@ -237,7 +222,7 @@ def _timm_pool(config: Mapping[str, Any], shapes: Shapes) -> str:
   return f'{pool}_norm' if normed and pool != 'cls' else pool
 
 
-def _positions(config: Mapping[str, Any], shapes: Shapes, num_prefix: int) -> str:
+def _positions(config: Mapping[str, Any], shapes: Shapes) -> str:
   """Whether the tokens before the patches have positions as well."""
   if 'pos_embed' not in shapes:
     return 'none'
@@ -246,7 +231,8 @@ def _positions(config: Mapping[str, Any], shapes: Shapes, num_prefix: int) -> st
     y, x = shapes['patch_embed.proj.weight'][2:]
     return 'learned_patches' if length == (size[0] // y) * (size[1] // x) else 'learned'
   is_square = math.isqrt(length) ** 2 == length
-  return 'learned_patches' if is_square and num_prefix else 'learned'
+  prefixed = any(f'{token}_token' in shapes for token in ('cls', 'dist', 'reg'))
+  return 'learned_patches' if is_square and prefixed else 'learned'
 
 
 def _heads(width: int) -> int:

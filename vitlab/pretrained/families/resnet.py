@@ -11,16 +11,17 @@ norm='groupnorm'.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vitlab.errors import UserError
 from vitlab.models.resnet import BLOCKS, VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, specs
-from vitlab.pretrained.assemble import Format, Shapes
+from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.preprocessing import Preprocessing
-from vitlab.pretrained.tables import below, by_table, column
+from vitlab.pretrained.tables import Seen, below, by_table, column
 
 KIND = 'classification'  # see `vitlab.pretrained.kind`
 # Our module -> timm's and Hugging Face's; {} are the numbers of stage and block.
@@ -82,43 +83,20 @@ def _counted_from_1(name: str) -> str:
   return re.sub(r'^layer(\d+)', lambda m: f'layer{int(m[1]) + 1}', name)
 
 
-def _from_timm(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of torchvision's ResNet, or of timm's with torchvision's layers."""
-  del config
-  if 'conv1.weight' not in shapes:
-    raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
-  depths = tuple(specs.count(shapes, f'layer{i}') for i in range(1, 5))
-  block = 'bottleneck' if 'layer1.0.conv3.weight' in shapes else 'basic'
-  inner = [shapes[f'layer{i}.0.conv2.weight'] for i in range(1, 5)]
-  return _spec(
-    Size(block, depths, shapes['conv1.weight'][0]),
-    inner,
-    shapes.get('fc.weight'),
-    'batchnorm' if 'bn1.running_mean' in shapes else 'groupnorm',
-  )
-
-
-def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """The model of Hugging Face's ResNet, for classification or bare."""
-  del config
-  shapes = {name.removeprefix('resnet.'): shape for name, shape in shapes.items()}
-  stages = specs.count(shapes, 'encoder.stages')
-  depths = tuple(specs.count(shapes, f'encoder.stages.{i}.layers') for i in range(stages))
-  first = 'encoder.stages.{}.layers.0.layer.{}.convolution.weight'.format
-  return _spec(
-    Size(
-      'bottleneck' if first(0, 2) in shapes else 'basic',
-      depths,
-      shapes['embedder.embedder.convolution.weight'][0],
-    ),
-    [shapes[first(i, 1)] for i in range(stages)],
-    shapes.get('classifier.1.weight'),
-    'batchnorm',
-  )
-
-
-def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> dict[str, Any]:
+def _spec(
+  part_of: Callable[[Sides], PartOf], config: Mapping[str, Any], shapes: Shapes
+) -> dict[str, Any]:
   """Our model spec, if the 3×3 kernels [o, i, y, x] in the blocks are those of a plain ResNet."""
+  del config
+  if 'conv1.0.weight' in shapes:
+    raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
+  seen = Seen(part_of, shapes)
+  size = Size(
+    'bottleneck' if 'stage_0/block_0/conv3/kernel' in seen else 'basic',
+    seen.depths('stage_{}/block_{}/conv1/kernel'),
+    seen['stem/conv/kernel'][0],
+  )
+  inner = [seen[f'stage_{i}/block_0/conv2/kernel'] for i in range(len(size.depths))]
   if any(kernel[:2] != (size.width * 2**i,) * 2 for i, kernel in enumerate(inner)):
     raise UserError(
       f'no ResNet of width (embedding_size) {size.width}: its 3×3 convolutions (hidden_sizes, '
@@ -127,10 +105,10 @@ def _spec(size: Size, inner: list, head: tuple[int, ...] | None, norm: str) -> d
     )
   return dict(
     name='resnet',
-    num_classes=head[0] if head else None,
+    num_classes=seen.get('head/kernel', (None,))[0],
     **specs.size_words(size, VARIANTS, '50'),
     **ONLY,
-    norm=norm,
+    norm='batchnorm' if 'stem/norm/mean' in seen else 'groupnorm',
     num_groups=32,
   )
 
@@ -180,10 +158,12 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]
   )
 
 
+NAMES_OF_TIMM = by_table(TIMM, rename=_counted_from_1)
+NAMES_OF_HUGGINGFACE = by_table(HUGGINGFACE, prefix='resnet.')
 FORMATS = {
   'timm': Format(
-    by_table(TIMM, rename=_counted_from_1),
-    _from_timm,
+    NAMES_OF_TIMM,
+    partial(_spec, NAMES_OF_TIMM),
     _to_timm,
     ignored=IGNORED,
     keys=TIMM_KEYS,
@@ -192,8 +172,8 @@ FORMATS = {
     preprocessing=Preprocessing(interpolation='bilinear'),
   ),
   'huggingface': Format(
-    by_table(HUGGINGFACE, prefix='resnet.'),
-    _from_huggingface,
+    NAMES_OF_HUGGINGFACE,
+    partial(_spec, NAMES_OF_HUGGINGFACE),
     _to_huggingface,
     ignored=IGNORED,
     keys=HUGGINGFACE_KEYS,

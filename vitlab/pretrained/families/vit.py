@@ -18,7 +18,6 @@ stands in config.json or in no file at all, and is inferred in `_vit_specs.py`:
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,16 +54,8 @@ def _timm(sides: Sides) -> PartOf:
 
 def _huggingface(sides: Sides) -> PartOf:
   """Hugging Face's ViT, DeiT and DINOv2."""
-  if _dinov2.is_it(sides.theirs, sides.spec):
-    return _dinov2.huggingface(sides)
-  table, prefix = names.HUGGINGFACE, 'vit.'
-  if 'params/dist_token' in sides.ours:
-    table, prefix = names.DEIT, 'deit.'
-  elif any(name.endswith('embeddings.distillation_token') for name in sides.theirs):
-    table, prefix = names.DEIT_ALONE, 'deit.'
-  version_5 = any(re.match(rf'({prefix})?layers\.', name) for name in sides.theirs)
-  rename = names.in_memory if version_5 else str
-  return by_table(table, prefix=prefix, rename=rename, odd=names.odd(sides))(sides)
+  of_dinov2 = _dinov2.is_it(sides.theirs, sides.spec)
+  return (_dinov2 if of_dinov2 else names).huggingface(sides)
 
 
 def _augreg(sides: Sides) -> PartOf:
