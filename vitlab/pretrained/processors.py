@@ -4,8 +4,9 @@ What a file does not say is the default of the class that it names. The numbers 
 slow processors; the fast ones resize with torch, a grey level away.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from absl import logging
 
@@ -15,42 +16,27 @@ from vitlab.pretrained import preprocessing
 from vitlab.pretrained.preprocessing import FRACTION, INCEPTION, Preprocessing
 
 FILE = 'preprocessor_config.json'
-CLIP = dict(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PILLOW = {0: 'nearest', 1: 'lanczos', 2: 'bilinear', 3: 'bicubic', 4: 'box', 5: 'hamming'}
 TIMM = 'TimmWrapperImageProcessor'  # prepares by timm's own code, which has to be installed
 
 
-class Kind(NamedTuple):
-  """What a class of processors does by default, and which words it knows.
-
-  Attributes:
-    size: 'height' and 'width', or 'shortest_edge'.
-    edge: Whether a size that is one number is the shortest edge.
-    sizes: The forms of a size that it takes, by their first key.
-    resample: Pillow's number of a filter.
-    crop: Whether it knows do_center_crop, by default true, and crop_size, by default 224.
-    crop_pct: Its default, or None: a word it does not know.
-    mean, std: Of the pixels in [0, 1].
-  """
-
-  size: Mapping[str, int]
-  edge: bool = False
-  sizes: tuple[str, ...] = ('height',)
-  resample: int = 2
-  crop: bool = False
-  crop_pct: float | None = None
-  mean: tuple[float, ...] = INCEPTION['mean']
-  std: tuple[float, ...] = INCEPTION['std']
-
-
-_CLIP = Kind(dict(shortest_edge=224), True, ('shortest_edge', 'height'), 3, True, None, **CLIP)
-KINDS = {
-  'ViTImageProcessor': Kind(dict(height=224, width=224)),
-  'DeiTImageProcessor': Kind(dict(height=256, width=256), resample=3, crop=True),
-  'ConvNextImageProcessor': Kind(dict(shortest_edge=384), True, ('shortest_edge',), crop_pct=0.875),
-  'BitImageProcessor': _CLIP,
-  'CLIPImageProcessor': _CLIP,
+# What a class does where its file is silent, in its own words: it knows no others.
+VIT = dict(size=dict(height=224, width=224), resample=2, do_resize=True, do_pad=False)
+VIT |= dict(do_rescale=True, rescale_factor=1 / 255, do_normalize=True)
+VIT |= dict(image_mean=INCEPTION['mean'], image_std=INCEPTION['std'])
+CROPS = VIT | dict(resample=3, do_center_crop=True, crop_size=dict(height=224, width=224))
+CLIP = CROPS | dict(size=dict(shortest_edge=224), image_mean=CLIP_MEAN, image_std=CLIP_STD)
+DEFAULTS = {
+  'ViTImageProcessor': VIT,
+  'DeiTImageProcessor': CROPS | dict(size=dict(height=256, width=256)),
+  'ConvNextImageProcessor': VIT | dict(size=dict(shortest_edge=384), crop_pct=0.875),
+  'BitImageProcessor': CLIP,
+  'CLIPImageProcessor': CLIP,
 }
+# In whose place null is the default; a null flag is not true, and others are refused.
+MAY_BE_NULL = ('size', 'crop_size', 'crop_pct', 'image_mean', 'image_std')
+EDGE, SIDES = {'shortest_edge'}, {'height', 'width'}  # the forms of a size
 MODELS = dict(vit='ViT', swin='ViT', swinv2='ViT', deit='DeiT', resnet='ConvNext')
 MODELS |= dict(dinov2='Bit', dinov2_with_registers='Bit')
 
@@ -73,21 +59,22 @@ def from_huggingface(
   name = _class(config, model_type)
   if name == TIMM:
     return preprocessing.from_timm(dict(pretrained_cfg=config.get('pretrained_cfg')), default)
-  words = _Words(config, KINDS[name])
-  if not words.true('do_resize', True):
+  given = {k: v for k, v in config.items() if not (v is None and k in MAY_BE_NULL)}
+  words = ChainMap(given, DEFAULTS[name])
+  if not _true(words, 'do_resize'):
     raise _wrong('do_resize', config['do_resize'], 'true: pictures have one size here')
-  if words.true('do_pad', False):
+  if _true(words, 'do_pad'):
     raise _wrong('do_pad', config['do_pad'], 'false: vitlab does not pad as Hugging Face does')
-  whole, cut, resize = words.sizes(name)
+  whole, cut, resize = _sizes(words, name)
   fraction = cut[0] / whole[0]
   if fraction > 1 or [round(side / fraction) for side in cut] != list(whole):
     raise _wrong(
       'crop_size', config.get('crop_size'), f'the shape of size, {whole[0]} × {whole[1]}, or a part'
     )
-  resample = config.get('resample', KINDS[name].resample)
+  resample = words['resample']
   if type(resample) is not int or resample not in PILLOW:
     raise _wrong('resample', resample, f'a number of Pillow, {min(PILLOW)} to {max(PILLOW)}')
-  mean, std = words.normalisation(default.channels)
+  mean, std = _normalisation(words, default.channels)
   return Preprocessing(
     cut, resize, fraction, PILLOW[resample], mean, std, default.channels, 'huggingface'
   )
@@ -133,86 +120,74 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
   return common | crop | dict(image_processor_type='CLIPImageProcessor', size=size)
 
 
-class _Words(NamedTuple):
-  """The words of a file, with the defaults and the refusals of its class."""
+def _true(words: Mapping[str, Any], key: str) -> bool:
+  value = words.get(key)
+  if value is not None and not isinstance(value, bool):
+    raise _wrong(key, value, 'true or false')
+  return bool(value)  # the classes keep null, and it is not true
 
-  config: Mapping[str, Any]
-  kind: Kind
 
-  def true(self, key: str, default: bool) -> bool:
-    value = self.config.get(key, default)
-    if value is not None and not isinstance(value, bool):
-      raise _wrong(key, value, 'true or false')
-    return bool(value)  # the classes keep null, and it is not true
+def _sizes(words: ChainMap[str, Any], name: str) -> tuple[Grid, Grid, str]:
+  """The size that a picture is brought to, what is cut out of it, and 'squash' or 'crop'."""
+  given, usual = words.maps
+  number = EDGE if 'shortest_edge' in usual['size'] else SIDES
+  forms = [number, SIDES] if 'crop_size' in usual else [number]
+  size = _size(words, 'size', number, forms)
+  edge = size.get('shortest_edge')
+  whole = (edge, edge) if edge else (size['height'], size['width'])
+  crops = _true(words, 'do_center_crop')
+  if crops and 'crop_size' not in usual:
+    raise _wrong('do_center_crop', True, f'false: slow and fast {name} disagree about it')
+  if 'crop_pct' in usual:  # enlarges first, up to a size
+    pct = preprocessing.check_number(f'{FILE}: crop_pct', words['crop_pct'], FRACTION)
+    return (whole, whole, 'squash') if edge >= 384 else ((int(edge / pct),) * 2, whole, 'crop')
+  if 'crop_size' in usual:
+    crop = _size(words, 'crop_size', SIDES, [SIDES])
+    if crops:
+      return whole, (crop['height'], crop['width']), 'crop' if edge else 'squash'
+  if edge:
+    raise _wrong('size', given.get('size'), 'do_center_crop, or pictures differ in size')
+  return whole, whole, 'squash'
 
-  def sizes(self, name: str) -> tuple[Grid, Grid, str]:
-    """The size that a picture is brought to, what is cut out of it, and 'squash' or 'crop'."""
-    size = self.size('size', self.kind.size, self.kind.edge, self.kind.sizes)
-    edge = size.get('shortest_edge')
-    whole = (edge, edge) if edge else (size['height'], size['width'])
-    crops = self.true('do_center_crop', self.kind.crop)
-    if crops and not self.kind.crop:
-      raise _wrong('do_center_crop', True, f'false: slow and fast {name} disagree about it')
-    if self.kind.crop_pct is not None:  # enlarges first, up to a size
-      pct = self.config.get('crop_pct')
-      pct = preprocessing.check_number(
-        f'{FILE}: crop_pct', self.kind.crop_pct if pct is None else pct, FRACTION
-      )
-      return (whole, whole, 'squash') if edge >= 384 else ((int(edge / pct),) * 2, whole, 'crop')
-    if self.kind.crop:
-      crop = self.size('crop_size', dict(height=224, width=224), False, ('height',))
-      if crops:
-        cut = crop['height'], crop['width']
-        return whole, cut, 'crop' if edge else 'squash'
-    if edge:
-      raise _wrong('size', self.config.get('size'), 'do_center_crop, or pictures differ in size')
-    return whole, whole, 'squash'
 
-  def size(
-    self, key: str, default: Mapping[str, int], edge: bool, forms: tuple[str, ...]
-  ) -> Mapping[str, int]:
-    """A size in one of the forms in which it may stand in a file."""
-    given = size = self.config.get(key)
-    if size is None:
-      size = default
-    if isinstance(size, int):
-      size = dict(shortest_edge=size) if edge else dict(height=size, width=size)
-    if isinstance(size, list) and len(size) == 2:
-      size = dict(height=size[0], width=size[1])
-    keys = dict(height={'height', 'width'}, shortest_edge={'shortest_edge'})
-    if (
-      not isinstance(size, Mapping)
-      or set(size) not in [keys[form] for form in forms]
-      or not all(type(side) is int and side > 0 for side in size.values())
-    ):
-      expected = ' or '.join(' and '.join(sorted(keys[form])) for form in forms)
-      raise _wrong(key, given, f'positive {expected}')
-    return size
+def _size(
+  words: Mapping[str, Any], key: str, number: set[str], forms: list[set[str]]
+) -> Mapping[str, int]:
+  """A size in one of the forms in which it may stand in a file; a number has that of `number`."""
+  size = words[key]
+  if isinstance(size, int):
+    size = dict.fromkeys(number, size)
+  if isinstance(size, list) and len(size) == 2:
+    size = dict(height=size[0], width=size[1])
+  if (
+    not isinstance(size, Mapping)
+    or set(size) not in forms
+    or not all(type(side) is int and side > 0 for side in size.values())
+  ):
+    expected = ' or '.join(' and '.join(sorted(form)) for form in forms)
+    raise _wrong(key, words[key], f'positive {expected}')
+  return size
 
-  def normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std of pixels in [0, 1], in which another factor than 1/255 is contained."""
-    mean, std = (0.0,), (1.0,)
-    if self.true('do_normalize', True):
-      mean, std = (
-        preprocessing.check_numbers(
-          f'{FILE}: {key}', default if value is None else value, (3, channels)
-        )
-        for key, default, value in (
-          ('image_mean', self.kind.mean, self.config.get('image_mean')),
-          ('image_std', self.kind.std, self.config.get('image_std')),
-        )
-      )
-    if not all(std):
-      raise _wrong('image_std', self.config.get('image_std'), 'no zero')
-    factor = 1.0
-    if self.true('do_rescale', True):
-      factor = preprocessing.check_number(
-        f'{FILE}: rescale_factor', self.config.get('rescale_factor', 1 / 255)
-      )
-    scale = 255 * factor
-    if abs(scale - 1) > 1e-6:  # 1/255 is written in many ways, in single precision too
-      mean, std = (tuple(value / scale for value in values) for values in (mean, std))
-    return mean, std
+
+def _normalisation(
+  words: Mapping[str, Any], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  """Mean and std of pixels in [0, 1], in which another factor than 1/255 is contained."""
+  mean, std = (0.0,), (1.0,)
+  if _true(words, 'do_normalize'):
+    mean, std = (
+      preprocessing.check_numbers(f'{FILE}: {key}', words[key], (3, channels))
+      for key in ('image_mean', 'image_std')
+    )
+  if not all(std):
+    raise _wrong('image_std', words['image_std'], 'no zero')
+  factor = 1.0
+  if _true(words, 'do_rescale'):
+    factor = preprocessing.check_number(f'{FILE}: rescale_factor', words['rescale_factor'])
+  scale = 255 * factor
+  if abs(scale - 1) > 1e-6:  # 1/255 is written in many ways, in single precision too
+    mean, std = (tuple(value / scale for value in values) for values in (mean, std))
+  return mean, std
 
 
 def _class(config: Mapping[str, Any], model_type: str) -> str:
@@ -225,11 +200,11 @@ def _class(config: Mapping[str, Any], model_type: str) -> str:
       break
   else:
     if model_type not in MODELS:
-      raise _wrong('image_processor_type', None, f'one of {", ".join(KINDS)}')
+      raise _wrong('image_processor_type', None, f'one of {", ".join(DEFAULTS)}')
     name = f'{MODELS[model_type]}ImageProcessor'
   slow = name.removesuffix('Fast')
-  if slow not in (*KINDS, TIMM):
-    raise unknown(f'image_processor_type in {FILE}', name, (*KINDS, TIMM))
+  if slow not in (*DEFAULTS, TIMM):
+    raise unknown(f'image_processor_type in {FILE}', name, (*DEFAULTS, TIMM))
   return slow
 
 
