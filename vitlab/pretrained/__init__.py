@@ -12,6 +12,7 @@ of names; to add a family is to add one.
 """
 
 from vitlab.pretrained.convert import (
+  RESAMPLED,
   export_tensors,
   find_format,
   formats,
@@ -30,6 +31,7 @@ __all__ = [
   'About',
   'Generation',
   'Preprocessing',
+  'RESAMPLED',
   'Weights',
   'export_tensors',
   'find_format',

@@ -87,8 +87,6 @@ class Format(NamedTuple):
       a config.json are known.
     preprocessing: Where the files do not say it; or (their config.json, their shapes) -> it. None:
       of a model that sees no pictures.
-    resampled: Words of the spec in which a model may differ from the weights: what they decide is
-      resampled, or only says how training starts.
     keys: What their config.json may say; None: it is not looked at.
     prepare: What lies in their files -> the same as our models need it: our numbers of tokens, no
       position of a class token apart from it. None: it is as it should be.
@@ -106,7 +104,6 @@ class Format(NamedTuple):
   preprocessing: Preprocessing | Callable[[Mapping[str, Any], Shapes], Preprocessing] | None = (
     Preprocessing()
   )
-  resampled: tuple[str, ...] = ()
   keys: Keys | None = None
   prepare: Callable[[Files], Files] | None = None
   rewrite: Callable[[PyTree, Mapping[str, Any], Grid], tuple[PyTree, dict[str, Any]]] | None = None

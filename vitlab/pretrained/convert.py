@@ -12,6 +12,10 @@ from vitlab.ops.positions import Grid
 from vitlab.pretrained.assemble import Format, Part, Sides, assemble, disassemble, flatten, shapes
 from vitlab.pretrained.layouts import same
 
+# Words in which a model may differ from its weights: they only say how training starts, or what
+# they decide is resampled (Swin's tables of biases; those of version 2 are computed).
+RESAMPLED = frozenset({'layer_scale', 'window_size', 'pretrained_window_sizes'})
+
 
 def formats(family: str) -> Mapping[str, Format]:
   """The formats that a family's weights are published in: 'timm', 'huggingface', ...

@@ -18,7 +18,7 @@ from vitlab.workdir import model as model_lib
 from vitlab.workdir.model import is_run
 
 # Words of a model that say how it is trained and run, not what it is.
-TRAINING = ('dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype')
+TRAINING = frozenset({'dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype'})
 
 
 class Weights(NamedTuple):
@@ -109,9 +109,8 @@ def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = No
   if is_run(path):
     return _of_run(path, player)
   weights = pretrained.read(path, rename)
-  table = pretrained.find_format(weights.family, weights.format)
   origin = dict(family=weights.family, format=weights.format, sha256=dict(weights.sha256))
-  return Weights(path, weights.about, weights.load, frozenset(table.resampled), origin)
+  return Weights(path, weights.about, weights.load, pretrained.RESAMPLED, origin)
 
 
 def is_published(path: str) -> bool:
@@ -140,8 +139,6 @@ def _of_run(path: str, player: str) -> Weights:
   def read(like: PyTree, **options: str) -> PyTree:
     return pretrained.transfer(tree, like, known.spec, image_size=known.image_size, **options)
 
-  free = {*TRAINING, 'layer_scale'}
-  if pretrained.has_timm(spec['name']):
-    free |= {*pretrained.find_format(spec['name'], 'timm').resampled}
   origin = dict(format='vitlab', step=step)
-  return Weights(path, known._replace(spec=spec), read, frozenset(free), origin)
+  free = pretrained.RESAMPLED | TRAINING
+  return Weights(path, known._replace(spec=spec), read, free, origin)

@@ -1,7 +1,7 @@
 """What a published Swin Transformer computes, from its config.json and its shapes; and back."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vitlab.errors import UserError
@@ -9,9 +9,10 @@ from vitlab.models.swin import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.ops.windows import window_and_shift
 from vitlab.pretrained import keys, specs
-from vitlab.pretrained.assemble import Shapes
+from vitlab.pretrained.assemble import PartOf, Shapes, Sides
 from vitlab.pretrained.layouts import Shape
 from vitlab.pretrained.preprocessing import image_size_of
+from vitlab.pretrained.tables import Seen
 
 NORM_EPSILON = 1e-5
 TIMM_KEYS = keys.timm(
@@ -41,11 +42,17 @@ HUGGINGFACE_KEYS = keys.huggingface(
 )
 
 
-def from_any(whose: str, config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+def from_any(
+  whose: str,
+  part_of: Callable[[Sides], PartOf],
+  config: Mapping[str, Any],
+  shapes: Shapes,
+) -> dict[str, Any]:
   """Our model of theirs: sizes by the tensors, and by the config what no tensor says.
 
   Args:
     whose: 'timm', 'huggingface' or 'microsoft'.
+    part_of: Their names, `Format.part_of`.
     config: Their config.json.
     shapes: Name -> shape of their tensors.
 
@@ -53,32 +60,34 @@ def from_any(whose: str, config: Mapping[str, Any], shapes: Shapes) -> dict[str,
     UserError: windows of unequal sides or other ones than ours on the images of the config, stages
       with mlps of different ratios, or of version 2 nothing says the sides of the windows.
   """
-  tables = _stages(shapes, r'.*relative_position_bias_table')
-  heads = [table[1] for table in tables] or [s[0] for s in _stages(shapes, r'.*logit_scale')]
+  seen = Seen(part_of, shapes)
+  depths = seen.depths('stage_{}/block_{}/norm1/scale')
+
+  def stages(path: str) -> list[Shape]:
+    """The shape of a tensor of the first block of every stage."""
+    found = [seen.get(f'stage_{i}/block_0/{path}') for i in range(len(depths))]
+    return [shape for shape in found if shape]
+
+  tables = stages('attention/position_bias/table')
+  heads = [table[1] for table in tables] or [s[0] for s in stages('attention/logit_scale')]
   if not heads:
     raise UserError('no tensor of these weights is the position bias or the logit scale of a Swin')
-  blocks = [re.search(r'layers\.(\d+)\.blocks\.(\d+)\.', name) for name in shapes]
-  pairs = {(int(m[1]), int(m[2])) for m in blocks if m}
-  depths = tuple(sum(stage == i for stage, _ in pairs) for i in range(len(heads)))
-  mlps = _stages(shapes, r'(mlp\.fc1|intermediate\.dense)\.weight')
+  mlps = stages('mlp/up/kernel')
   hidden, width = mlps[0]
   if any(mlp[0] * width != mlp[1] * hidden for mlp in mlps):
     raise UserError(
       'a Swin whose mlp_ratio differs from stage to stage is none that vitlab computes'
     )
-  patch = next(
-    s for n, s in shapes.items() if re.search(r'(proj|projection)\.weight$', n) and s[2:]
-  )
-  head = [s[0] for n, s in shapes.items() if re.match(r'(head\.fc|head|classifier)\.weight$', n)]
   window, pretrained = _windows(config, tables)
+  patch = seen['patch_embed/kernel'][-1]
   wanted = Size(width, depths, tuple(heads), window, 1 if tables else 2)
-  spec = dict(name='swin', num_classes=head[0] if head else None, **_sizes(wanted))
-  spec |= dict(patch_size=patch[-1], norm_epsilon=NORM_EPSILON)
+  spec = dict(name='swin', num_classes=seen.get('head/kernel', (None,))[0], **_sizes(wanted))
+  spec |= dict(patch_size=patch, norm_epsilon=NORM_EPSILON)
   image_size = image_size_of(config)
-  if image_size and not _same_windows(whose, wanted, patch[-1], image_size, tables):
+  if image_size and not _same_windows(whose, wanted, patch, image_size, tables):
     word = 'img_size' if whose == 'timm' else 'image_size'
     raise UserError(
-      f'{whose} cuts {word}={image_size} with patch_size={patch[-1]} and window_size={window} into '
+      f'{whose} cuts {word}={image_size} with patch_size={patch} and window_size={window} into '
       f'other windows than vitlab\ntake weights for images whose maps are whole windows'
     )
   if hidden != 4 * width:
@@ -148,13 +157,6 @@ def _arguments(
   if words['pretrained_window_sizes']:
     args['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
   return words, size, args
-
-
-def _stages(shapes: Shapes, ending: str) -> list[Shape]:
-  """The shape of a tensor of the first block of every stage."""
-  pattern = re.compile(rf'layers\.(\d+)\.blocks\.0\.(?:{ending})$')
-  found = {int(m[1]): shape for name, shape in shapes.items() if (m := pattern.search(name))}
-  return [found[i] for i in sorted(found)]
 
 
 def _windows(config: Mapping[str, Any], tables: list[Shape]) -> tuple[int, tuple[int, ...]]:

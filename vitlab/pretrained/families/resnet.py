@@ -88,9 +88,9 @@ def _spec(
 ) -> dict[str, Any]:
   """Our model spec, if the 3×3 kernels [o, i, y, x] in the blocks are those of a plain ResNet."""
   del config
-  if 'conv1.0.weight' in shapes:
-    raise UserError('timm: a ResNet with a deep stem (ResNet-D, -C, -S, -T) is another model')
   seen = Seen(part_of, shapes)
+  if 'stem/conv/kernel' not in seen:
+    raise UserError("a ResNet with a deep stem (timm's ResNet-D, -C, -S, -T) is another model")
   size = Size(
     'bottleneck' if 'stage_0/block_0/conv3/kernel' in seen else 'basic',
     seen.depths('stage_{}/block_{}/conv1/kernel'),

@@ -14,7 +14,7 @@ does (but for version 1 on maps smaller than a window, which it cannot), and tim
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -102,39 +102,34 @@ def _pictures(mode: str, config: Mapping[str, Any], shapes: Shapes) -> Preproces
   return Preprocessing(size, mode, 1.0 if whole else 0.9, 'bicubic')
 
 
-# A table of version 1 is resampled for other windows, that of version 2 computed.
-OTHER_WINDOWS = ('window_size', 'pretrained_window_sizes')
+def _format(whose: str, part_of: Callable[[Sides], PartOf], **own: Any) -> Format:
+  return Format(part_of, partial(_swin_specs.from_any, whose, part_of), ignored=IGNORED, **own)
+
 
 FORMATS = {
-  'timm': Format(
+  'timm': _format(
+    'timm',
     by_table(TIMM, odd=ODD),
-    partial(_swin_specs.from_any, 'timm'),
-    _swin_specs.to_timm,
-    ignored=IGNORED,
+    config=_swin_specs.to_timm,
     architectures=r'swin_(?!s3)|swinv2_(?!cr)',
     sign=r'layers\.1\.downsample\.norm|head\.fc\.weight$',
     keys=_swin_specs.TIMM_KEYS,
     preprocessing=partial(_pictures, 'crop'),
-    resampled=OTHER_WINDOWS,
   ),
-  'microsoft': Format(
+  'microsoft': _format(
+    'microsoft',
     by_table(TIMM, rename=_authors, odd=ODD),
-    partial(_swin_specs.from_any, 'microsoft'),
-    ignored=IGNORED,
     sign=r'layers\.0\.downsample\.norm',
     keys=_swin_specs.TIMM_KEYS,
     preprocessing=partial(_pictures, 'crop'),
-    resampled=OTHER_WINDOWS,
   ),
-  'huggingface': Format(
+  'huggingface': _format(
+    'huggingface',
     _huggingface,
-    partial(_swin_specs.from_any, 'huggingface'),
-    _swin_specs.to_huggingface,
-    ignored=IGNORED,
+    config=_swin_specs.to_huggingface,
     architectures=r'swin(v2)?$',
     sign=r'(swin|swinv2)\.',
     keys=_swin_specs.HUGGINGFACE_KEYS,
     preprocessing=partial(_pictures, 'squash'),
-    resampled=OTHER_WINDOWS,
   ),
 }

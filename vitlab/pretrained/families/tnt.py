@@ -20,7 +20,7 @@ from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.layouts import Layout, reshaped
 from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
-from vitlab.pretrained.tables import below, by_table, of_tokens
+from vitlab.pretrained.tables import Seen, below, by_table, of_tokens
 
 KIND = 'classification'  # see `vitlab.pretrained.kind`
 # Our module or parameter -> timm's name; {} is the number of the block.
@@ -108,33 +108,33 @@ def _translated(name: str, words: Mapping[str, str]) -> str:
 def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of timm's TNT or of the authors', from config.json, if there is one, and shapes."""
   args = config.get('model_args') or {}
-  if authors := 'inner_pos' in shapes:
-    timm = specs.inverse(AUTHORS)
-    shapes = {_translated(name, timm): shape for name, shape in shapes.items()}
-  if args.get('legacy') or 'blocks.0.norm2_proj.weight' not in shapes:
+  seen, block = Seen(_part_of, shapes), 'encoder/block_0'
+  if args.get('legacy') or f'{block}/projection/norm2/scale' not in seen:
     raise UserError(
       'these are weights of a legacy TNT, which convolves the whole image: vitlab has the original'
       '\ntake tnt_s_patch16_224 or tnt_b_patch16_224'
     )
   stride = args.get('first_stride', 4)
-  pixels = (math.isqrt(shapes['pixel_pos'][1]),) * 2 if authors else shapes['pixel_pos'][2:]
+  pixels = seen['pixel_position/grid'][2:]
+  if 'inner_pos' in shapes:
+    pixels = (math.isqrt(shapes['inner_pos'][1]),) * 2
   patch = _pair(args.get('patch_size') or (pixels[0] * stride, pixels[1] * stride))
   pool = args.get('global_pool', config.get('global_pool', 'token'))
   return dict(
     name='tnt',
     **_sizes(
-      shapes['cls_token'][-1],
+      seen['cls_token'][-1],
       specs.count(shapes, 'blocks'),
-      shapes['blocks.0.mlp.fc1.weight'][0],
-      shapes['blocks.0.attn_in.v.weight'][0],
+      seen[f'{block}/outer/mlp/up/kernel'][0],
+      seen[f'{block}/inner/mlp/down/kernel'][0],
       args,
     ),
-    num_classes=shapes['head.weight'][0] if 'head.weight' in shapes else None,
-    patch_size=patch[0] if patch[0] == patch[1] else patch,
+    num_classes=seen.get('head/kernel', (None,))[0],
+    patch_size=specs.short(patch),
     inner_stride=stride,
     pool=specs.named(pool, POOLS, 'global_pool of timm'),
     **ONLY,
-    qkv_bias='blocks.0.attn_in.v.bias' in shapes,
+    qkv_bias=f'{block}/inner/attention/qkv/bias' in seen,
   )
 
 

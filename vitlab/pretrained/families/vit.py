@@ -112,7 +112,6 @@ FORMATS = {
     ignored=r'mask_token$',
     sign=r'(mask_token|register_tokens|blocks\.0\.mlp\.w12\.weight)$',
     preprocessing=_dinov2.pictures,
-    resampled=('layer_scale',),
     prepare=_dinov2.fold,
   ),
   'timm': Format(
@@ -123,7 +122,6 @@ FORMATS = {
     sign=r'blocks\.0\.attn\.qkv\.weight$',
     keys=_vit_specs.TIMM_KEYS,
     preprocessing=_torch_pictures,
-    resampled=('layer_scale',),
     rewrite=_vit_rewrite.for_timm,
   ),
   'huggingface': Format(
@@ -135,7 +133,6 @@ FORMATS = {
     sign=r'(vit|deit|dinov2(_with_registers)?)\.(embeddings|encoder|layers)\.',
     keys=_vit_specs.HUGGINGFACE_KEYS,
     preprocessing=_torch_pictures,
-    resampled=('layer_scale',),
     prepare=_dinov2.fold,
     rewrite=_vit_rewrite.for_huggingface,
   ),
@@ -145,6 +142,5 @@ FORMATS = {
     head=r'(head|pre_logits)/',
     sign=r'Transformer/encoderblock_0/',
     preprocessing=_augreg_pictures,
-    resampled=('layer_scale',),
   ),
 }
