@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from _helpers import parity, published, round_trips
+from timm.models.vision_transformer import VisionTransformer
 
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
@@ -167,3 +169,34 @@ def test_what_travels_with_a_model_of_ours_is_all_that_its_data_know():
     (0.5,),
   )
   assert seen.describe() == dict(preprocessing=seen.keywords())
+
+
+@pytest.mark.parametrize(
+  ('grid', 'said'),
+  [
+    ((4, 9), '6×6'),  # 36 patches and a class token
+    ((3, 5), '4×4'),  # 15 and a class token: as many as a square without one
+    ((4, 3), ''),  # 12: no square
+  ],
+)
+def test_a_grid_that_no_shape_tells_is_said_and_a_config_settles_it(grid, said, tmp_path, caplog):
+  size = [4 * n for n in grid]
+  options = dict(img_size=size, patch_size=4, embed_dim=192, depth=1, num_classes=3)
+  module = parity.perturb(VisionTransformer(**options, num_heads=3))
+  tensors = {name: tensor.float().numpy() for name, tensor in module.state_dict().items()}
+  write_safetensors(tmp_path / 'alone.safetensors', tensors)
+  weights = pretrained.read(str(tmp_path / 'alone.safetensors'))
+  lines = [line for line in caplog.messages if 'square' in line]
+  assert len(lines) == bool(said) and all(f'{said} patches' in line for line in lines)
+  image = parity.image((2, *size, 3))
+  if grid == (4, 9):
+    like = round_trips.like(round_trips.model(weights), image)
+    with pytest.raises(UserError, match=r'36 patches, the model has 4×9\n.*config\.json'):
+      weights.load(like)
+  write_safetensors(tmp_path / 'model.safetensors', tensors)
+  (tmp_path / 'config.json').write_text(json.dumps(dict(model_args=dict(img_size=size))))
+  caplog.clear()
+  weights = pretrained.read(str(tmp_path / 'model.safetensors'))
+  assert not [line for line in caplog.messages if 'square' in line]
+  expected = module(torch.tensor(image.transpose(0, 3, 1, 2))).detach().numpy()
+  np.testing.assert_allclose(round_trips.ours(weights, image)[1], expected, 1e-4, 1e-4)

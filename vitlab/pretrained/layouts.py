@@ -124,5 +124,6 @@ def _grid(num_patches: int, ours: Grid) -> Grid:
     return tuple(ours)
   raise UserError(
     f'the positions were learned on {num_patches} patches, the model has {ours[0]}×{ours[1]}'
-    f'\nsay the pixels (height, width) that they were trained on: image_size=(..., ...)'
+    f'\nsay the pixels (height, width) that they were trained on: image_size=(..., ...), or in a '
+    'config.json beside them {"model_args": {"img_size": [..., ...]}}'
   )

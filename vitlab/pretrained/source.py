@@ -1,5 +1,6 @@
 """From a path to weights that know what they are: the model, its pictures, its classes or words."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from vitlab.pretrained.files import Files, read_files
 from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained.processors import from_huggingface
 from vitlab.pretrained.rename import renamed, suggestion, unwrapped
+from vitlab.pretrained.tables import Seen
 
 # Format -> the library whose code prepares its pictures.
 _LIBRARIES = dict(timm='timm', microsoft='timm', dinov2='timm', huggingface='huggingface')
@@ -173,6 +175,8 @@ def _understood(path: str, files: Files, rename: Mapping[str, str]) -> Weights:
     files.tokenizer if 'vocab_size' in spec else '',
   )
   size = image_size_of(files.config)
+  if size is None and name == 'timm':  # the code of the others knows squares only
+    _say_square(path, Seen(table.part_of, shapes))
   return Weights(path, family, name, files.tensors, about, files.sha256, size)
 
 
@@ -231,6 +235,18 @@ def _pictures(
       f'{found.interpolation}, mean={found.mean}, std={found.std}, as {found.library}'
     )
   return found
+
+
+def _say_square(path: str, seen: Seen) -> None:
+  """Says in one line that as many positions may come from a grid of another shape."""
+  num_positions = seen.get('position_embedding/grid', (1, 0))[1]
+  side = math.isqrt(num_positions)
+  tokens = sum(seen.get(token, (1, 0))[1] for token in ('cls_token', 'dist_token', 'registers'))
+  if num_positions and num_positions - side**2 in (0, tokens):
+    logging.warning(
+      f'{path}: taken for a square grid of {side}×{side} patches, of which no shape tells: '
+      'a config.json beside it would say it, {"model_args": {"img_size": [height, width]}}'
+    )
 
 
 def _class_names(config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str, ...]:
