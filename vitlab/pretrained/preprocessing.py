@@ -15,6 +15,7 @@ IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 INCEPTION = dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'box', 'hamming', 'lanczos')
 FRACTION = 0.05, 1.0  # of a picture that may be cut out
+TIMM = dict(crop_mode='center', crop_pct=0.875, interpolation='bicubic', **IMAGENET)  # by default
 MODES = {'center': 'crop', 'squash': 'squash', 'border': 'pad'}
 
 
@@ -103,30 +104,24 @@ def from_timm(config: Mapping[str, Any], default: Preprocessing) -> Preprocessin
     channels, size = _input_size(cfg)
   if args.get('img_size') and cfg.get('fixed_input_size'):
     size = _pair('model_args.img_size', args['img_size'])
-  mode, interpolation = cfg.get('crop_mode') or 'center', cfg.get('interpolation') or 'bicubic'
-  for key, word, known in (
-    ('crop_mode', mode, MODES),
-    ('interpolation', interpolation, INTERPOLATIONS),
-  ):
-    if word not in list(known):
-      raise unknown(f'{key} in config.json:', str(word), known)
-  mean, std = (
-    check_numbers(f'config.json: {key}', cfg.get(key) or IMAGENET[key], (1, 3))
-    for key in ('mean', 'std')
-  )
+  cfg = TIMM | {key: value for key, value in cfg.items() if value}
+  for key, known in dict(crop_mode=MODES, interpolation=INTERPOLATIONS).items():
+    if cfg[key] not in list(known):
+      raise unknown(f'{key} in config.json:', str(cfg[key]), known)
+  mean, std = (check_numbers(f'config.json: {key}', cfg[key], (1, 3)) for key in ('mean', 'std'))
   if not all(std):
     raise UserError(f'config.json: std={cfg["std"]!r}: expected no zero')
   channels = args.get('in_chans') or channels
   fill = (0,)
-  if mode == 'border' and len(mean) in (1, channels):  # else the task refuses the mean
+  if cfg['crop_mode'] == 'border' and len(mean) in (1, channels):  # else the task refuses the mean
     fill = border(mean)
     if not all(0 <= value <= 255 for value in fill):
       raise UserError(f'config.json: mean={cfg["mean"]!r}: expected a colour, 0 to 1')
   return Preprocessing(
     image_size=size,
-    resize=MODES[mode],
-    crop_fraction=check_number('config.json: crop_pct', cfg.get('crop_pct') or 0.875, FRACTION),
-    interpolation=interpolation,
+    resize=MODES[cfg['crop_mode']],
+    crop_fraction=check_number('config.json: crop_pct', cfg['crop_pct'], FRACTION),
+    interpolation=cfg['interpolation'],
     mean=mean,
     std=std,
     channels=channels,

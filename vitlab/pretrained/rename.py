@@ -60,13 +60,8 @@ def suggestion(path: str, names: Iterable[str], signs: Iterable[str]) -> str:
   names, signs = list(names), [sign for sign in signs if sign]
   if any(re.match(sign, name) for sign in signs for name in names):
     return ''
-  found = set()
-  for name in names:
-    parts = name.split('.')
-    for i in range(1, len(parts)):
-      inner = '.'.join(parts[i:])
-      if any(re.match(sign, inner) for sign in signs):
-        found.add('.'.join(parts[:i]) + '.')
+  below = [re.compile(rf'((?:[^.]+\.)+?)(?:{sign})') for sign in signs]
+  found = {match[1] for name in names for sign in below if (match := sign.match(name))}
   # The outermost: vit.embeddings stays what it is called below model.
   found = {a for a in found if not any(a != b and a.startswith(b) for b in found)}
   if not found:
