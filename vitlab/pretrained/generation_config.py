@@ -36,6 +36,7 @@ _NEUTRAL = dict(
   sequence_bias=None,
   exponential_decay_length_penalty=None,
 )
+KEYS = sorted(_READ | _TOKENS | _NEUTRAL.keys())
 # Of drawing (do_sample says whether), of memory and speed, of what is returned, of who wrote it.
 _WITHOUT_EFFECT = re.compile(
   'temperature|top_k|top_p|min_p|typical_p|e(psilon|ta)_cutoff|use_cache|low_memory|cache_.*|'

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from vitlab.errors import UserError
-from vitlab.pretrained import kinds
+from vitlab.pretrained import generation_config, kinds
+from vitlab.pretrained.kinds import by_key
 
 
 class Keys(NamedTuple):
@@ -35,11 +36,6 @@ class Keys(NamedTuple):
 def words(text: str) -> frozenset[str]:
   """The words of a text."""
   return frozenset(text.split())
-
-
-def idle(why: Mapping[str, str]) -> dict[str, str]:
-  """Key -> reason, from reason -> keys in one text."""
-  return {key: reason for reason, keys in why.items() for key in keys.split()}
 
 
 def check(config: Mapping[str, Any], keys: Keys) -> None:
@@ -93,7 +89,7 @@ def settle(config: Mapping[str, Any]) -> dict[str, Any]:
 # timm: PretrainedCfg, how pictures are prepared and where the weights are from.
 PICTURES = Keys(
   words('input_size interpolation crop_pct crop_mode mean std num_classes label_names'),
-  idle(
+  by_key(
     {
       'says where weights and their licence are from': (
         'url file hf_hub_id hf_hub_filename source architecture tag custom_load license description'
@@ -112,7 +108,7 @@ PICTURES = Keys(
 )
 TIMM = Keys(
   words('architecture num_classes global_pool label_names labels'),
-  idle({'informs': 'num_features label_descriptions'}),
+  by_key({'informs': 'num_features label_descriptions'}),
   parts={'pretrained_cfg': PICTURES},
 )
 
@@ -128,18 +124,22 @@ def timm(read: str, only: Mapping[str, Iterable[Any]], training: str = '') -> Ke
   rates = 'drop_rate pos_drop_rate proj_drop_rate attn_drop_rate drop_path_rate weight_init'
   arguments = Keys(
     words(f'img_size patch_size in_chans num_classes global_pool {read}'),
-    idle({'acts in training alone': f'{rates} {training}'}),
+    by_key({'acts in training alone': f'{rates} {training}'}),
     only,
   )
   return TIMM | Keys(parts={'model_args': arguments})
 
 
+# Of Hugging Face's Transformers of pictures, once they are trained.
+TRAINING = (
+  'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range encoder_stride'
+)
 BACKBONE = {'says what a backbone gives': 'out_features out_indices stage_names'}
 
 # Hugging Face: PretrainedConfig.
 HUGGINGFACE = Keys(
   words('model_type id2label num_labels'),
-  idle(
+  by_key(
     {
       'says who wrote the file, and how it is run and in which numbers': (
         'architectures transformers_version torch_dtype dtype return_dict output_hidden_states'
@@ -149,14 +149,10 @@ HUGGINGFACE = Keys(
       'is the inverse of id2label, or of a task': (
         'label2id finetuning_task task_specific_params tokenizer_class'
       ),
-      'says how sentences are searched': (
-        'max_length min_length do_sample early_stopping num_beams num_beam_groups'
-        ' diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty'
-        ' no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences'
-        ' output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id'
-        ' remove_invalid_values exponential_decay_length_penalty suppress_tokens'
-        ' begin_suppress_tokens bos_token_id pad_token_id eos_token_id sep_token_id'
-        ' decoder_start_token_id'
+      f'is followed or refused by {generation_config.__name__}': ' '.join(generation_config.KEYS),
+      'says how sentences are drawn and returned': (
+        'temperature top_k top_p typical_p num_return_sequences output_scores'
+        ' return_dict_in_generate bos_token_id pad_token_id sep_token_id'
       ),
     }
   ),
@@ -191,5 +187,5 @@ def huggingface(
     why: Reason -> other keys that change nothing.
   """
   defaults = frozenset(key for model in models for key in kinds.DEFAULTS[model])
-  idle_keys = idle({'acts in training alone': training, **why})
+  idle_keys = by_key({'acts in training alone': training, **why})
   return HUGGINGFACE | Keys(words(read) | defaults, idle_keys, only)

@@ -51,32 +51,25 @@ KINDS = {
 OF_FAMILY = {'swin': {COUNTS: 'num_heads'}}
 
 # What the classes of transformers 4.57.6 say where config.json is silent.
-VIT = dict(
+PICTURES = dict(image_size=224, num_channels=3, qkv_bias=True, hidden_act='gelu')
+VIT = PICTURES | dict(
   hidden_size=768,
   num_hidden_layers=12,
   num_attention_heads=12,
   intermediate_size=3072,
-  hidden_act='gelu',
   layer_norm_eps=1e-12,
-  image_size=224,
   patch_size=16,
-  num_channels=3,
-  qkv_bias=True,
 )
 DINOV2 = {key: value for key, value in VIT.items() if key != 'intermediate_size'}
 DINOV2 |= dict(layer_norm_eps=1e-6, patch_size=14, mlp_ratio=4, layerscale_value=1.0)
 DINOV2 |= dict(use_swiglu_ffn=False)
-SWIN = dict(
-  image_size=224,
+SWIN = PICTURES | dict(
   patch_size=4,
-  num_channels=3,
   embed_dim=96,
   depths=[2, 2, 6, 2],
   num_heads=[3, 6, 12, 24],
   window_size=7,
   mlp_ratio=4.0,
-  qkv_bias=True,
-  hidden_act='gelu',
   layer_norm_eps=1e-5,
 )
 GPT = dict(n_embd=768, n_layer=12, n_head=12, layer_norm_epsilon=1e-5)
@@ -104,12 +97,9 @@ DEFAULTS = {
   'marian': dict(
     vocab_size=58101,
     d_model=1024,
-    encoder_layers=12,
-    decoder_layers=12,
-    encoder_attention_heads=16,
-    decoder_attention_heads=16,
-    encoder_ffn_dim=4096,
-    decoder_ffn_dim=4096,
+    **dict.fromkeys(('encoder_layers', 'decoder_layers'), 12),
+    **dict.fromkeys(('encoder_attention_heads', 'decoder_attention_heads'), 16),
+    **dict.fromkeys(('encoder_ffn_dim', 'decoder_ffn_dim'), 4096),
     activation_function='gelu',
     scale_embedding=False,
     pad_token_id=58100,
@@ -117,6 +107,11 @@ DEFAULTS = {
     decoder_start_token_id=58100,
   ),
 }
+
+
+def by_key(table: Mapping[str, str]) -> dict[str, str]:
+  """Key -> what is said of it, from what is said -> all of its keys in one text."""
+  return {key: what for what, keys in table.items() for key in keys.split()}
 
 
 def complete(config: Mapping[str, Any], family: str = '') -> dict[str, Any]:
@@ -130,8 +125,8 @@ def complete(config: Mapping[str, Any], family: str = '') -> dict[str, Any]:
     UserError: a value of another kind; names its key.
   """
   if not family:
-    return _checked(config, _keys({TEXT: 'architecture model_type', OBJECT: KINDS[OBJECT]}), '')
-  config = _checked(config, _keys(KINDS) | _keys(OF_FAMILY.get(family, {})), '')
+    return _checked(config, by_key({TEXT: 'architecture model_type', OBJECT: KINDS[OBJECT]}), '')
+  config = _checked(config, by_key(KINDS) | by_key(OF_FAMILY.get(family, {})), '')
   if 'architecture' in config:
     return config
   return {**DEFAULTS.get(config.get('model_type'), {}), **config}
@@ -156,10 +151,6 @@ def labels(names: Any) -> list[str]:
       'config.json names its classes otherwise than {"0": name, "1": name, ...} or [name, ...]'
     )
   return [str(name) for name in names]
-
-
-def _keys(kinds: Mapping[str, str]) -> dict[str, str]:
-  return {key: kind for kind, keys in kinds.items() for key in keys.split()}
 
 
 def _checked(config: Mapping[str, Any], kinds: Mapping[str, str], within: str) -> dict[str, Any]:
