@@ -1,4 +1,9 @@
-"""Tensors of one format of one family <-> ours, in memory."""
+"""Tensors of one format of one family <-> ours, in memory.
+
+model = vitlab.models.resnet.make('50', 1000)
+like = jax.eval_shape(model.init, key, image)
+variables = vitlab.pretrained.import_tensors(state_dict, like, 'resnet', 'timm')
+"""
 
 import re
 from collections.abc import Mapping
@@ -53,7 +58,7 @@ def import_tensors(
   *,
   spec: Mapping[str, Any] | None = None,
   image_size: Grid | None = None,
-  keep_head: bool = True,
+  head: str = 'keep',
   fresh: str = '',
 ) -> PyTree:
   """One player's collections from somebody else's tensors.
@@ -67,7 +72,7 @@ def import_tensors(
     spec: Our model's, where known.
     image_size: Pixels (height, width) that they were trained on; needed where learned positions
       come neither from a square nor from the grid of `like`.
-    keep_head: False: the classifier is not read, and is missing in the result.
+    head: 'keep' the classifier, or 'new': it is not read, and is missing in the result.
     fresh: Regex (`re.match`) of paths of ours ('params/head/') that are not read and missing in the
       result, whether or not the tensors have them.
 
@@ -77,7 +82,7 @@ def import_tensors(
   table = find_format(family, format)
   theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
   part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
-  left_out = '' if keep_head else table.head
+  left_out = '' if keeps_head(head) else table.head
   return assemble(like, tensors, part_of, table.ignored, left_out, fresh)
 
 
@@ -116,7 +121,7 @@ def transfer(
     return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
   family = spec['name']
   tensors = export_tensors(tree, family, 'timm', spec)
-  known = dict(spec=spec, image_size=image_size, keep_head=keeps_head(head), fresh=fresh)
+  known = dict(spec=spec, image_size=image_size, head=head, fresh=fresh)
   return import_tensors(tensors, like, family, 'timm', **known)
 
 

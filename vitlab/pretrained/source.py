@@ -16,7 +16,7 @@ from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, kinds
 from vitlab.pretrained import preprocessing as preprocessing_lib
 from vitlab.pretrained.assemble import Format, Shapes, shorten
-from vitlab.pretrained.convert import find_format, formats, import_tensors, keeps_head
+from vitlab.pretrained.convert import find_format, formats, import_tensors
 from vitlab.pretrained.files import Files, read_files
 from vitlab.pretrained.preprocessing import Preprocessing, image_size_of
 from vitlab.pretrained.processors import from_huggingface
@@ -118,9 +118,9 @@ class Weights(NamedTuple):
     Raises:
       UserError: tensors are missing, left over or of another shape; lists them.
     """
-    known = dict(spec=self.about.spec, image_size=self.image_size, keep_head=keeps_head(head))
+    known = dict(spec=self.about.spec, image_size=self.image_size, head=head, fresh=fresh)
     try:
-      return import_tensors(self.tensors, like, self.family, self.format, **known, fresh=fresh)
+      return import_tensors(self.tensors, like, self.family, self.format, **known)
     except UserError as error:
       raise UserError(f'{self.path}: {error}') from error
 
