@@ -22,16 +22,24 @@ HF_ACTIVATIONS = {
 }
 
 
-def all_words(spec: Mapping[str, Any]) -> dict[str, Any]:
-  """A model spec with the defaults of its `make` for all that it does not say."""
-  return {**registry.keywords('models', spec['name']), **spec}
+def all_words(spec: Mapping[str, Any], variants: Mapping[str, Any] = {}) -> dict[str, Any]:
+  """A model spec with the defaults of its `make` for all that it does not say.
+
+  Args:
+    spec: Of the model.
+    variants: Those of its family, whose numbers are filled in; {}: they stay open.
+  """
+  words = {**registry.keywords('models', spec['name']), **spec}
+  if variants:
+    own = {field: words.get(field) for field in next(iter(variants.values()))._fields}
+    words |= pick_size(words['name'], variants, words['variant'], **own)._asdict()
+  return words
 
 
-def size_of(words: Mapping[str, Any], variants: Mapping[str, Any]) -> Any:
-  """The size of a spec whose words are all known: that of its variant, with its own numbers."""
-  fields = next(iter(variants.values()))._fields
-  own = {field: words.get(field) for field in fields}
-  return pick_size(words['name'], variants, words['variant'], **own)
+def said(words: Mapping[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
+  """What a config.json says of a model, by a table of our words -> its keys."""
+  values = {theirs: words[ours] for ours, theirs in table.items()}
+  return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
 def size_words(size: Any, variants: Mapping[str, Any], otherwise: str) -> dict[str, Any]:

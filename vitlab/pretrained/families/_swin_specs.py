@@ -15,8 +15,17 @@ from vitlab.pretrained.preprocessing import image_size_of
 from vitlab.pretrained.tables import Seen
 
 NORM_EPSILON = 1e-5
+# Our word -> the key of timm and Hugging Face.
+ARGUMENTS = dict(
+  width='embed_dim',
+  depths='depths',
+  num_heads='num_heads',
+  window_size='window_size',
+  mlp_ratio='mlp_ratio',
+  patch_size='patch_size',
+)
 TIMM_KEYS = keys.timm(
-  'embed_dim depths num_heads window_size mlp_ratio pretrained_window_sizes',
+  f'{" ".join(ARGUMENTS.values())} pretrained_window_sizes',
   only=dict(
     global_pool=('avg',),
     qkv_bias=(True,),
@@ -34,10 +43,7 @@ HUGGINGFACE_KEYS = keys.huggingface(
     qkv_bias=(True,),
     use_absolute_embeddings=(False,),
   ),
-  training=(
-    'hidden_dropout_prob attention_probs_dropout_prob drop_path_rate initializer_range'
-    ' encoder_stride'
-  ),
+  training=keys.TRAINING,
   why=keys.BACKBONE | {'follows from depths or embed_dim': 'num_layers hidden_size'},
 )
 
@@ -139,21 +145,14 @@ def _arguments(
   whose: str, spec: Mapping[str, Any], image_size: Grid
 ) -> tuple[dict[str, Any], Size, dict[str, Any]]:
   """All words of a spec, its size, and the arguments that timm and Hugging Face call alike."""
-  words = specs.all_words(spec)
-  size = specs.size_of(words, VARIANTS)
+  words = specs.all_words(spec, VARIANTS)
+  size = Size(*(words[field] for field in Size._fields))
   specs.refuse(
     {'huggingface': 'Hugging Face'}.get(whose, whose),
     norm_epsilon=words['norm_epsilon'] != NORM_EPSILON,
     image_size=not _same_windows(whose, size, words['patch_size'], image_size),
   )
-  args = dict(
-    patch_size=words['patch_size'],
-    embed_dim=size.width,
-    depths=list(size.depths),
-    num_heads=list(size.num_heads),
-    window_size=size.window_size,
-    mlp_ratio=words['mlp_ratio'],
-  )
+  args = specs.said(words, ARGUMENTS)
   if words['pretrained_window_sizes']:
     args['pretrained_window_sizes'] = list(words['pretrained_window_sizes'])
   return words, size, args

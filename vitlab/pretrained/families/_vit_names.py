@@ -3,7 +3,7 @@
 import re
 
 from vitlab.pretrained.assemble import PartOf, Sides
-from vitlab.pretrained.layouts import Layout, flat, half, linear
+from vitlab.pretrained.layouts import Layout, flat, half, linear, reshaped, same
 from vitlab.pretrained.tables import below, by_table, column, of_tokens
 
 ATTENTION, POSITIONS = 'MultiHeadDotProductAttention_1', 'Transformer/posembed_input/pos_embedding'
@@ -82,6 +82,14 @@ DINOV2_GATED = DINOV2 | below(
   {'gate': 'weights_in', 'up': 'weights_in', 'down': 'weights_out'},
 )
 
+# AugReg's queries, keys and values [d, n, k] one below the other <-> ours, [d, 3, n, k].
+STACKED_QKV = Layout(
+  theirs=lambda shape: (3 * shape[0], *shape[2:]),
+  to_ours=lambda array, shape: array.reshape(3, shape[0], *shape[2:]).swapaxes(0, 1),
+  to_theirs=lambda array: array.swapaxes(0, 1).reshape(-1, *array.shape[2:]),
+)
+STACKED_BIAS = reshaped(lambda shape: (shape[0] * shape[1], *shape[2:]))  # [3, n, k] <-> [3·n, k]
+
 # transformers 5 renames modules in memory, though not in its files.
 HUGGINGFACE_5 = {
   r'encoder\.layer\.': 'layers.',
@@ -110,6 +118,12 @@ def huggingface(sides: Sides) -> PartOf:
   return by_table(table, prefix=prefix, rename=in_memory if version_5 else str, odd=odd(sides))(
     sides
   )
+
+
+def augreg(sides: Sides) -> PartOf:
+  """Those of google-research/vision_transformer."""
+  layouts = {'qkv/kernel': STACKED_QKV, 'qkv/bias': STACKED_BIAS} | odd(sides)
+  return by_table(AUGREG, odd=layouts, usual=lambda path, shape: same, leaves='/{}'.format)(sides)
 
 
 def is_gated(sides: Sides) -> bool:

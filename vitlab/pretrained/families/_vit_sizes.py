@@ -11,7 +11,8 @@ from vitlab.pretrained import specs
 from vitlab.pretrained.tables import Seen
 
 # Our word -> the key of Hugging Face's ViT, DeiT and DINOv2.
-HUGGINGFACE = dict(width='hidden_size', depth='num_hidden_layers', num_heads='num_attention_heads')
+SIZES = dict(width='hidden_size', depth='num_hidden_layers', num_heads='num_attention_heads')
+OTHERS = dict(norm_epsilon='layer_norm_eps', qkv_bias='qkv_bias')
 
 
 def by_shapes(seen: Seen, num_heads: int, **said: int) -> dict[str, Any]:
@@ -82,10 +83,8 @@ def for_huggingface(words: Mapping[str, Any], image_size: Grid) -> dict[str, Any
   size, patch = resolve(words)
   activations = specs.inverse(specs.HF_ACTIVATIONS)
   return dict(
-    **{theirs: getattr(size, ours) for ours, theirs in HUGGINGFACE.items()},
+    **specs.said({**words, **size._asdict()}, SIZES | OTHERS),
     hidden_act=activations.get(words['mlp'], 'gelu'),  # a gated mlp has none
-    layer_norm_eps=words['norm_epsilon'],
     image_size=specs.short(image_size),
     patch_size=specs.short(patch),
-    qkv_bias=words['qkv_bias'],
   )

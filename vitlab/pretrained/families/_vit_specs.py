@@ -35,10 +35,7 @@ TIMM_KEYS = keys.timm(
 HUGGINGFACE_KEYS = keys.huggingface(
   'vit',
   'dinov2_with_registers',
-  training=(
-    'hidden_dropout_prob attention_probs_dropout_prob initializer_range encoder_stride'
-    ' drop_path_rate use_mask_token'
-  ),
+  training=f'{keys.TRAINING} use_mask_token',
   why=keys.BACKBONE
   | {
     'says what else a backbone gives': 'apply_layernorm reshape_hidden_states',
@@ -103,29 +100,29 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
     raise UserError(specs.NO_CONFIG)
   seen = Seen(names.huggingface, shapes)
   specs.check_patch(config['patch_size'], seen['patch_embed/kernel'][2:])
-  said = {ours: config[theirs] for ours, theirs in _vit_sizes.HUGGINGFACE.items()}
+  said = {ours: config[theirs] for ours, theirs in _vit_sizes.SIZES.items()}
   specs.check_heads('num_attention_heads', said['num_heads'], said['width'])
   return by_shapes(seen, **said, mlp_dim=config['intermediate_size']) | dict(
     pool='cls',
     position_embedding='learned',
     mlp=specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
-    norm_epsilon=config['layer_norm_eps'],
-    qkv_bias=config['qkv_bias'],
+    **{ours: config[theirs] for ours, theirs in _vit_sizes.OTHERS.items()},
   )
 
 
 def from_augreg(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   """The model of google-research/vision_transformer: tanh GELU, epsilon 1e-6."""
-  block = 'Transformer/encoderblock_0/'
-  width, heads, _ = shapes[f'{block}MultiHeadDotProductAttention_1/query/kernel']
-  depth = sum(bool(re.search(r'encoderblock_\d+/LayerNorm_0/scale', name)) for name in shapes)
-  mlp_dim = shapes[f'{block}MlpBlock_3/Dense_0/kernel'][1]
+  del config
+  seen = Seen(names.augreg, shapes)
+  width, heads, _ = seen['encoder/block_0/attention/qkv/kernel']
+  depth = seen.count('encoder/block_{}/norm1/scale')
+  mlp_dim = seen['encoder/block_0/mlp/up/kernel'][1]
   return dict(
     name='vit',
-    num_classes=shapes.get('head/kernel', (0, None))[1],
-    **_vit_sizes.sizes(width, depth, heads, mlp_dim, shapes['embedding/kernel'][:2]),
-    pool='cls' if 'cls' in shapes else 'gap',
-    class_token='cls' in shapes,
+    num_classes=seen.get('head/kernel', (0, None))[1],
+    **_vit_sizes.sizes(width, depth, heads, mlp_dim, seen['patch_embed/kernel'][:2]),
+    pool='cls' if 'cls_token' in seen else 'gap',
+    class_token='cls_token' in seen,
     mlp='gelu_tanh',
     norm_epsilon=1e-6,
   )

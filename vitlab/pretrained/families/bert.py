@@ -59,6 +59,20 @@ CLASSES = {  # (our head, whether the next passage is guessed) -> their class
   ('none', False): 'BertModel',
 }
 
+# Our word -> their key.
+SIZES = dict(
+  width='hidden_size',
+  depth='num_hidden_layers',
+  num_heads='num_attention_heads',
+  mlp_dim='intermediate_size',
+)
+NUMBERS = dict(
+  vocab_size='vocab_size',
+  max_length='max_position_embeddings',
+  num_segments='type_vocab_size',
+  norm_epsilon='layer_norm_eps',
+)
+
 KEYS = keys.huggingface(
   'bert',
   read='num_labels architectures',
@@ -109,50 +123,35 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
       f'config.json says architectures={[named]}, whose head vitlab does not compute'
       f'\nit reads {", ".join(sorted(set(CLASSES.values())))}'
     )
-  heads = specs.check_heads(
-    'num_attention_heads', config['num_attention_heads'], config['hidden_size']
-  )
-  size = Size(
-    config['hidden_size'], config['num_hidden_layers'], heads, config['intermediate_size']
-  )
+  size = Size(*(config[key] for key in SIZES.values()))
+  specs.check_heads(SIZES['num_heads'], size.num_heads, size.width)
   classes = dict(num_classes=shapes['classifier.weight'][0]) if head in ('text', 'tokens') else {}
   return dict(
     name='bert',
-    vocab_size=config['vocab_size'],
+    **{word: config[key] for word, key in NUMBERS.items()},
     **specs.size_words(size, VARIANTS, 'base'),
     head=head,
     **classes,
     next_passage=there('cls.seq_relationship.weight'),
     pooler=there('pooler.dense.weight'),
-    max_length=config['max_position_embeddings'],
-    num_segments=config['type_vocab_size'],
     mlp=specs.named(config['hidden_act'], specs.HF_ACTIVATIONS, 'hidden_act of Hugging Face'),
-    norm_epsilon=config['layer_norm_eps'],
   )
 
 
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
   """The config.json of the class that has these heads."""
   del image_size
-  words, activations = specs.all_words(spec), specs.inverse(specs.HF_ACTIVATIONS)
-  size = specs.size_of(words, VARIANTS)
+  words, activations = specs.all_words(spec, VARIANTS), specs.inverse(specs.HF_ACTIVATIONS)
   heads = words['head'], words['next_passage']
   wrong = heads not in CLASSES
   specs.refuse('BERT of Hugging Face', mlp=words['mlp'] not in activations, head=wrong)
   return dict(
     architectures=[CLASSES[heads]],
     model_type='bert',
-    vocab_size=words['vocab_size'],
-    hidden_size=size.width,
-    num_hidden_layers=size.depth,
-    num_attention_heads=size.num_heads,
-    intermediate_size=size.mlp_dim,
+    **specs.said(words, SIZES | NUMBERS),
     hidden_act=activations[words['mlp']],
     hidden_dropout_prob=words['dropout_rate'],
     attention_probs_dropout_prob=0.0,
-    max_position_embeddings=words['max_length'],
-    type_vocab_size=words['num_segments'],
-    layer_norm_eps=words['norm_epsilon'],
   )
 
 

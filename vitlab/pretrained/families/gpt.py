@@ -65,6 +65,9 @@ KEYS = keys.huggingface(
     ),
   },
 )
+# Our word -> their key.
+SIZES = dict(width='n_embd', depth='n_layer', num_heads='n_head')
+NUMBERS = dict(vocab_size='vocab_size', context='n_positions', norm_epsilon='layer_norm_epsilon')
 # Of all of theirs.
 ONLY = dict(norm='layernorm', qk_norm=False, num_kv_heads=None, position_embedding='learned')
 LAST = 50256  # <|endoftext|> of GPT-2, with which their class fills in what a file does not say
@@ -103,22 +106,19 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
   if 'n_head' not in config:
     raise UserError(specs.NO_CONFIG)
   first = config['model_type'] == 'openai-gpt'
-  width = config['n_embd']
+  width, depth, heads = (config[key] for key in SIZES.values())
   if first:
     mlp = specs.named(config['afn'], FIRST_ACTIVATIONS, 'afn of openai-gpt')
   else:
     what = 'activation_function of Hugging Face'
     mlp = specs.named(config['activation_function'], specs.HF_ACTIVATIONS, what)
   inner = None if first else config.get('n_inner')  # which the class of GPT-1 does not read
-  heads = specs.check_heads('n_head', config['n_head'], width)
-  size = Size(width, config['n_layer'], heads, inner or 4 * width)
+  size = Size(width, depth, specs.check_heads('n_head', heads, width), inner or 4 * width)
   return dict(
     name='gpt',
-    vocab_size=config['vocab_size'],
-    context=config['n_positions'],
+    **{word: config[key] for word, key in NUMBERS.items()},
     **specs.size_words(size, VARIANTS, 'small'),
     norm_place='post' if first else 'pre',
-    norm_epsilon=config['layer_norm_epsilon'],
     position_embedding='learned',
     tied=config.get('tie_word_embeddings', True),
     mlp=mlp,
@@ -128,8 +128,7 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
   """The config.json of GPT2LMHeadModel or OpenAIGPTLMHeadModel."""
   del image_size
-  words = specs.all_words(spec)
-  size = specs.size_of(words, VARIANTS)
+  words = specs.all_words(spec, VARIANTS)
   first = place_norms(words['variant'], words['norm_place']) == 'post'
   activations = specs.inverse(FIRST_ACTIVATIONS if first else specs.HF_ACTIVATIONS)
   whose = 'GPT-1' if first else 'GPT-2'
@@ -137,17 +136,12 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     f'{whose} of Hugging Face',
     **specs.differing(words, ONLY),
     mlp=words['mlp'] not in activations,
-    mlp_dim=first and size.mlp_dim != 4 * size.width,
+    mlp_dim=first and words['mlp_dim'] != 4 * words['width'],
   )
   config = dict(
     architectures=['OpenAIGPTLMHeadModel' if first else 'GPT2LMHeadModel'],
     model_type='openai-gpt' if first else 'gpt2',
-    vocab_size=words['vocab_size'],
-    n_positions=words['context'],
-    n_embd=size.width,
-    n_layer=size.depth,
-    n_head=size.num_heads,
-    layer_norm_epsilon=words['norm_epsilon'],
+    **specs.said(words, SIZES | NUMBERS),
     tie_word_embeddings=words['tied'],
     resid_pdrop=words['dropout_rate'],
     embd_pdrop=words['dropout_rate'],
@@ -155,7 +149,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   )
   config['afn' if first else 'activation_function'] = activations[words['mlp']]
   if not first:
-    config['n_inner'] = size.mlp_dim
+    config['n_inner'] = words['mlp_dim']
   if words['vocab_size'] <= LAST:
     config |= dict(bos_token_id=None, eos_token_id=None)
   return config

@@ -1,9 +1,5 @@
 """Weights of other people's ResNets: torchvision's, timm's and Hugging Face's.
 
-    model = vitlab.models.resnet.make('50', 1000)
-    like = jax.eval_shape(model.init, key, image)
-    variables = vitlab.pretrained.import_tensors(state_dict, like, 'resnet', 'timm')
-
 torchvision and timm have the same names. timm's relatives with other stems, grouped or widened
 convolutions, attention or blurring (ResNet-50-D, ResNeXt, ...) are other models and are refused, as
 is Hugging Face's option to put the stride on the 1×1 convolution. timm's 'resnet50_gn' is ours with
@@ -116,8 +112,8 @@ def _spec(
 def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """timm's config.json: the architecture with our block, and how many of them."""
   del image_size
-  words = specs.all_words(spec)
-  size, norm = specs.size_of(words, VARIANTS), words['norm']
+  words = specs.all_words(spec, VARIANTS)
+  size, norm = Size(*(words[field] for field in Size._fields)), words['norm']
   specs.refuse(
     'timm',
     **specs.differing(words, ONLY),
@@ -141,17 +137,14 @@ def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """The config.json of ResNetForImageClassification."""
   del image_size
-  words = specs.all_words(spec)
-  size = specs.size_of(words, VARIANTS)
+  words = specs.all_words(spec, VARIANTS)
   specs.refuse('Hugging Face', **specs.differing(words, ONLY | dict(norm='batchnorm')))
-  expansion = BLOCKS[size.block][-1].expansion
+  widest = words['width'] * BLOCKS[words['block']][-1].expansion
   return dict(
     architectures=[f'ResNet{"ForImageClassification" if words["num_classes"] else "Model"}'],
     model_type='resnet',
-    layer_type=size.block,
-    embedding_size=size.width,
-    hidden_sizes=[size.width * 2**i * expansion for i in range(len(size.depths))],
-    depths=list(size.depths),
+    **specs.said(words, dict(block='layer_type', width='embedding_size', depths='depths')),
+    hidden_sizes=[widest * 2**i for i in range(len(words['depths']))],
     hidden_act='relu',
     downsample_in_first_stage=False,
     downsample_in_bottleneck=False,

@@ -1,9 +1,5 @@
 """Weights of other people's Swin Transformers, version 1 and 2.
 
-    model = vitlab.models.swin.make('T', 1000)
-    like = jax.eval_shape(model.init, key, image)
-    variables = vitlab.pretrained.import_tensors(state_dict, like, 'swin', 'timm')
-
 The patch merging between stages 0 and 1 begins stage 1 in timm (`layers.1.downsample`), as in ours
 and in the paper's figure; it ends stage 0 in the authors' files and Hugging Face's
 (`layers.0.downsample`). The weights of version 2 do not say the side of the windows: their config

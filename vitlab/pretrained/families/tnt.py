@@ -1,9 +1,5 @@
 """Weights of other people's TNTs, under timm's names or those of the authors.
 
-    model = vitlab.models.tnt.make('S', 1000)
-    like = jax.eval_shape(model.init, key, image)
-    variables = vitlab.pretrained.import_tensors(state_dict, like, 'tnt', 'timm')
-
 timm's `legacy` models are others under the same name: they convolve before they cut, and norm every
 pixel by itself. They are refused.
 """
@@ -74,10 +70,17 @@ AUTHORS = {
   'norm_mlp': 'outer_norm2',
   'mlp': 'outer_mlp',
 }
-KEYS = keys.timm(
-  'embed_dim inner_dim depth num_heads_inner num_heads_outer mlp_ratio qkv_bias first_stride',
-  only=dict(legacy=(False,)),
+# Our word -> timm's argument.
+ARGUMENTS = dict(
+  width='embed_dim',
+  depth='depth',
+  num_heads='num_heads_outer',
+  inner_width='inner_dim',
+  inner_num_heads='num_heads_inner',
+  inner_stride='first_stride',
+  qkv_bias='qkv_bias',
 )
+KEYS = keys.timm(f'mlp_ratio {" ".join(ARGUMENTS.values())}', only=dict(legacy=(False,)))
 ONLY = dict(mlp='gelu', norm='layernorm', norm_epsilon=1e-5)  # of theirs
 POOLS = {'token': 'cls', 'avg': 'gap'}
 
@@ -140,11 +143,10 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[str, Any]:
   """The words of a size: a variant, and what it does not say. No shape says the heads."""
-  fits = lambda size: (size.width, size.inner_width) == (width, inner_width)  # noqa: E731
-  variant = next((name for name, size in VARIANTS.items() if fits(size)), '')
-  given = VARIANTS.get(variant)
-  heads = args.get('num_heads_outer', given and given.num_heads)
-  inner_heads = args.get('num_heads_inner', given.inner_num_heads if given else 4)
+  like = {(size.width, size.inner_width): size for size in VARIANTS.values()}
+  usual = like.get((width, inner_width))
+  heads = args.get('num_heads_outer', usual and usual.num_heads)
+  inner_heads = args.get('num_heads_inner', usual.inner_num_heads if usual else 4)
   if heads is None:
     raise UserError(
       f'no shape says how many heads a TNT of widths {width} and {inner_width} has'
@@ -153,33 +155,24 @@ def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[
   specs.check_heads('num_heads_outer', heads, width)
   specs.check_heads('num_heads_inner', inner_heads, inner_width)
   size = Size(width, depth, heads, mlp_dim, inner_width, inner_heads)
-  base = given or VARIANTS['mu']
-  other = {key: n for key, n, m in zip(Size._fields, size, base) if n != m}
-  return dict(variant=variant or 'mu', **other)
+  return specs.size_words(size, VARIANTS, 'mu')
 
 
 def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """timm's config.json: its S or B, and every argument in which ours may differ."""
-  words = specs.all_words(spec)
+  words = specs.all_words(spec, VARIANTS)
   specs.refuse('timm', **specs.differing(words, ONLY))
-  size, pool = specs.size_of(words, VARIANTS), specs.inverse(POOLS)[words['pool']]
-  args = dict(
+  pool = specs.inverse(POOLS)[words['pool']]
+  args = specs.said(words, ARGUMENTS) | dict(
     img_size=list(image_size),
     patch_size=specs.short(_pair(words['patch_size'])),
-    first_stride=words['inner_stride'],
-    embed_dim=size.width,
-    inner_dim=size.inner_width,
-    depth=size.depth,
-    num_heads_inner=size.inner_num_heads,
-    num_heads_outer=size.num_heads,
-    mlp_ratio=size.mlp_dim / size.width,
-    qkv_bias=words['qkv_bias'],
+    mlp_ratio=words['mlp_dim'] / words['width'],
     global_pool=pool,
   )
   return dict(
-    architecture=f'tnt_{"b" if size.width == VARIANTS["B"].width else "s"}_patch16_224',
+    architecture=f'tnt_{"b" if words["width"] == VARIANTS["B"].width else "s"}_patch16_224',
     num_classes=words['num_classes'] or 0,
-    num_features=size.width,
+    num_features=words['width'],
     global_pool=pool,
     model_args=args,
   )

@@ -81,6 +81,8 @@ KEYS = keys.huggingface(
     'says again what encoder_layers says': 'num_hidden_layers',
   },
 )
+# Our word -> their key, behind 'encoder_' and 'decoder_'.
+SIDES = dict(depth='layers', num_heads='attention_heads', mlp_dim='ffn_dim')
 # Of all of theirs; the epsilon is torch's, said nowhere.
 ONLY = dict(norm_place='post', norm_epsilon=1e-5, position_embedding='sincos', tied=True)
 # Ours of their tokens.
@@ -121,14 +123,13 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
     UserError: it is not the Transformer of the paper, or its activation is none of ours.
   """
   wrong = {} if config.get('scale_embedding') else {'scale_embedding': False}  # their default
-  for key in ('layers', 'attention_heads', 'ffn_dim'):
+  for key in SIDES.values():
     if config[f'decoder_{key}'] != config[f'encoder_{key}']:
       wrong |= {f'{side}_{key}': config[f'{side}_{key}'] for side in ('encoder', 'decoder')}
   if wrong:
     words = ', '.join(f'{key}={value!r}' for key, value in wrong.items())
     raise UserError(f'Marian with {words} is none that vitlab computes: choose another')
-  sizes = ('d_model', 'encoder_layers', 'encoder_attention_heads', 'encoder_ffn_dim')
-  wanted = Size(*(config[key] for key in sizes))
+  wanted = Size(config['d_model'], *(config[f'encoder_{key}'] for key in SIDES.values()))
   activation = config.get('activation_function', 'gelu')
   return dict(
     name='transformer',
@@ -143,18 +144,17 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
   """The config.json of MarianMTModel."""
   del image_size
-  words, activations = specs.all_words(spec), specs.inverse(specs.HF_ACTIVATIONS)
-  size = specs.size_of(words, VARIANTS)
+  words, activations = specs.all_words(spec, VARIANTS), specs.inverse(specs.HF_ACTIVATIONS)
   unknown = words['mlp'] not in activations
   specs.refuse('Marian of Hugging Face', **specs.differing(words, ONLY), mlp=unknown)
-  sizes = dict(layers=size.depth, attention_heads=size.num_heads, ffn_dim=size.mlp_dim)
   return dict(
     architectures=['MarianMTModel'],
     model_type='marian',
     is_encoder_decoder=True,
     vocab_size=words['vocab_size'],
-    d_model=size.width,
-    **{f'{side}_{key}': size for side in ('encoder', 'decoder') for key, size in sizes.items()},
+    d_model=words['width'],
+    **specs.said(words, {word: f'encoder_{key}' for word, key in SIDES.items()}),
+    **specs.said(words, {word: f'decoder_{key}' for word, key in SIDES.items()}),
     activation_function=activations[words['mlp']],
     dropout=words['dropout_rate'],
     scale_embedding=True,

@@ -25,18 +25,10 @@ from vitlab.ops.positions import Grid
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.families import _dinov2, _vit_rewrite, _vit_specs
 from vitlab.pretrained.families import _vit_names as names
-from vitlab.pretrained.layouts import Layout, reshaped, same
-from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing, image_size_of
-from vitlab.pretrained.tables import by_table
+from vitlab.pretrained.preprocessing import INCEPTION, Preprocessing
+from vitlab.pretrained.tables import Seen, by_table
 
 KIND = 'classification'  # see `vitlab.pretrained.kind`
-# Queries, keys and values [d, n, k] one below the other <-> ours, [d, 3, n, k].
-STACKED_QKV = Layout(
-  theirs=lambda shape: (3 * shape[0], *shape[2:]),
-  to_ours=lambda array, shape: array.reshape(3, shape[0], *shape[2:]).swapaxes(0, 1),
-  to_theirs=lambda array: array.swapaxes(0, 1).reshape(-1, *array.shape[2:]),
-)
-STACKED_BIAS = reshaped(lambda shape: (shape[0] * shape[1], *shape[2:]))  # [3, n, k] <-> [3·n, k]
 
 
 def _timm(sides: Sides) -> PartOf:
@@ -58,13 +50,6 @@ def _huggingface(sides: Sides) -> PartOf:
   return (_dinov2 if of_dinov2 else names).huggingface(sides)
 
 
-def _augreg(sides: Sides) -> PartOf:
-  layouts = {'qkv/kernel': STACKED_QKV, 'qkv/bias': STACKED_BIAS} | names.odd(sides)
-  return by_table(names.AUGREG, odd=layouts, usual=lambda path, shape: same, leaves='/{}'.format)(
-    sides
-  )
-
-
 def _spec_of_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   of_dinov2 = str(config.get('model_type')).startswith('dinov2')
   return (_dinov2 if of_dinov2 else _vit_specs).from_huggingface(config, shapes)
@@ -76,11 +61,13 @@ def _config_of_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[st
 
 
 def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
-  """DeiT's are normalised as those of torchvision's ImageNet models, others to [-1, 1]."""
-  size = image_size_of(config)
-  if size is None and 'pos_embed' in shapes:
+  """DeiT's are normalised as those of torchvision's ImageNet models, others to [-1, 1].
+
+  The size is that of the positions, which a config.json replaces by its own.
+  """
+  size = (224, 224)
+  if 'pos_embed' in shapes:
     size = _square(shapes['pos_embed'][1], shapes['patch_embed.proj.weight'][2:])
-  size = size or (224, 224)
   name = config.get('architecture') or config.get('model_type') or ''
   if 'dinov2' in name:
     return Preprocessing(size, 'crop', 0.875)
@@ -93,9 +80,9 @@ def _torch_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
 
 def _augreg_pictures(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
   """As vit_jax evaluates: no crop."""
-  ends = 'posembed_input/pos_embedding', 'embedding/kernel'
-  positions, kernel = (next(s for n, s in shapes.items() if n.endswith(end)) for end in ends)
-  size = _square(positions[1], kernel[:2])
+  del config
+  seen = Seen(names.augreg, shapes)
+  size = _square(seen['position_embedding/grid'][1], seen['patch_embed/kernel'][:2])
   return Preprocessing(size, 'squash', 1.0, 'bilinear', **INCEPTION)
 
 
@@ -137,7 +124,7 @@ FORMATS = {
     rewrite=_vit_rewrite.for_huggingface,
   ),
   'augreg': Format(
-    _augreg,
+    names.augreg,
     _vit_specs.from_augreg,
     head=r'(head|pre_logits)/',
     sign=r'Transformer/encoderblock_0/',
