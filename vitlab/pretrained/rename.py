@@ -20,17 +20,22 @@ def renamed(tensors: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, 
   """
   result: dict[str, Any] = {}
   for old, tensor in tensors.items():
-    new = old
-    for pattern, replacement in rename.items():
-      try:
-        new = re.sub(pattern, replacement, new)
-      except re.error as error:
-        raise UserError(f'rename: {pattern!r} is no regular expression: {error}') from error
+    new = substituted(old, rename)
     if new in result:
       raise UserError(f'rename gives two tensors the name {new!r}: one of them was {old!r}')
     if new:
       result[new] = tensor
   return result
+
+
+def substituted(name: str, rename: Mapping[str, str]) -> str:
+  """A name after all replacements, regex -> replacement, in order."""
+  for pattern, replacement in rename.items():
+    try:
+      name = re.sub(pattern, replacement, name)
+    except re.error as error:
+      raise UserError(f'rename: {pattern!r} is no regular expression: {error}') from error
+  return name
 
 
 def unwrapped(tensors: Mapping[str, Any], signs: Iterable[str]) -> Mapping[str, Any]:

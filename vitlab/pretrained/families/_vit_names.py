@@ -1,9 +1,11 @@
 """The names of the parameters of a ViT in the files of five sources, and how they lie there."""
 
 import re
+from functools import partial
 
 from vitlab.pretrained.assemble import PartOf, Sides
 from vitlab.pretrained.layouts import Layout, flat, half, linear, reshaped, same
+from vitlab.pretrained.rename import substituted
 from vitlab.pretrained.tables import below, by_table, column, of_tokens
 
 ATTENTION, POSITIONS = 'MultiHeadDotProductAttention_1', 'Transformer/posembed_input/pos_embedding'
@@ -100,13 +102,6 @@ HUGGINGFACE_5 = {
 }
 
 
-def in_memory(name: str) -> str:
-  """A name of Hugging Face's ViT or DeiT as transformers 5 has it in memory."""
-  for old, new in HUGGINGFACE_5.items():
-    name = re.sub(old, new, name)
-  return name
-
-
 def huggingface(sides: Sides) -> PartOf:
   """Those of Hugging Face's ViT and DeiT; a token without a classifier is a register to us."""
   table, prefix = HUGGINGFACE, 'vit.'
@@ -115,9 +110,8 @@ def huggingface(sides: Sides) -> PartOf:
   elif any(name.endswith('embeddings.distillation_token') for name in sides.theirs):
     table, prefix = DEIT_ALONE, 'deit.'
   version_5 = any(re.match(rf'({prefix})?layers\.', name) for name in sides.theirs)
-  return by_table(table, prefix=prefix, rename=in_memory if version_5 else str, odd=odd(sides))(
-    sides
-  )
+  rename = partial(substituted, rename=HUGGINGFACE_5 if version_5 else {})
+  return by_table(table, prefix=prefix, rename=rename, odd=odd(sides))(sides)
 
 
 def augreg(sides: Sides) -> PartOf:
