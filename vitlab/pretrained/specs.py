@@ -42,10 +42,34 @@ def said(words: Mapping[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
   return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
-def size_words(size: Any, variants: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
-  """The words of a size: the variant that it is, else one to start from and all its numbers."""
-  variant = next((name for name, known in variants.items() if known == size), '')
-  return dict(variant=variant) if variant else dict(variant=otherwise, **size._asdict())
+def meant(config: Mapping[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
+  """What a config.json of Hugging Face means, by a table of our words -> its keys.
+
+  Raises:
+    UserError: there is no config.json, or the width does not divide into its number of heads.
+  """
+  if config.keys().isdisjoint(table.values()):
+    raise UserError(NO_CONFIG)
+  words = {ours: config[theirs] for ours, theirs in table.items()}
+  check_heads(table['num_heads'], words['num_heads'], words['width'])
+  return words
+
+
+def size_words(
+  words: Mapping[str, Any], variants: Mapping[str, Any], otherwise: str
+) -> dict[str, Any]:
+  """Words with the variant that their size is, else one to start from and all its numbers.
+
+  Args:
+    words: The numbers of a size, and other words, which stay.
+    variants: Those of the family.
+    otherwise: The name of one to start from.
+  """
+  fields = next(iter(variants.values()))._fields
+  size = {field: words[field] for field in fields}
+  others = {word: value for word, value in words.items() if word not in fields}
+  variant = next((name for name, known in variants.items() if known._asdict() == size), '')
+  return others | (dict(variant=variant) if variant else dict(variant=otherwise, **size))
 
 
 def inverse(table: Mapping[str, str]) -> dict[str, str]:

@@ -190,7 +190,7 @@ def _sizes(wanted: Size) -> dict[str, Any]:
     for name, size in VARIANTS.items()
     if size.version == wanted.version
   }
-  words = specs.size_words(wanted, known, {1: 'mu', 2: 'V2-mu'}[wanted.version])
+  words = specs.size_words(wanted._asdict(), known, {1: 'mu', 2: 'V2-mu'}[wanted.version])
   words.pop('version', None)  # a variant's
   return words | dict(window_size=wanted.window_size)
 

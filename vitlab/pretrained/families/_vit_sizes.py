@@ -53,8 +53,8 @@ def sizes(
   gated: bool = False,
 ) -> dict[str, Any]:
   """The words of a size: a variant, and what it does not say; of a gated mlp all of them."""
-  wanted, (y, x) = Size(width, depth, num_heads, mlp_dim), patch
-  words = specs.size_words(wanted, {} if gated else VARIANTS, 'mu')
+  size, (y, x) = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim), patch
+  words = dict(variant='mu', **size) if gated else specs.size_words(size, VARIANTS, 'mu')
   if len(words) == 1 and y == x:
     return dict(variant=f'{words["variant"]}/{y}')
   return words | dict(patch_size=y if y == x else (y, x))

@@ -96,12 +96,9 @@ def from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any
   Raises:
     UserError: an activation that vitlab's ViT does not have; no config.json.
   """
-  if 'hidden_size' not in config:
-    raise UserError(specs.NO_CONFIG)
+  said = specs.meant(config, _vit_sizes.SIZES)
   seen = Seen(names.huggingface, shapes)
   specs.check_patch(config['patch_size'], seen['patch_embed/kernel'][2:])
-  said = {ours: config[theirs] for ours, theirs in _vit_sizes.SIZES.items()}
-  specs.check_heads('num_attention_heads', said['num_heads'], said['width'])
   return by_shapes(seen, **said, mlp_dim=config['intermediate_size']) | dict(
     pool='cls',
     position_embedding='learned',

@@ -7,17 +7,17 @@ Which heads there are, the tensors say; whether a classifier is one of texts or 
 of the class in config.json. Files of 2018 call a norm's scale gamma and its bias beta.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from vitlab.errors import UserError
-from vitlab.models.bert import VARIANTS, Size
+from vitlab.models.bert import VARIANTS
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import same
+from vitlab.pretrained.rename import substituted
 from vitlab.pretrained.tables import below, by_table
 
 KIND = 'masked_lm'  # see `vitlab.pretrained.kind`
@@ -59,26 +59,25 @@ CLASSES = {  # (our head, whether the next passage is guessed) -> their class
   ('none', False): 'BertModel',
 }
 
-# Our word -> their key.
-SIZES = dict(
-  width='hidden_size',
-  depth='num_hidden_layers',
-  num_heads='num_attention_heads',
-  mlp_dim='intermediate_size',
-)
-NUMBERS = dict(
-  vocab_size='vocab_size',
-  max_length='max_position_embeddings',
-  num_segments='type_vocab_size',
-  norm_epsilon='layer_norm_eps',
-)
-
 KEYS = keys.huggingface(
   'bert',
   read='num_labels architectures',
   only=dict(position_embedding_type=('absolute',)),
   training='attention_probs_dropout_prob classifier_dropout initializer_range',
   why={'is the dropout of training': 'hidden_dropout_prob'},
+)
+
+
+# Our word -> their key.
+SAID = dict(
+  vocab_size='vocab_size',
+  width='hidden_size',
+  depth='num_hidden_layers',
+  num_heads='num_attention_heads',
+  mlp_dim='intermediate_size',
+  max_length='max_position_embeddings',
+  num_segments='type_vocab_size',
+  norm_epsilon='layer_norm_eps',
 )
 
 
@@ -96,11 +95,7 @@ def _huggingface(sides: Sides) -> PartOf:
 def _modern(files: Files) -> Files:
   """Files in which norms and the tied bias have the names of today."""
   ends = {r'LayerNorm\.gamma$': 'LayerNorm.weight', r'LayerNorm\.beta$': 'LayerNorm.bias'}
-  tensors = {}
-  for name, tensor in files.tensors.items():
-    for old, new in ends.items():
-      name = re.sub(old, new, name)
-    tensors[name] = tensor
+  tensors = {substituted(name, ends): tensor for name, tensor in files.tensors.items()}
   alone = tensors.get('cls.predictions.decoder.bias')
   if alone is not None:
     tensors.setdefault(BIAS, alone)
@@ -123,13 +118,10 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
       f'config.json says architectures={[named]}, whose head vitlab does not compute'
       f'\nit reads {", ".join(sorted(set(CLASSES.values())))}'
     )
-  size = Size(*(config[key] for key in SIZES.values()))
-  specs.check_heads(SIZES['num_heads'], size.num_heads, size.width)
   classes = dict(num_classes=shapes['classifier.weight'][0]) if head in ('text', 'tokens') else {}
   return dict(
     name='bert',
-    **{word: config[key] for word, key in NUMBERS.items()},
-    **specs.size_words(size, VARIANTS, 'base'),
+    **specs.size_words(specs.meant(config, SAID), VARIANTS, 'base'),
     head=head,
     **classes,
     next_passage=there('cls.seq_relationship.weight'),
@@ -148,7 +140,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   return dict(
     architectures=[CLASSES[heads]],
     model_type='bert',
-    **specs.said(words, SIZES | NUMBERS),
+    **specs.said(words, SAID),
     hidden_act=activations[words['mlp']],
     hidden_dropout_prob=words['dropout_rate'],
     attention_probs_dropout_prob=0.0,

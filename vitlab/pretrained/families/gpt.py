@@ -14,8 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from vitlab.errors import UserError
-from vitlab.models.gpt import VARIANTS, Size, place_norms
+from vitlab.models.gpt import VARIANTS, place_norms
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, layouts, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
@@ -66,8 +65,14 @@ KEYS = keys.huggingface(
   },
 )
 # Our word -> their key.
-SIZES = dict(width='n_embd', depth='n_layer', num_heads='n_head')
-NUMBERS = dict(vocab_size='vocab_size', context='n_positions', norm_epsilon='layer_norm_epsilon')
+SAID = dict(
+  vocab_size='vocab_size',
+  context='n_positions',
+  width='n_embd',
+  depth='n_layer',
+  num_heads='n_head',
+  norm_epsilon='layer_norm_epsilon',
+)
 # Of all of theirs.
 ONLY = dict(norm='layernorm', qk_norm=False, num_kv_heads=None, position_embedding='learned')
 LAST = 50256  # <|endoftext|> of GPT-2, with which their class fills in what a file does not say
@@ -103,21 +108,18 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
     UserError: no config.json, or it says a number or an activation that we do not have.
   """
   del shapes
-  if 'n_head' not in config:
-    raise UserError(specs.NO_CONFIG)
+  words = specs.meant(config, SAID)
   first = config['model_type'] == 'openai-gpt'
-  width, depth, heads = (config[key] for key in SIZES.values())
   if first:
     mlp = specs.named(config['afn'], FIRST_ACTIVATIONS, 'afn of openai-gpt')
   else:
     what = 'activation_function of Hugging Face'
     mlp = specs.named(config['activation_function'], specs.HF_ACTIVATIONS, what)
   inner = None if first else config.get('n_inner')  # which the class of GPT-1 does not read
-  size = Size(width, depth, specs.check_heads('n_head', heads, width), inner or 4 * width)
+  words['mlp_dim'] = inner or 4 * words['width']
   return dict(
     name='gpt',
-    **{word: config[key] for word, key in NUMBERS.items()},
-    **specs.size_words(size, VARIANTS, 'small'),
+    **specs.size_words(words, VARIANTS, 'small'),
     norm_place='post' if first else 'pre',
     position_embedding='learned',
     tied=config.get('tie_word_embeddings', True),
@@ -141,7 +143,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   config = dict(
     architectures=['OpenAIGPTLMHeadModel' if first else 'GPT2LMHeadModel'],
     model_type='openai-gpt' if first else 'gpt2',
-    **specs.said(words, SIZES | NUMBERS),
+    **specs.said(words, SAID),
     tie_word_embeddings=words['tied'],
     resid_pdrop=words['dropout_rate'],
     embd_pdrop=words['dropout_rate'],

@@ -102,7 +102,7 @@ def _spec(
   return dict(
     name='resnet',
     num_classes=seen.get('head/kernel', (None,))[0],
-    **specs.size_words(size, VARIANTS, '50'),
+    **specs.size_words(size._asdict(), VARIANTS, '50'),
     **ONLY,
     norm='batchnorm' if 'stem/norm/mean' in seen else 'groupnorm',
     num_groups=32,

@@ -155,7 +155,7 @@ def _sizes(width, depth, mlp_dim, inner_width, args: Mapping[str, Any]) -> dict[
   specs.check_heads('num_heads_outer', heads, width)
   specs.check_heads('num_heads_inner', inner_heads, inner_width)
   size = Size(width, depth, heads, mlp_dim, inner_width, inner_heads)
-  return specs.size_words(size, VARIANTS, 'mu')
+  return specs.size_words(size._asdict(), VARIANTS, 'mu')
 
 
 def _config(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from vitlab.data import marian
 from vitlab.errors import UserError
-from vitlab.models.transformer import VARIANTS, Size
+from vitlab.models.transformer import VARIANTS
 from vitlab.ops.positions import Grid
 from vitlab.ops.tokens import BOS, EOS, PAD, SPECIAL, UNK
 from vitlab.pretrained import keys, specs
@@ -129,12 +129,12 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
   if wrong:
     words = ', '.join(f'{key}={value!r}' for key, value in wrong.items())
     raise UserError(f'Marian with {words} is none that vitlab computes: choose another')
-  wanted = Size(config['d_model'], *(config[f'encoder_{key}'] for key in SIDES.values()))
+  size = {word: config[f'encoder_{key}'] for word, key in SIDES.items()}
   activation = config.get('activation_function', 'gelu')
   return dict(
     name='transformer',
     vocab_size=config['vocab_size'],
-    **specs.size_words(wanted, VARIANTS, 'base'),
+    **specs.size_words(size | dict(width=config['d_model']), VARIANTS, 'base'),
     **ONLY,
     logits_bias=BIAS in shapes,
     mlp=specs.named(activation, specs.HF_ACTIVATIONS, 'activation_function of Hugging Face'),
