@@ -131,7 +131,7 @@ def _sizes(words: ChainMap[str, Any], name: str) -> tuple[Grid, Grid, str]:
   """The size that a picture is brought to, what is cut out of it, and 'squash' or 'crop'."""
   given, usual = words.maps
   number = EDGE if 'shortest_edge' in usual['size'] else SIDES
-  forms = [number, SIDES] if 'crop_size' in usual else [number]
+  forms = [EDGE, SIDES] if number == EDGE and 'crop_size' in usual else [number]
   size = _size(words, 'size', number, forms)
   edge = size.get('shortest_edge')
   whole = (edge, edge) if edge else (size['height'], size['width'])

@@ -62,7 +62,7 @@ def _authors(name: str) -> str:
 
 
 def _huggingface(sides: Sides) -> PartOf:
-  version_2 = any(path.endswith('/logit_scale') for path in sides.ours)
+  version_2 = any(name.endswith('logit_scale') for name in (*sides.ours, *sides.theirs))
   prefix = 'swinv2.' if version_2 else 'swin.'
   return by_table(HUGGINGFACE, prefix=prefix, rename=_merging_ends_a_stage, odd=ODD)(sides)
 
