@@ -49,7 +49,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='1000 steps')
   config.checkpoint.update(best='val/perplexity', best_mode='min')
   if arg.smoke:
-    config.data = dict(name='sonnets', context=32)
+    config.data = dict(name='text', path='sonnets:', context=32)
     config.duration, config.log_every, config.batch_size = '60 steps', '10 steps', 20
     config.model.update(variant='mu', width=32, dtype='float32')
     config.optim.update(learning_rate=1e-2, warmup='5 steps')

@@ -21,7 +21,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config = base()
   config.duration = '1200 steps'
   config.batch_size = 16
-  config.data = dict(name='sonnets', context=64)
+  config.data = dict(name='text', path='sonnets:', context=64)
   config.model = dict(
     name='gpt',
     vocab_size=None,

@@ -53,7 +53,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='10%')
   config.checkpoint.update(best='val/perplexity', best_mode='min')
   if arg.smoke:
-    config.data = dict(name='sonnets', context=32)
+    config.data = dict(name='text', path='sonnets:', context=32)
     config.duration, config.log_every = '60 steps', '10 steps'
     config.model.update(variant='mu', width=32)
     config.optim.learning_rate = 1e-2

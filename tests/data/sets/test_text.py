@@ -13,6 +13,7 @@ from _helpers.real_data import ROOT
 
 from vitlab.data import pipeline, splits, tokenizers, vocabularies
 from vitlab.data.sets import text
+from vitlab.data.texts import reading
 from vitlab.errors import UserError
 
 BOOK = '\n'.join(language.sentences(400)[0]) + '\n'
@@ -230,6 +231,17 @@ def test_a_second_start_reads_nothing_anew(book, make, monkeypatch):
   assert second.facts['tokenizer'] == first.facts['tokenizer']
   pathlib.Path(book).touch()
   make(book, tokenizer='byte_bpe', vocab_size=280)
+
+
+def test_the_text_that_ships_is_whole(make):
+  content = reading._SONNETS.read_text(encoding='utf-8')
+  assert content.count('\n\n') == 153 and len(content) == 94_653
+  assert content.startswith('From fairest creatures we desire increase,\n')
+  assert content.endswith("Love's fire heats water, water cools not love.\n")
+  dataset = make('sonnets:')
+  assert dataset.facts['vocab_size'] == len(set(content)) == 61
+  sizes = dataset.facts['sizes']
+  assert [sizes[name]['characters'] for name in ('train', 'val')] == [85187, 9466]
 
 
 @pytest.mark.data

@@ -4,6 +4,7 @@
     data.path=corpus             a folder, .zip or .tar: train.txt val.txt test.txt, or train/*.txt
                                  ...; without such names, all files one after the other
     data.path=tfds:lm1b          a set that was prepared, see `vitlab.data.sets.tfds`
+    data.path=sonnets:           Shakespeare's sonnets, which ship: 94,653 characters
 
 Files end in .txt (or .text, .raw, .tokens, .md; .gz may follow) and are UTF-8. The text is encoded
 when it is first used, and kept in a cache folder: the next start only maps it into memory.
@@ -54,7 +55,7 @@ def make(
   a character or a byte takes.
 
   Args:
-    path: A file, folder, archive or 'tfds:NAME'.
+    path: A file, folder, archive, 'tfds:NAME' or 'sonnets:'.
     tokenizer: 'chars', 'bytes'; 'bpe', 'unigram' (sentencepiece), 'wordpiece', 'byte_bpe', learned
       from 'train'; the folder of a run or of a published vocabulary; or a .model of sentencepiece.
     vocab_size: Of a vocabulary that is learned: at most.

@@ -27,6 +27,8 @@ from vitlab.errors import UserError, unknown
 
 _log = logging.getLogger(__name__)
 TFDS = 'tfds:'
+# Shakespeare's 154 sonnets of 1609, in the public domain: the text that ships, by its path.
+SONNETS, _SONNETS = 'sonnets:', pathlib.Path(__file__).with_name('sonnets.txt')
 ENDINGS = ('.txt', '.text', '.raw', '.tokens', '.md')
 _BLOCK = 2**22  # bytes that are read at a time
 _RECORDS = 10_000  # of TFDS that are read at a time
@@ -65,8 +67,8 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
   """The texts of a path.
 
   Args:
-    path: A text file, perhaps .gz; a folder, .zip or .tar of them; or 'tfds:NAME' of a set that was
-      prepared, see `vitlab.data.sets.tfds`.
+    path: A text file, perhaps .gz; a folder, .zip or .tar of them; 'tfds:NAME' of a set that was
+      prepared, see `vitlab.data.sets.tfds`; or 'sonnets:', the text that ships.
     data_dir: Where that was prepared.
     text_key: Its feature that holds the text.
 
@@ -80,7 +82,7 @@ def open_texts(path: str, data_dir: str = '', text_key: str = 'text') -> Texts:
     )
   if path.startswith(TFDS):
     return _prepared(path.removeprefix(TFDS), data_dir, text_key)
-  place = pathlib.Path(path).expanduser()
+  place = _SONNETS if path == SONNETS else pathlib.Path(path).expanduser()
   if place.is_dir():
     names = [name for name in list_folder(place) if _is_text(name)]
     size = sum((place / name).stat().st_size for name in names)
