@@ -26,6 +26,6 @@ def tree_of(spec, size, fill=np.zeros):
   module = registry.make('models', spec)
   tokens = jnp.zeros((1, 1), jnp.int32)
   sentences = dict(transformer=(tokens, tokens), gpt=(tokens,))
-  inputs = sentences.get(spec['name'], (jnp.zeros((1, *size, 3)),))
+  inputs = sentences.get(spec['name']) or (jnp.zeros((1, *size, 3)),)
   like = jax.eval_shape(partial(module.init, train=False), jax.random.key(0), *inputs)
   return jax.tree.map(lambda leaf: np.asarray(fill(leaf.shape), leaf.dtype), like)
