@@ -62,11 +62,10 @@ def test_first_and_last_layers_are_told_by_their_modules_outside_the_blocks(name
 
 
 def test_what_the_data_decide_of_a_model_follows_from_its_keywords():
-  assert names.counted({'name': 'vit', 'num_classes': 10}) is names.CLASSES
-  assert names.counted({'name': 'vit'}) is names.CLASSES
-  assert names.counted({'name': 'transformer', 'vocab_size': 10}) is names.WORDS
+  assert names.counted('vit') is names.CLASSES
+  assert names.counted('transformer') is names.counted('gpt') is names.WORDS
   # A classifier of sentences keeps its words where the classes are others.
-  assert names.counted({'name': 'bert', 'vocab_size': 10, 'num_classes': 2}) is names.CLASSES
+  assert names.counted('bert') is names.CLASSES
 
 
 def test_tokens_that_a_classifier_may_read_come_in_the_order_of_the_model():

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from vitlab import registry
 from vitlab.errors import UserError
 
 # Blocks are `block_{i}`, or `blocks` with a leading depth axis when scanned. A model has one stack
@@ -70,7 +71,12 @@ class Counted(NamedTuple):
   axis: int
 
 
-CLASSES = Counted('num_classes', 'classes', ('head', 'head_dist'), ('head/kernel',), -1)
+CLASSES = Counted(
+  'num_classes', 'classes', ('head', 'head_dist', 'next_head'), ('head/kernel',), -1
+)
+# Keywords of a model that say which heads it has; a module that not every head needs.
+HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})
+BESIDE_HEAD = r'params/pooler/'
 WORDS = Counted(
   'vocab_size',
   'words',
@@ -169,8 +175,12 @@ def matrix_axes(name: str, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]
   return axes[:-1], axes[-1:]
 
 
-def counted(keywords: Collection[str]) -> Counted:
-  """What the data decide of a model with these keywords: its classes, or words if it has none."""
+def counted(model: str) -> Counted:
+  """What new data change of a model of this name: its classes, or its words if it can have none.
+
+  A model that can classify texts keeps its words.
+  """
+  keywords = registry.keywords('models', model)
   words = WORDS.keyword in keywords and CLASSES.keyword not in keywords
   return WORDS if words else CLASSES
 

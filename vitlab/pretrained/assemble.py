@@ -116,6 +116,7 @@ def assemble(
   ignored: str = '',
   left_out: str = '',
   fresh: str = '',
+  optional: str = '',
 ) -> PyTree:
   """Builds a tree like `like` from their tensors.
 
@@ -126,6 +127,7 @@ def assemble(
     ignored: Regex (`re.match`) of tensors that no parameter needs.
     left_out: Regex of tensors that are not read: parameters made of them are not in the result.
     fresh: Regex of paths of parameters that are not in the result either.
+    optional: Regex of paths of parameters that are not in it where they have no tensor.
 
   Returns:
     NumPy arrays with the structure, shapes and dtypes of `like`.
@@ -145,6 +147,8 @@ def assemble(
       continue
     unused -= set(part.names if part else ())
     absent = [name for name in part.names if name not in tensors] if part else [path]
+    if absent and optional and len(absent) == len(part.names) and re.match(optional, path):
+      continue
     if absent:
       missing += [name for name in absent if name not in missing]
       continue

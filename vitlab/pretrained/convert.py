@@ -82,8 +82,8 @@ def import_tensors(
   table = find_format(family, format)
   theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
   part_of = table.part_of(Sides(shapes(like), theirs, spec or {}, image_size))
-  left_out = '' if keeps_head(head) else table.head
-  return assemble(like, tensors, part_of, table.ignored, left_out, fresh)
+  left_out, optional = ('', '') if keeps_head(head) else (table.head, names.BESIDE_HEAD)
+  return assemble(like, tensors, part_of, table.ignored, left_out, fresh, optional)
 
 
 def transfer(
@@ -111,14 +111,16 @@ def transfer(
   Raises:
     UserError: what does not fit, listed.
   """
-  modules = '|'.join(names.counted(spec).modules)
-  left_out = '' if keeps_head(head) else rf'params/({modules})/'
+  modules = '|'.join(names.counted(spec['name']).modules)
+  new = (rf'params/({modules})/', names.BESIDE_HEAD)
+  left_out, optional = ('', '') if keeps_head(head) else new
   given, wanted = shapes(tree), shapes(like)
   kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
   same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
   if same_shapes or not has_timm(spec['name']):
     part_of = lambda path, shape: Part((path,), same)  # noqa: E731
-    return assemble(like, flatten(tree), part_of, left_out=left_out, fresh=fresh)
+    options = dict(left_out=left_out, fresh=fresh, optional=optional)
+    return assemble(like, flatten(tree), part_of, **options)
   family = spec['name']
   tensors = export_tensors(tree, family, 'timm', spec)
   known = dict(spec=spec, image_size=image_size, head=head, fresh=fresh)

@@ -168,7 +168,8 @@ def _complete(node: ConfigDict, kept: ConfigDict) -> None:
 
 def _fill_model(node: ConfigDict, source: Weights, where: str) -> None:
   """Fills the words of a model; the number of its classes or words stays with the data."""
-  spec = {key: x for key, x in source.about.spec.items() if key not in COUNTS}
+  new = names.HEAD_KEYWORDS if source.head == 'new' else ()  # a new head is what the config says
+  spec = {key: x for key, x in source.about.spec.items() if key not in (*COUNTS, *new)}
   given = {key: x for key, x in node.to_dict().items() if key not in COUNTS and x is not None}
   if given.get('name', spec['name']) != spec['name']:
     raise UserError(

@@ -68,7 +68,9 @@ class Weights(NamedTuple):
         params |= {name: jax.tree.map(take, params[name]) for name in heads}
     if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
       instead = f'give it that one: data.tokenizer={self.path}'
-      if names.counted(self.about.spec) is names.WORDS:  # else the new head is one of classes
+      if (
+        names.counted(self.about.spec['name']) is names.WORDS
+      ):  # else the new head is one of classes
         instead += f', or {self._anew("with new words")}'
       tokenizers.check_same(facts, known, self.path, instead)
     return {**loaded, 'params': params}
@@ -83,7 +85,7 @@ class Weights(NamedTuple):
 
   def _check_counts(self, params: PyTree) -> None:
     """Raises UserError if the weights know other classes or words than the model."""
-    counted = names.counted(self.about.spec)
+    counted = names.counted(self.about.spec['name'])
     known, flat = self.about.spec.get(counted.keyword), names.flatten(params)
     found = next((flat[path] for path in counted.parameters if path in flat), None)
     if found is not None and found.shape[counted.axis] != known:
