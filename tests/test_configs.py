@@ -26,6 +26,8 @@ ARGUMENTS = {
   'vit_folder': 'path=photos',
   'word2vec_text': 'text.txt',
   'gpt_text': 'text.txt',
+  'bert_pretrain_text': 'text.txt',
+  'bert_classify': 'weights=bert,path=texts.csv',
   'gpt2_small': 'text,tokenizer=gpt2',
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
