@@ -198,6 +198,12 @@ def test_a_failing_evaluator_is_a_warning(tmp_path, caplog, monkeypatch):
   assert 'no such number' in caplog.text and 'train/loss' in result['metrics']
 
 
+def test_a_best_metric_that_nobody_gives_is_said_at_the_first_evaluation(tmp_path):
+  with pytest.raises(UserError, match="checkpoint.best 'test/acuracy': did you mean test/accuracy"):
+    _train(tmp_path, checkpoint__best='test/acuracy')
+  assert [row['step'] for row in workdir.read_metrics(tmp_path)] == [4]
+
+
 def _refuse_checkpoint(monkeypatch, refused):
   save = Checkpoints.save
 

@@ -21,7 +21,7 @@ import jax
 
 from vitlab import tasks, workdir
 from vitlab.data import pipeline
-from vitlab.errors import UserError
+from vitlab.errors import UserError, unknown
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
 from vitlab.train.evaluate import Interrupted, evaluate, predictions
@@ -217,6 +217,9 @@ class Session:
       except Exception:  # of an evaluator: no reason to lose the run
         _log.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
         continue
+      best = self.experiment.config.checkpoint.best
+      if best.partition('/')[0] == name and best not in found:
+        raise unknown('checkpoint.best', best, found)
       metrics |= found
       self._progress.evaluated(self.step, name, found)
     return metrics
