@@ -57,7 +57,7 @@ def by_gensim(text: pathlib.Path, folder: pathlib.Path, epochs: int, seed: int, 
   """(what it took, file of vectors)."""
   output = folder / f'gensim_{seed}.bin'
   command = [sys.executable, '-c', GENSIM, text, output, epochs, seed, int(skip_gram)]
-  done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+  done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
   return json.loads(done.stdout), output
 
 
@@ -67,12 +67,12 @@ def by_vitlab(text: pathlib.Path, folder: pathlib.Path, epochs: int, seed: int, 
   argument = f'path={text}' + ('' if skip_gram else ',cbow')
   command = [sys.executable, ROOT / 'launch.py', f'--workdir={run}']
   options = [f'--config={ROOT}/configs/word2vec_text.py:{argument}', f'--config.seed={seed}']
-  options += [f'--config.duration={epochs} epochs', '--config.data.tokenise=spaces']
+  options += [f'--config.duration={epochs} epochs']
   before = cpu_of_children()
-  subprocess.run([*map(str, command), *options], check=True, capture_output=True)
+  subprocess.run([*map(str, command), *options], check=True, stdout=subprocess.DEVNULL)
   cpu = cpu_of_children() - before
   export = ['--mode=export', '--format=word2vec_binary', f'--output={output}']
-  subprocess.run([*map(str, command), *export], check=True, capture_output=True)
+  subprocess.run([*map(str, command), *export], check=True, stdout=subprocess.DEVNULL)
   result = json.loads((run / 'result.json').read_text())
   words = result['steps'] * 32 * ROW
   seconds = words / ROW / result['examples_per_second']
