@@ -46,6 +46,15 @@ ARGUMENTS = {
     ['--mode=predict', '--workdir={tmp}/left', '{tmp}/one.png'],
     'missing: head.bias',
   ),
+  'vectors with a wrong header': (
+    ['--mode=predict', '--workdir={tmp}/vectors.txt', '{tmp}/words'],
+    'says 3 words, and holds 1',
+  ),
+  'no words in a text': (
+    ['--config=configs/word2vec_text.py:{tmp}/words'],
+    '0 occur 5 times',
+  ),
+  'no text for words': (['--config=configs/word2vec_text.py'], 'give a text'),
   'weights to train in': ([DIGITS, '--workdir={tmp}/vit'], 'holds weights of somebody, not a run'),
   'weights to evaluate as another model': (
     ['--mode=eval', DIGITS, '--config.model.depth=9', '--workdir={tmp}/vit'],
@@ -110,6 +119,8 @@ def world(tmp_path_factory):
   (tmp / 'pickle' / 'model.safetensors').rename(tmp / 'pickle' / 'pytorch_model.bin')
   (tmp / 'convnext' / 'config.json').write_text('{"architecture": "convnext_tiny"}')
   (tmp / 'left' / 'model.safetensors').write_bytes(whole.replace(b'"head.bias"', b'"haed.bias"'))
+  (tmp / 'vectors.txt').write_text('3 2\na 1 2\n')
+  (tmp / 'words').write_text('dog\n')
   return tmp
 
 
