@@ -2,13 +2,15 @@
 
   command   python launch.py --config=configs/word2vec_text.py:TEXT
   hardware  2 CPU cores
-  time      TIME
-  reached   REACHED
+  time      1 min 39 s of training for 3 epochs of 11.5 million words (other work went on beside it)
+  reached   WordSim-353 0.44, analogies 16.9 % semantic, 18.6 % syntactic (seed 0, 3 epochs of the
+            50,000 reviews of imdb; gensim beside it 0.40, 13.9 %, 19.0 %: experiments/word2vec)
 
 TEXT is a text file, perhaps .gz, or a folder or archive of them; a line is a sentence, and case is
 dropped. `cbow` lets the mean of the neighbours predict a word, and not a word its neighbours;
 `pairs=wordsim353.csv` and `questions=questions-words.txt` score the vectors while they learn (their
-files are not in the package). Then
+files are not in the package). A short text wants more passes: War and Peace, 566,000 words, reaches
+0.26 in the 5 epochs of this file and 0.43 in 20, in a minute. Then
 
   echo 'king - man + woman' | python launch.py --mode=predict --workdir=runs/word2vec_text
   python launch.py --mode=export --format=word2vec --workdir=runs/word2vec_text    for gensim
