@@ -45,7 +45,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.01,
     clip_norm=1.0,
   )
-  config.evaluators.test = dict(name='classification', split='test', every='50%')
+  config.evaluators.test = dict(name='text_classification', split='test', every='50%')
   config.checkpoint.best = 'test/accuracy'
   if arg.smoke:
     config.init_from = None

@@ -15,7 +15,7 @@ LEADING += ('loss',)
 _GROUPS = ('train', 'time')  # behind what was held out
 
 _SHARE = re.compile(
-  r'accuracy|precision|recall|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
+  r'accuracy|precision|recall|\bf1$|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
 )
 _SMALL = re.compile(
   r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|fid|kid$|distance|grad|padding'
