@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as scores
 
 from vitlab import metrics, registry
-from vitlab.evaluators import classification, text_classification
+from vitlab.evaluators import _classified, classification, text_classification
 
 RANDOM = np.random.default_rng(0)
 LABEL = RANDOM.integers(0, 3, 200)
@@ -51,7 +51,7 @@ def test_what_is_not_a_number_is_wrong_in_all_of_them():
 
 
 def test_without_a_matrix_they_are_left_out(monkeypatch):
-  monkeypatch.setattr(classification, 'MAX_CONFUSION', 4)
+  monkeypatch.setattr(_classified, 'MAX_CONFUSION', 4)
   assert not {'f1', 'matthews'} & set(evaluated(LOGITS).metrics)
 
 

@@ -1,18 +1,19 @@
 """How well texts are classified: as images are, and by F1 and Matthews' correlation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int
-from sklearn import metrics as scores
+from sklearn.metrics import f1_score, matthews_corrcoef
 
-from vitlab.evaluators import Predictions, Result, classification
+from vitlab.evaluators import Predictions, Result
+from vitlab.evaluators._classified import check, scored
 
 LEADS = 'accuracy'
 
 
 def make(
-  split: str = 'test', top_k: tuple[int, ...] = (1,), bins: int = 15
+  split: str = 'test', top_k: Sequence[int] = (1,), bins: int = 15
 ) -> Callable[[Predictions], Result]:
   """Reads the task's `logits`.
 
@@ -26,10 +27,10 @@ def make(
   Raises:
     UserError: bins or a k is not positive, or the split is empty.
   """
-  base = classification.make(split, top_k, bins)
+  check('text_classification', top_k, bins)
 
   def evaluate(predictions: Predictions) -> Result:
-    found = base(predictions)
+    found = scored(predictions, split, top_k, bins)
     if 'confusion' not in found.details:
       return found
     more = agreement(found.details['confusion'], found.details['class_count'])
@@ -52,8 +53,8 @@ def agreement(
   label, predicted = np.nonzero(cells)
   weight = cells[label, predicted]
   known = [i for i in np.union1d(label, predicted) if i < len(count)]
-  f1 = scores.f1_score(
+  f1 = f1_score(
     label, predicted, labels=known, average='macro', sample_weight=weight, zero_division=0.0
   )
-  matthews = scores.matthews_corrcoef(label, predicted, sample_weight=weight)
+  matthews = matthews_corrcoef(label, predicted, sample_weight=weight)
   return dict(f1=float(f1), matthews=float(matthews))
