@@ -108,7 +108,7 @@ def test_a_run_that_starts_from_them_prepares_and_exports_as_they_do(tmp_path, c
     labels = classification.label(run, [str(path) for path in sorted(photos.rglob('*.png'))])
     expected = dict(zip(KINDS, read(folder)))
     for label in labels:
-      name = label.file.rpartition('/')[2].removesuffix('.png')
+      name = label.given.rpartition('/')[2].removesuffix('.png')
       if name == 'exif' and format == 'huggingface':
         continue  # its pipelines turn it, timm does not
       np.testing.assert_allclose(

@@ -6,38 +6,24 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from vitlab.data import classes, pictures
 from vitlab.errors import UserError
 from vitlab.lines import visible
 from vitlab.predict import DEFAULTS, Options, Program
+from vitlab.predict import labels as labels_lib
 from vitlab.predict.inputs import find_images
+from vitlab.predict.labels import Label
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
 _log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
-TOP = 5
-
-
-class Label(NamedTuple):
-  """What the model says about one file.
-
-  Attributes:
-    file: As it was found.
-    top: The most probable classes, (name, probability), best first; empty if it has an error.
-    error: Why the file could not be read, or ''.
-  """
-
-  file: str
-  top: Sequence[tuple[str, float]]
-  error: str = ''
 
 
 def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:
@@ -62,7 +48,7 @@ def label(trained: Trained, files: Sequence[str]) -> Iterator[Label]:
         if isinstance(image, str):
           yield Label(file, (), image)
         else:
-          yield Label(file, _top(next(rows), names))
+          yield Label(file, labels_lib.top(next(rows), names))
 
 
 def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
@@ -88,14 +74,14 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   with lines:
     labels = []
     for one in label(trained, files):
-      lines.write(json.dumps(_as_json(one)) + '\n')
+      lines.write(json.dumps(labels_lib.as_json(one, dict(file=one.given))) + '\n')
       if one.error:
-        print(visible(f'cannot read {one.file}: {one.error}'), file=sys.stderr)
+        print(visible(f'cannot read {one.given}: {one.error}'), file=sys.stderr)
       else:
         labels.append(one)
   if not labels:
     raise UserError(f'none of {len(files)} files could be read: see above')
-  print(table(labels))
+  print(labels_lib.table(labels, 'file'))
 
 
 def exported(trained: Trained) -> Program:
@@ -134,39 +120,9 @@ def published(
   return dict(name='classification', num_classes=None, mean=prepared.mean, std=prepared.std), facts
 
 
-def table(labels: Sequence[Label]) -> str:
-  """Aligned columns, a line for each file: file, class, probability, runner-up."""
-  rows = [('file', 'class', 'probability', 'runner-up')]
-  for one in labels:
-    (name, probability), *others = one.top
-    runner_up = f'{others[0][0]} {others[0][1]:.1%}' if others else ''
-    rows.append(tuple(map(visible, (one.file, name, f'{probability:.1%}', runner_up))))
-  widths = [max(len(row[column]) for row in rows) for column in range(4)]
-  lines = []
-  for file, name, probability, runner_up in rows:
-    cells = file.ljust(widths[0]), name.ljust(widths[1]), probability.rjust(widths[2]), runner_up
-    lines.append('  '.join(cells).rstrip())
-  return '\n'.join(lines)
-
-
 def _read(file: str, arguments: Mapping[str, Any]) -> np.ndarray | str:
   """The image, or why there is none."""
   try:
     return pictures.preprocess(file, **arguments)
   except pictures.ImageError as error:
     return str(error).partition('\n')[0]
-
-
-def _top(
-  probabilities: Float[np.ndarray, ' classes'], names: Sequence[str]
-) -> list[tuple[str, float]]:
-  best = np.argsort(-probabilities, kind='stable')[:TOP]
-  return [(names[i], float(probabilities[i])) for i in best]
-
-
-def _as_json(one: Label) -> dict[str, Any]:
-  if one.error:
-    return {'file': one.file, 'error': one.error}
-  (name, probability), *_ = one.top
-  top = [{'class': other, 'probability': p} for other, p in one.top]
-  return {'file': one.file, 'class': name, 'probability': probability, 'top': top}

@@ -10,7 +10,8 @@ import numpy as np
 from vitlab.data import pictures as pictures_lib
 from vitlab.errors import UserError
 from vitlab.lines import visible
-from vitlab.predict import Options, classification, inputs
+from vitlab.predict import Options, inputs
+from vitlab.predict import labels as labels_lib
 from vitlab.predict.trained import Trained
 from vitlab.report import drawers, page
 from vitlab.report.classification import bias, gallery, pictures
@@ -55,7 +56,7 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   labels, seen = _look(trained, files[:MOST])
   if not seen:
     raise UserError(f'none of {len(files)} files could be read: see above')
-  print(classification.table(labels))
+  print(labels_lib.table(labels, 'file'))
   windows = [layer.window for layer in seen[0].look.layers]
   found = Pictures((), seen, reads(trained), bias.tables(trained, windows))
   words = f'{len(seen)} images, seen by <strong>{escape(trained.workdir)}</strong>.'
@@ -64,9 +65,7 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
   return page.save(path, page.assemble('Attention', f'<p class="lead">{words}</p>', parts, scripts))
 
 
-def _look(
-  trained: Trained, files: Sequence[str]
-) -> tuple[list[classification.Label], list[Picture]]:
+def _look(trained: Trained, files: Sequence[str]) -> tuple[list[labels_lib.Label], list[Picture]]:
   look_at, names = looker(trained), trained.facts['class_names']
   labels, seen = [], []
   for file in files:
@@ -81,9 +80,7 @@ def _look(
       raise UserError(
         'the model has no attention over the image: --mode=report shows its saliency and occlusion'
       )
-    best = np.argsort(-one.look.probabilities, kind='stable')[: classification.TOP]
-    labels.append(
-      classification.Label(file, [(names[i], float(one.look.probabilities[i])) for i in best])
-    )
+    top = labels_lib.top(np.asarray(one.look.probabilities), names)
+    labels.append(labels_lib.Label(file, top))
     seen.append(one._replace(name=pathlib.Path(file).name))
   return labels, seen
