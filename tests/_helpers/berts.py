@@ -9,6 +9,7 @@ import transformers
 from _helpers import quick
 
 from vitlab import registry
+from vitlab.data.vocabularies import learned
 
 TINY = dict(vocab_size=17, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
 TINY |= dict(intermediate_size=32, max_position_embeddings=12, num_labels=3)
@@ -68,3 +69,23 @@ def ours(model, variables) -> dict[str, np.ndarray]:
   apply = lambda v, *batch: model.apply(v, *batch)[1]  # noqa: E731
   out = quick.jit(apply)(variables, TOKENS, SEGMENTS)
   return {name: np.asarray(out[name]) for name in out if name not in ('blocks', 'attention')}
+
+
+def vocabulary(lines, size=60):
+  """WordPiece of a text, as `vocab.txt` has it."""
+  return learned.wordpiece(lambda: lines, size).pieces
+
+
+def publish(folder, kind: str, pieces, **words) -> torch.nn.Module:
+  """Writes a folder as people publish it, and gives what it holds, in float32."""
+  module = make(kind, vocab_size=len(pieces), **words).float()
+  module.save_pretrained(folder)
+  (folder / 'vocab.txt').write_text(''.join(piece + '\n' for piece in pieces))
+  transformers.BertTokenizerFast(str(folder / 'vocab.txt')).save_pretrained(folder)
+  return module
+
+
+def pipeline(task: str, folder, **options):
+  """What transformers makes of a folder."""
+  tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+  return transformers.pipeline(task, model=str(folder), tokenizer=tokenizer, **options)

@@ -171,6 +171,25 @@ def of(facts: Mapping[str, Any]) -> Tokenizer | Marian | Vocabulary | Words | No
   return Words(facts['vocabulary']) if facts.get('vocabulary') else None
 
 
+def of_language(facts: Mapping[str, Any], where: str) -> Vocabulary:
+  """The vocabulary that a language model or a classifier of texts was trained with.
+
+  Args:
+    facts: Those of its data set.
+    where: The model, for the message.
+
+  Raises:
+    UserError: there is none.
+  """
+  found = of(facts)
+  if not isinstance(found, Vocabulary):
+    raise UserError(
+      f'{where}: nothing says which text its tokens stand for\nput the tokenizer.json '
+      'of these weights, or their vocab.txt, or vocab.json and merges.txt, beside them'
+    )
+  return found
+
+
 def check_same(
   facts: Mapping[str, Any], others: Mapping[str, Any] | None, where: str, instead: str = ''
 ) -> None:

@@ -13,7 +13,6 @@ from jaxtyping import Int
 
 from vitlab import tasks
 from vitlab.data import tokenizers
-from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.ops.search import make_search
@@ -54,12 +53,7 @@ class Author:
   """
 
   def __init__(self, trained: Trained):
-    vocabulary = tokenizers.of(trained.facts)
-    if not isinstance(vocabulary, Vocabulary):
-      raise UserError(
-        f'{trained.workdir}: nothing says which text its tokens stand for\nput the tokenizer.json '
-        'of these weights, or their vocab.json and merges.txt, beside them'
-      )
+    vocabulary = tokenizers.of_language(trained.facts, trained.workdir)
     spec = tasks.innermost(trained.config.task)
     self.vocabulary, self.context = vocabulary, trained.facts['context']
     self.max_tokens = spec.get('max_tokens', MAX_TOKENS)
@@ -210,11 +204,5 @@ def published(
     UserError: the vocabulary has more tokens than the weights.
   """
   del overrides
-  spec, vocabulary = about.spec, tokenizers.of(dict(tokenizer=about.tokenizer))
-  if isinstance(vocabulary, Vocabulary) and len(vocabulary) > spec['vocab_size']:
-    raise UserError(
-      f'{path}: its vocabulary has {len(vocabulary):,} tokens, its weights '
-      f'{spec["vocab_size"]:,}\nput the vocabulary of these weights beside them'
-    )
-  facts = dict(vocab_size=spec['vocab_size'], context=spec['context'], tokenizer=about.tokenizer)
+  facts = about.text(path) | dict(context=about.spec['context'])
   return dict(name=KIND, search=SEARCH, max_tokens=MAX_TOKENS), facts

@@ -96,7 +96,7 @@ def _override(config: ConfigDict, overrides: Sequence[str]) -> None:
 def _published(path: str, weights: weights_lib.Weights, overrides: Sequence[str]) -> Trained:
   """A model with nothing but what travels with its weights."""
   spec, config = weights.about.spec, config_lib.base()
-  config.model, kind = dict(spec), pretrained.kind(spec['name'])
+  config.model, kind = dict(spec), pretrained.kind(spec)
   find_task = find(kind, 'published', 'published weights')
   config.task, facts = find_task(path, weights.about, overrides)
   _override(config, overrides)

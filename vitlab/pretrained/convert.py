@@ -33,9 +33,15 @@ def formats(family: str) -> Mapping[str, Format]:
   return registry.module('pretrained.families', family).FORMATS
 
 
-def kind(family: str) -> str:
-  """The kind of learning of a family's weights: the name of their task, `KIND` in its file."""
-  return registry.module('pretrained.families', family).KIND
+def kind(spec: Mapping[str, Any]) -> str:
+  """The kind of learning of published weights, the name of a task: `KIND` in their family's file.
+
+  Args:
+    spec: Their model. Where what is learned depends on its head, `KIND` is a table of heads, whose
+      first kind is that of all others.
+  """
+  known = registry.module('pretrained.families', spec['name']).KIND
+  return known if isinstance(known, str) else known.get(spec['head'], next(iter(known.values())))
 
 
 def find_format(family: str, name: str) -> Format:

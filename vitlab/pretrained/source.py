@@ -76,6 +76,26 @@ class About(NamedTuple):
     known = dict(class_names=list(self.class_names), vocabulary=list(self.vocabulary))
     return {key: names for key, names in (known | dict(tokenizer=self.tokenizer)).items() if names}
 
+  def text(self, path: str) -> dict[str, Any]:
+    """What a model of text says of it, as a data set does: vocab_size, tokenizer, special.
+
+    Args:
+      path: Of the weights, for the message.
+
+    Raises:
+      UserError: the vocabulary beside the weights has more tokens than they.
+    """
+    size = self.spec['vocab_size']
+    if not self.tokenizer:
+      return dict(vocab_size=size, tokenizer='', special={})
+    found = vocabularies.from_text(self.tokenizer)
+    if len(found) > size:
+      raise UserError(
+        f'{path}: its vocabulary has {len(found):,} tokens, its weights {size:,}\n'
+        'put the vocabulary of these weights beside them'
+      )
+    return dict(vocab_size=size, tokenizer=self.tokenizer, special=found.special._asdict())
+
   def keywords(self) -> dict[str, Any]:
     """What a config has to say of the data and the task that its model has learned."""
     return self.preprocessing._asdict() if self.preprocessing else {}

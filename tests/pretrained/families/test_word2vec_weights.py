@@ -14,7 +14,7 @@ def test_vectors_are_weights_and_weights_are_vectors(tmp_path):
   weights = pretrained.read(str(path))
   assert weights.about.spec == dict(name='word2vec', vocab_size=2, width=3)
   assert weights.about.vocabulary == ('dog', 'cat')
-  assert pretrained.kind(weights.family) == 'embedding'
+  assert pretrained.kind(weights.about.spec) == 'embedding'
   model = registry.make('models', weights.about.spec)
   words = jnp.arange(2)
   like = jax.eval_shape(model.init, jax.random.key(0), words, words)

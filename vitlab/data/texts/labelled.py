@@ -114,7 +114,7 @@ def build(
 
 def opened(place: pathlib.Path, about: Mapping[str, Any]) -> Dataset:
   """The data set that `build` has written; fails if a file is damaged."""
-  buckets = _buckets(about['facts']['max_length'])
+  buckets = buckets_up_to(about['facts']['max_length'])
   splits = {}
   for name in about['splits']:
     with np.load(place / f'{name}.npz') as arrays:
@@ -260,7 +260,7 @@ def _usable(split: Labelled, numbers: Mapping[str, int], training: bool) -> Labe
   return split
 
 
-def _buckets(max_length: int) -> list[int]:
+def buckets_up_to(max_length: int) -> list[int]:
   """A few lengths up to the longest there can be: 16, 32, 48, 64, 96, 128, 192, 256, ..."""
   usual = (16, 32, *(n << k for k in range(4, 20) for n in (3, 4)))
   return [length for length in usual if length < max_length] + [max_length]

@@ -1,0 +1,198 @@
+"""A trained classifier of texts at work: lines in, classes out."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from vitlab import registry
+from vitlab.data import classes, tokenizers
+from vitlab.data.texts.labelled import buckets_up_to, encode
+from vitlab.errors import UserError
+from vitlab.lines import json_line, one_line
+from vitlab.predict import DEFAULTS, Options, Program
+from vitlab.predict import labels as labels_lib
+from vitlab.predict.inputs import read_lines
+from vitlab.predict.labels import Label
+from vitlab.predict.trained import Trained
+from vitlab.pretrained import About
+
+_log = logging.getLogger(__name__)
+
+KIND = 'text_classification'
+BATCH_SIZE = 64
+SHOWN = 60  # characters of a text in the table
+_UNCUT = 1 << 40  # tokens
+
+Row = tuple[Int[np.ndarray, ' _'], Int[np.ndarray, ' _']]  # tokens and segments, as long
+
+
+class Reader:
+  """Cuts lines into the tokens that a trained classifier reads.
+
+  Args:
+    trained: The model.
+
+  Raises:
+    UserError: its vocabulary is not known.
+  """
+
+  def __init__(self, trained: Trained):
+    self._vocabulary, self.max_length = (
+      tokenizers.of_language(trained.facts, trained.workdir),
+      trained.facts['max_length'],
+    )
+    self.cut: list[int] = []
+
+  def __call__(self, number: int, line: str) -> Row:
+    """Tokens and segments of a text, or of two with a tab between them.
+
+    Args:
+      number: Of the line; `cut` then holds it if the text is too long, whose end is left out.
+      line: The text.
+
+    Raises:
+      UserError: no text, more than two, or one that the vocabulary cannot write.
+    """
+    text, *others = line.split('\t')
+    if len(others) > 1:
+      raise UserError(f'{len(others)} tabs: give one text, or two with one tab between them')
+    if not line.strip():
+      raise UserError('an empty line: give it a text')
+    if not all(map(str.strip, (text, *others))):
+      raise UserError('one side of the tab is empty: give two texts, or one without a tab')
+    pair = others or None
+    (row,) = encode(self._vocabulary, [text], pair, _UNCUT)
+    if len(row[0]) > self.max_length:
+      self.cut.append(number)
+      (row,) = encode(self._vocabulary, [text], pair, self.max_length)
+    return row
+
+
+def label(trained: Trained, lines: Sequence[str]) -> Iterator[Label]:
+  """Classifies lines one after the other; one that cannot be read gets an error instead.
+
+  What is too long loses its end, as in training, and the log says so once.
+
+  Raises:
+    UserError: as `Reader`.
+  """
+  read, names = Reader(trained), trained.facts['class_names']
+  classify, buckets = jax.jit(trained.task.predict['probabilities']), buckets_up_to(read.max_length)
+  size = min(BATCH_SIZE, len(lines))
+  for start in range(0, len(lines), size):
+    part = lines[start : start + size]
+    found = [_tried(read, number, line) for number, line in enumerate(part, start + 1)]
+    good = [row for row in found if not isinstance(row, str)]
+    rows = iter(np.asarray(classify(trained.variables, _batch(good, size, buckets))))
+    for line, row in zip(part, found):
+      if isinstance(row, str):
+        yield Label(line, (), row)
+      else:
+        yield Label(line, labels_lib.top(next(rows), names))
+  if read.cut:
+    _log.warning(
+      '%d of %d lines are longer than the %d tokens that the model reads, and lose their end; '
+      'the first is line %d',
+      *(len(read.cut), len(lines), read.max_length, read.cut[0]),
+    )
+
+
+def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
+  """Prints a table of lines and their classes and, if asked for, writes them as JSON lines.
+
+  Lines that cannot be read are named on standard error; the others go on.
+
+  Args:
+    trained: The model.
+    paths: See `vitlab.predict.inputs.read_lines`; a tab separates the texts of a pair.
+    options: Flags; the JSON lines go to `output`.
+
+  Raises:
+    UserError: as `read_lines` and `label`; no line can be read; the output cannot be written.
+  """
+  if options.nbest > 1:
+    raise UserError(f'--nbest={options.nbest}: {trained.workdir!r} classifies; see --output=FILE')
+  output, lines = options.output, read_lines(paths)
+  try:
+    file = open(output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails before the work
+  except OSError as error:
+    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
+  labels = []
+  with file:
+    for number, one in enumerate(label(trained, lines), 1):
+      text, *pair = one.given.split('\t', 1)
+      given = dict(text=text) | (dict(pair=pair[0]) if pair else {})
+      file.write(json_line(labels_lib.as_json(one, given)))
+      if one.error:
+        print(f'line {number}: {one.error}', file=sys.stderr)
+      else:
+        labels.append(one._replace(given=_shown(one.given)))
+  if not labels:
+    raise UserError(f'none of {len(lines)} lines could be read: see above')
+  print(labels_lib.table(labels, 'text'))
+
+
+def exported(trained: Trained) -> Program:
+  """int32 [b 2 max_length], tokens and segments -> probabilities: see `vitlab.tasks`."""
+  classify, facts = trained.task.predict['probabilities'], trained.facts
+
+  def function(rows: Any) -> Any:
+    return classify(trained.variables, dict(tokens=rows[:, 0], segments=rows[:, 1]))
+
+  known = {key: facts.get(key) for key in ('class_names', 'max_length', 'tokenizer')}
+  known |= dict(rows=['tokens', 'segments: 0 padding, 1 the first text, 2 the second'])
+  return Program(function, jax.ShapeDtypeStruct((1, 2, facts['max_length']), np.int32), known)
+
+
+def published(
+  path: str, about: About, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Task and facts of a published classifier, with the vocabulary that lies beside it.
+
+  Args:
+    path: Where the weights are.
+    about: What travels with them.
+    overrides: Changes of the command line; they change no more than the task.
+
+  Raises:
+    UserError: the vocabulary has more tokens than the weights; they give one number.
+  """
+  del overrides
+  count = about.spec['num_classes']
+  if count < 2:
+    raise UserError(f'{path}: these weights give one number a text and no classes')
+  names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
+  length = registry.keywords('models', about.spec['name'])['max_length']
+  facts = about.text(path) | dict(num_classes=count, class_names=names)
+  facts |= dict(max_length=about.spec.get('max_length', length))
+  return dict(name=KIND, num_classes=None), facts
+
+
+def _tried(read: Reader, number: int, line: str) -> Row | str:
+  """A row, or why there is none."""
+  try:
+    return read(number, line)
+  except UserError as error:
+    return str(error).partition('\n')[0]
+
+
+def _batch(rows: Sequence[Row], size: int, buckets: Sequence[int]) -> dict[str, np.ndarray]:
+  """Rows filled up with padding to one of a few shapes, each compiled once."""
+  longest = max((len(tokens) for tokens, _ in rows), default=1)
+  length = next(bucket for bucket in buckets if longest <= bucket)
+  batch = {key: np.zeros((size, length), np.int32) for key in ('tokens', 'segments')}
+  for number, row in enumerate(rows):
+    for key, values in zip(('tokens', 'segments'), row):
+      batch[key][number, : len(values)] = values
+  return batch
+
+
+def _shown(line: str) -> str:
+  text = one_line(line.replace('\t', ' | '))
+  return text if len(text) <= SHOWN else text[: SHOWN - 1] + '…'
