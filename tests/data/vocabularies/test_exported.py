@@ -6,6 +6,7 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
+from vitlab.data.texts import labelled
 from vitlab.data.vocabularies import exported, kinds, learned, pieces, plain
 from vitlab.errors import UserError
 
@@ -32,6 +33,22 @@ def test_transformers_reads_the_same_tokens_and_we_the_same_vocabulary(name, tmp
     assert getattr(theirs, f'{role}_token_id') == getattr(vocabulary.special, role)
   again = kinds.load(str(tmp_path))
   assert type(again) is type(vocabulary) and again.text == vocabulary.text
+
+
+def test_transformers_puts_around_texts_what_bert_reads(tmp_path):
+  vocabulary = VOCABULARIES['wordpiece'][0]
+  (tmp_path / 'vocab.txt').write_text(''.join(piece + '\n' for piece in vocabulary.pieces))
+  for one in (vocabulary, kinds.load(str(tmp_path))):
+    folder = tmp_path / type(one).__name__
+    folder.mkdir(exist_ok=True)
+    for file, content in exported.files(one.text).items():
+      (folder / file).write_bytes(content)
+    theirs = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    for pair in (None, ['de a']):
+      ((tokens, segments),) = labelled.encode(one, ['a bc'], pair, 32)
+      found = theirs(['a bc'], pair)
+      assert found['input_ids'] == [tokens.tolist()]
+      assert found['token_type_ids'] == [(segments - 1).tolist()]
 
 
 def test_a_model_of_sentencepiece_is_one_file(tmp_path):

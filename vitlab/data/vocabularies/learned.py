@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from vitlab.data.vocabularies import published
 from vitlab.data.vocabularies.published import Published
 from vitlab.errors import UserError
 
@@ -34,6 +35,7 @@ def wordpiece(texts: Callable[[], Iterable[str]], vocab_size: int) -> Published:
   vocab = _wordpiece(texts(), vocab_size, special + inner)
   tokenizer = _bert(models.WordPiece(vocab, unk_token=_SPECIAL['unk']))
   tokenizer.add_special_tokens(special)
+  tokenizer.post_processor = published.around(tokenizer, _SPECIAL['cls'], _SPECIAL['sep'])
   return Published(tokenizer.to_str(), _SPECIAL)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tokenizers
 from jaxtyping import Int
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from vitlab.data.vocabularies import Row, Special
 from vitlab.errors import UserError
@@ -87,6 +87,16 @@ class Published:
     return self._tokenizer.decode([int(t) for t in tokens], skip_special_tokens=True)
 
 
+def around(tokenizer: tokenizers.Tokenizer, cls: str, sep: str) -> processors.PostProcessor:
+  """What puts the special tokens of BERT around texts: not here, where data sets do it, but for
+  those who read the file. A pair has two segments."""
+  return processors.TemplateProcessing(
+    single=f'{cls} $A {sep}',
+    pair=f'{cls} $A {sep} $B:1 {sep}:1',
+    special_tokens=[(word, tokenizer.token_to_id(word)) for word in (cls, sep)],
+  )
+
+
 def is_one(place: pathlib.Path) -> bool:
   """Whether a folder holds such a vocabulary, or a file is one."""
   if place.is_file():
@@ -121,6 +131,8 @@ def load(place: pathlib.Path) -> Published:
       roles[role] = word
   there = dict.fromkeys(word for word in roles.values())  # what the config names, it has
   tokenizer.add_special_tokens(list(there))
+  if name.endswith('.txt') and {'cls', 'sep'} <= roles.keys():
+    tokenizer.post_processor = around(tokenizer, roles['cls'], roles['sep'])
   return Published(tokenizer.to_str(), roles)
 
 
