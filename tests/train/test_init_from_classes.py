@@ -172,7 +172,7 @@ def test_weights_without_names_are_taken_by_position_with_one_word(root, tmp_pat
 def test_both_heads_of_a_deit_are_put_in_order_and_nothing_else():
   head = dict(kernel=np.array([[1.0, 2.0]]), bias=np.array([3.0, 4.0]))
   params = dict(head=head, head_dist=head, norm=dict(bias=np.array([5.0, 6.0])))
-  about = pretrained.About(dict(num_classes=2), None, ('dog', 'cat'))
+  about = pretrained.About(dict(name='vit', num_classes=2), None, ('dog', 'cat'))
   load = lambda like, **_: dict(params=params, batch_stats=dict(mean=np.ones(2)))  # noqa: E731
   weights = weights_lib.Weights('weights', about, load, frozenset(), {})
   found = weights.load(dict(params=params), dict(class_names=['cat', 'dog']))

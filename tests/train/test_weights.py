@@ -35,7 +35,9 @@ def test_what_a_run_does_to_pictures_is_what_preprocess_does(run):
   assert pictures == {name: defaults[name].default for name in pictures}
 
 
-@pytest.mark.parametrize('counts', [dict(vocab_size=2), dict(vocab_size=2, num_classes=3)])
+@pytest.mark.parametrize(
+  'counts', [dict(name='transformer', vocab_size=2), dict(name='bert', vocab_size=2, num_classes=3)]
+)
 def test_other_words_are_refused_and_a_new_head_is_advised_where_it_helps(counts):
   words, head = dict(embedding=np.zeros((2, 4))), dict(kernel=np.zeros((4, 3)))
   params = dict(token_embedding=words, head=head)

@@ -57,8 +57,11 @@ class Weights(NamedTuple):
     """
     if self.head == 'keep' and not self.fresh:
       self._check_counts(like['params'])
+    known, kept = self.about.facts(), not self.fresh and self._counted is not names.WORDS
+    if kept:  # of a model of classes, whatever its head: it says more than that shapes differ
+      self._check_words(like['params'], facts)
     loaded = self.read(like, head=self.head, fresh=self.fresh)
-    params, known = dict(loaded['params']), self.about.facts()
+    params = dict(loaded['params'])
     heads = [name for name in names.CLASSES.modules if params.get(name)]
     if facts and heads:
       anew = self._anew('a new classifier')
@@ -66,14 +69,23 @@ class Weights(NamedTuple):
       if order is not None:
         take = lambda x: np.asarray(x)[..., order]  # noqa: E731
         params |= {name: jax.tree.map(take, params[name]) for name in heads}
-    if facts and set(names.WORDS.parameters) & set(names.flatten(params)):
-      instead = f'give it that one: data.tokenizer={self.path}'
-      if (
-        names.counted(self.about.spec['name']) is names.WORDS
-      ):  # else the new head is one of classes
-        instead += f', or {self._anew("with new words")}'
-      tokenizers.check_same(facts, known, self.path, instead)
+    if not kept:
+      self._check_words(params, facts)
     return {**loaded, 'params': params}
+
+  @property
+  def _counted(self) -> names.Counted:
+    return names.counted(self.about.spec['name'])
+
+  def _check_words(self, params: PyTree, facts: Mapping[str, Any] | None) -> None:
+    """Raises UserError if parameters that are read number other words than the data."""
+    if not facts or not set(names.WORDS.parameters) & set(names.flatten(params)):
+      return
+    instead = f'give it that one: data.tokenizer={self.path}'
+    if self._counted is names.WORDS:  # else the new head is one of classes
+      instead += f', or {self._anew("with new words")}'
+    size = {names.WORDS.keyword: self.about.spec.get(names.WORDS.keyword)}
+    tokenizers.check_same(facts, self.about.facts() | size, self.path, instead)
 
   def describe(self) -> dict[str, Any]:
     """All but the numbers, for JSON."""
@@ -85,7 +97,7 @@ class Weights(NamedTuple):
 
   def _check_counts(self, params: PyTree) -> None:
     """Raises UserError if the weights know other classes or words than the model."""
-    counted = names.counted(self.about.spec['name'])
+    counted = self._counted
     known, flat = self.about.spec.get(counted.keyword), names.flatten(params)
     found = next((flat[path] for path in counted.parameters if path in flat), None)
     if found is not None and found.shape[counted.axis] != known:
