@@ -21,6 +21,8 @@ def part(first, counted, right, nll, following=None, label=None):
   found = dict(nll=nll * counted, right=right & counted, counted=counted)
   found |= dict(place=np.full(shape, 7), target=np.full(shape, 5), guess=np.full(shape, 6))
   batch = dict(index=np.arange(first, first + len(counted)))
+  batch['tokens'] = np.tile([4, 5, 0], (len(counted), 1))
+  batch['segments'] = np.tile([1, 1, 0], (len(counted), 1))
   if following is not None:
     found['next_passage'], batch['label'] = np.array(following), np.array(label)
   return found, batch
@@ -37,6 +39,7 @@ def test_means_over_hidden_tokens():
   )
   np.testing.assert_array_equal(details['guess_index'], [0, 1, 2])
   np.testing.assert_array_equal(details['guess_place'], [[7, 7], [7, -1], [7, -1]])
+  np.testing.assert_array_equal(details['guess_tokens'], [[4, 5, -1]] * 3)
 
 
 def test_the_passage_that_follows():

@@ -25,6 +25,7 @@ def make(split: str = 'test') -> Callable[[Predictions], Result]:
     guess_index, guess_place, guess_target, guess_guess, guess_nll: of the first 64 examples their
       number, and of each hidden token its place in the row (-1 where there is none), what stood
       there, what is guessed, and the surprise at what stood there in nats.
+    guess_tokens: The tokens of these rows, before any was hidden; -1 is padding.
 
   Raises:
     UserError: no token of the split is hidden.
@@ -59,4 +60,7 @@ def make(split: str = 'test') -> Callable[[Predictions], Result]:
 def _shown(found, batch) -> dict[str, np.ndarray]:
   place = np.where(found['counted'], found['place'], -1)
   kept = {name: np.asarray(found[name]) for name in ('target', 'guess', 'nll')}
-  return dict(index=np.asarray(batch['index']), place=place, **kept)
+  tokens = np.asarray(batch['tokens'])
+  if 'segments' in batch:
+    tokens = np.where(np.asarray(batch['segments']) > 0, tokens, -1)
+  return dict(index=np.asarray(batch['index']), place=place, tokens=tokens, **kept)

@@ -6,7 +6,7 @@ A drawer, a file or a folder, has two functions, and may have more:
   compared(runs, seen) -> sections   of the page of several
   collect(workdirs) -> seen          one thing a run: what needs its checkpoint and its data
   attention(trained, paths, options) the page of --mode=predict --attention, and what else it prints
-  SCRIPTS                            names of files beside it that draw its figures: for each
+  SCRIPTS                            paths from its folder of what draws its figures: for each
                                      `markup.figure('name', data)` a `function name(figure, data)`
 
 A kind of learning without a drawer has the general page: results, curves, config, provenance.
@@ -37,7 +37,8 @@ def of(kind: str) -> ModuleType | None:
 
 def scripts(drawer: ModuleType | None) -> list[pathlib.Path]:
   """The files that draw the figures of a drawer."""
-  return [pathlib.Path(drawer.__file__).with_name(name) for name in getattr(drawer, 'SCRIPTS', ())]
+  beside = pathlib.Path(getattr(drawer, '__file__', '')).parent
+  return [beside / name for name in getattr(drawer, 'SCRIPTS', ())]
 
 
 def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from vitlab import registry, workdir
-from vitlab.data import Source, identity, splits
+from vitlab.data import Source, identity
 from vitlab.errors import UserError
 from vitlab.predict import trained as trained_lib
 from vitlab.predict.trained import Trained
+from vitlab.report import mistakes as mistakes_lib
 from vitlab.report.classification import bias
 from vitlab.report.classification.look import Look, looker, reads
+from vitlab.report.mistakes import Mistake
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +26,6 @@ MISTAKES = 24
 ATTENDED = 8  # half of them mistakes, if there are so many
 SILENCE = 4.0  # seconds that looking may take without a word
 SEARCHED = 256  # examples among which the others are looked for, to have different classes
-
-
-Mistake = tuple[int, int, int, float]  # index, label, predicted, confidence
 
 
 class Picture(NamedTuple):
@@ -146,24 +144,7 @@ def attend(look_at: Callable[..., Look], example: Mapping[str, Any], index: int)
 def _tested(folder: pathlib.Path) -> tuple[Trained, Source, list[Mistake]]:
   """A model, the split that it was evaluated on, its mistakes there."""
   trained = trained_lib.load(str(folder))
-  mistakes, split = _stored_mistakes(folder, trained)
-  dataset = registry.make('data.sets', trained.config.data.to_dict())
-  changes = identity.changes(identity.of_facts(trained.facts), identity.of(dataset))
-  if changes:  # numbers of examples and of classes would mean others
-    raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
-  return trained, splits.select(dataset, split), mistakes
-
-
-def _stored_mistakes(folder: pathlib.Path, trained: Trained) -> tuple[list[Mistake], str]:
-  """The mistakes of the last evaluation, and the split that they index."""
-  for name, spec in trained.config.evaluators.items():
-    details = workdir.read_details(folder, name)
-    if 'mistakes_index' in details:
-      columns = ('index', 'label', 'predicted', 'confidence')
-      words = {**registry.keywords('evaluators', spec['name']), **spec}
-      mistakes = zip(*(details[f'mistakes_{column}'].tolist() for column in columns))
-      return list(mistakes), words['split']
-  raise UserError(f'workdir {str(folder)!r} has no details of a classification yet: --mode=eval')
+  return trained, *mistakes_lib.stored(folder, trained.config, trained.facts)
 
 
 def _check_the_same(models: Sequence[Trained], sources: Sequence[Source]) -> None:

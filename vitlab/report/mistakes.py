@@ -1,0 +1,59 @@
+"""The worst mistakes of a classifier, and the split that they are in."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from vitlab import registry, workdir
+from vitlab.data import Source, identity, splits
+from vitlab.errors import UserError
+
+
+class Mistake(NamedTuple):
+  """An example that a classifier got wrong.
+
+  Attributes:
+    index: Its place in the split.
+    truth: Its class.
+    said: The class that the model gave it, -1 where a logit is NaN.
+    confidence: The probability that the model gave to `said`.
+  """
+
+  index: int
+  truth: int
+  said: int
+  confidence: float
+
+
+def stored(
+  folder: pathlib.Path, config: ConfigDict, facts: Mapping[str, Any]
+) -> tuple[Source, list[Mistake]]:
+  """The mistakes of the first evaluator that keeps them, the surest first, and their split.
+
+  Args:
+    folder: Of the run.
+    config: Of the run.
+    facts: Those of its data.
+
+  Raises:
+    UserError: nothing was evaluated yet; the data cannot be read here, or have changed.
+  """
+  mistakes, split = _of_evaluator(folder, config)
+  dataset = registry.make('data.sets', config.data.to_dict())
+  changes = identity.changes(identity.of_facts(facts), identity.of(dataset))
+  if changes:  # numbers of examples and of classes would mean others
+    raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
+  return splits.select(dataset, split), mistakes
+
+
+def _of_evaluator(folder: pathlib.Path, config: ConfigDict) -> tuple[list[Mistake], str]:
+  for name, spec in config.evaluators.items():
+    details = workdir.read_details(folder, name)
+    if 'mistakes_index' in details:
+      columns = ('mistakes_index', 'mistakes_label', 'mistakes_predicted', 'mistakes_confidence')
+      words = {**registry.keywords('evaluators', spec['name']), **spec}
+      rows = zip(*(details[column].tolist() for column in columns))
+      return [Mistake(*row) for row in rows], words['split']
+  raise UserError(f'workdir {str(folder)!r} has no details of a classification yet: --mode=eval')
