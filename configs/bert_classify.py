@@ -32,7 +32,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.duration = f'{arg.epochs} epochs'
   config.batch_size = 32
   config.data = dict(
-    name='labelled_text', path=arg.path, tokenizer=arg.weights, max_length=arg.length
+    name='labelled_text',
+    path=arg.path,
+    tokenizer=arg.weights,
+    max_length=arg.length,
+    text='',  # columns, by name or position, where theirs are none that is known
+    pair='',
+    label='',
+    class_names=(),
   )
   config.init_from = dict(path=arg.weights, head='new')
   config.model = dict(name='bert', vocab_size=None, num_classes=None, head='text')

@@ -18,7 +18,7 @@ def details(line, *hidden):
   target = np.where(place < 0, 0, tokens[place])
   nll = np.full(len(place), 0.25)
   row = dict(tokens=np.append(tokens, [-1, -1]), place=place, target=target, guess=guess, nll=nll)
-  return {f'guess_{key}': values[None] for key, values in row.items()}
+  return {f'guess_{key}': values[None] for key, values in dict(row, index=np.array(0)).items()}
 
 
 def run(**found):
@@ -54,3 +54,13 @@ def test_rows_of_two_evaluators_are_told_apart_and_none_say_so():
   assert {'Guesses (val)', 'Guesses (test)'} <= set(titles)
   (part,) = masked_lm.parts(run())
   assert part == masked_lm.Section('Guesses', 'no guesses were stored', '')
+
+
+def test_rows_lie_apart_where_there_are_many():
+  one = details('the dog', (0, 5))
+  many = {key: np.repeat(values, 64, axis=0) for key, values in one.items()}
+  many['guess_tokens'] = many['guess_tokens'].copy()
+  many['guess_tokens'][1:5] = 7  # between the first two that are shown
+  (part,) = masked_lm.parts(run(val=many))
+  assert part.body.count('<li>') == masked_lm.SHOWN
+  assert part.body.count('dog') == masked_lm.SHOWN

@@ -35,7 +35,8 @@ def _guesses(title: str, arrays: Arrays, run: Run) -> Section:
   vocabulary = tokenizers.of(run.facts)
   pieces = vocabulary.pieces if vocabulary else []
   names = ('tokens', 'place', 'target', 'guess', 'nll')
-  rows = list(zip(*(arrays[f'guess_{name}'][:SHOWN] for name in names)))
+  apart = max(1, len(arrays['guess_index']) // SHOWN)  # those beside each other share text
+  rows = list(zip(*(arrays[f'guess_{name}'][::apart][:SHOWN] for name in names)))
   items = ''.join(f'<li><p>{_row(pieces, *row)}</p></li>' for row in rows)
   note = (
     'Tokens that were hidden, and guessed <mark class="right">right</mark> or '
