@@ -108,6 +108,7 @@ function curves(figure, data) {
       }
       svg.append(node('text', { x: size.left - 8, y: height - 4, 'text-anchor': 'end' }, 'step'))
       for (const tick of ticks(span[0], span[1], width / 110)) {
+        if (x(tick) - 3.3 * show(tick).length < size.left - 4) continue  // the word 'step' stands there
         const anchor = x(tick) > width - 24 ? 'end' : 'middle'
         svg.append(node('text', { x: anchor === 'end' ? width - size.right : x(tick), y: height - 4, 'text-anchor': anchor }, show(tick)))
       }

@@ -61,6 +61,16 @@ def test_counting_stands_beside_the_model_in_all_units():
   assert 'per byte' not in table
 
 
+def test_the_loss_over_the_steps_stands_above_level_lines():
+  rows = [{'step': 4, 'train/loss': 5.0}, {'step': 9, 'train/loss': 3.0, 'val/loss': 2.5}]
+  found = part('Loss and baselines', make_run()._replace(rows=rows)).body
+  ((chart,),) = [one['charts'] for one in Page(found).figures['curves']]
+  series = {one['evaluator']: (one['steps'], one['values']) for one in chart['series']}
+  assert series['train'] == ([4, 9], [5.0, 3.0]) and series['val'] == ([9], [2.5])
+  assert series['bigram'] == ([4, 9], [pytest.approx(math.log(16), rel=1e-5)] * 2)
+  assert series['unigram'][0] == [4, 9] and series['unigram'][1] > series['bigram'][1]
+
+
 def test_without_a_text_there_is_the_loss_alone():
   found = part('Loss and baselines', seen=None)
   assert 'this model' in found.body and 'bigram' not in found.body and 'No text' in found.note

@@ -15,7 +15,7 @@ function places(figure, { models, lines }) {
     last: longest.length,
     unit: 'place',
     titles: ['nats per token', 'tokens read'],
-    label: 'Loss by tokens read: ' + models.map(model => `${model.name} ${end(model)}`).join('; ') + lines.map(line => `; ${line.name} ${show(line.value)}`).join(''),
+    label: 'Loss by tokens read: ' + models.map(model => [model.name, end(model)].filter(Boolean).join(' ')).join('; ') + lines.map(line => `; ${line.name} ${show(line.value)}`).join(''),
     marks: ticks(0, count * size, count),
     mark: show,
     name,

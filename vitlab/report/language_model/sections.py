@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from vitlab.ops.head_roles import ROLES
-from vitlab.report.figures import floats
-from vitlab.report.language_model.collected import Places, Seen
+from vitlab.report.figures import curves, floats
+from vitlab.report.language_model.collected import Baselines, Places, Seen
 from vitlab.report.language_model.heads import Roles, Text, packed
 from vitlab.report.markup import ABSENT, Section, bar, breakable, escape, figure, number, table
 from vitlab.report.run import Run
@@ -69,7 +69,21 @@ def loss(run: Run, seen: Seen) -> Section:
   head = ['', 'nats per token', 'perplexity', 'bits per token', *(f'per {u}' for u in units)]
   note = f'How surprised a reader is by {escape(name)}, less being better. '
   note += COUNTING if base else 'No text at hand to count for baselines.'
-  return Section(BASELINES, note, table(head, rows, 'Loss and baselines'))
+  return Section(BASELINES, note, _levels(run, base) + table(head, rows, 'Loss and baselines'))
+
+
+def _levels(run: Run, base: Baselines | None) -> str:
+  """The loss over the steps, above a level line for each way of counting."""
+  charts = [chart for chart in curves([run]) or () if chart['metric'] == 'loss']
+  if not base or not charts:
+    return ''
+  series = charts[0]['series']
+  steps = [step for one in series for step in one['steps']]
+  for name in ('bigram', 'unigram'):
+    level = floats([getattr(base, name)] * 2)
+    span = dict(steps=[min(steps), max(steps)], values=level, lost=0)
+    series.append(dict(run=0, evaluator=name, **span))
+  return f'<div class="wide">{figure("curves", dict(runs=[run.name], charts=charts))}</div>'
 
 
 def _bits(value: float, found: dict[str, float], units: Sequence[str]) -> list[float]:
