@@ -79,3 +79,12 @@ def test_a_head_that_looks_everywhere_alike_is_what_it_is_measured_against():
   arrays = (weights, TOKENS[:1], SEPARATES, SEGMENTS[:1])
   sums, alike, _ = head_roles.shares(*map(jnp.asarray, arrays))
   np.testing.assert_allclose(sums[:, 0], alike, rtol=1e-6)
+
+
+def test_many_places_of_half_precision_are_summed_exactly():
+  length = 600
+  weights = jnp.eye(length, dtype=jnp.bfloat16)[None, None]
+  ones = jnp.ones((1, length), jnp.int32)
+  sums, _, places = head_roles.shares(weights, ones, jnp.zeros(2, bool), ones)
+  assert sums.dtype == jnp.float32
+  assert sums[list(head_roles.ROLES).index('itself'), 0] == places == length - 1

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vitlab import registry
-from vitlab.data import Source, identity, splits, tokenizers
+from vitlab.data import Dataset, Source, identity, splits, tokenizers
 from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError
 from vitlab.ops import ngrams
@@ -29,7 +29,7 @@ READ = 2**15  # tokens that the model itself reads once more
 LOOKED_AT = 2**11  # tokens whose attention is measured
 SHOWN = 64  # tokens of the text that is shown token by token
 SAMPLES, SAID = 3, 200  # texts, and tokens of each
-TOGETHER = 16  # rows
+TOGETHER = 2**11  # tokens that the model reads at once
 
 Rows = Mapping[str, np.ndarray]
 
@@ -98,10 +98,10 @@ def look(trained: Trained, alone: bool = True) -> Seen:
   found = _try(lambda: _data(trained), 'anything that needs its text')
   if found is None:
     return seen
-  train, source, split = found
+  dataset, source, split = found
   seen = seen._replace(
     split=split,
-    baselines=_try(lambda: baselines(train, source, trained.facts['vocab_size']), 'baselines'),
+    baselines=_try(lambda: _baselines(trained, dataset, source), 'baselines'),
     places=_try(lambda: places(trained, source), 'the loss by place'),
   )
   attention = _try(lambda: look_at_heads(trained, source), 'its heads') if alone else None
@@ -116,8 +116,8 @@ def _try(function: Callable[[], Any], what: str) -> Any:
     return None
 
 
-def _data(trained: Trained) -> tuple[Source | None, Source, str]:
-  """Training, if there is any, the split of the first evaluator, and its name."""
+def _data(trained: Trained) -> tuple[Dataset, Source, str]:
+  """Its data set, the split of the first evaluator, and the name of that."""
   dataset = registry.make('data.sets', trained.config.data.to_dict())
   changes = identity.changes(identity.of_facts(trained.facts), identity.of(dataset))
   if changes:
@@ -125,7 +125,7 @@ def _data(trained: Trained) -> tuple[Source | None, Source, str]:
   for spec in trained.config.evaluators.values():
     split = {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
     if split:
-      return dataset.splits.get('train'), splits.select(dataset, split), split
+      return dataset, splits.select(dataset, split), split
   raise UserError(f'{trained.workdir}: no evaluator reads a split')
 
 
@@ -147,6 +147,11 @@ def rows(source: Source, count: int) -> Rows:
   found = [source[(i * len(source)) // count] for i in range(count)]
   keys = ('tokens', 'segments', 'scored')
   return {key: np.stack([row[key] for row in found]) for key in keys if key in found[0]}
+
+
+def _baselines(trained: Trained, dataset: Dataset, source: Source) -> Baselines:
+  train = splits.select(dataset, trained.config.train_split)
+  return baselines(train, source, trained.facts['vocab_size'])
 
 
 def baselines(train: Source, source: Source, vocab_size: int) -> Baselines:
@@ -173,12 +178,14 @@ def baselines(train: Source, source: Source, vocab_size: int) -> Baselines:
 def places(trained: Trained, source: Source) -> Places:
   """The loss by place, on whole rows, whatever the evaluator leaves out of them."""
   context = len(source[0]['tokens']) - 1
-  count = affordable(trained, READ, 4e11) // context
-  given = {k: x for k, x in rows(source, count).items() if k != 'scored'}
+  count = min(len(source), max(1, affordable(trained, READ, 4e11) // context))
+  together = max(1, min(count, TOGETHER // context))
+  given = rows(source, count - count % together)  # batches of one shape, compiled once
+  given = {k: x for k, x in given.items() if k != 'scored'}
   scores = jax.jit(trained.task.predict['scores'])
   losses, masks = [], []
-  for first in range(0, len(given['tokens']), TOGETHER):
-    out = scores(trained.variables, {k: x[first : first + TOGETHER] for k, x in given.items()})
+  for first in range(0, len(given['tokens']), together):
+    out = scores(trained.variables, {k: x[first : first + together] for k, x in given.items()})
     losses.append(np.asarray(out['nll']))
     masks.append(np.asarray(out['counted']))
   loss, mask = np.concatenate(losses), np.concatenate(masks)

@@ -78,8 +78,7 @@ def looker(
     segments = batch.get('segments', jnp.ones_like(batch['tokens']))[:, :-1]
     found = [head_roles.shares(w, tokens, jnp.asarray(separates), segments) for w in layers]
     sums, (_, alike, places) = jnp.stack([one for one, _, _ in found]), found[0]
-    bytes_ = jnp.round(255 * jnp.stack(layers, 1)).astype(jnp.uint8)
-    return sums, alike, places, bytes_
+    return sums, alike, places, jnp.round(255.0 * jnp.stack(layers, 1)).astype(jnp.uint8)
 
   return lambda batch: jax.tree.map(np.asarray, look(trained.variables, batch))
 
