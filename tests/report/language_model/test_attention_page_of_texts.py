@@ -40,6 +40,7 @@ def test_each_line_has_the_attention_that_it_has_alone(model, tmp_path, capsys):
   read = Page(path.read_text())
   figures = read.figures['glances']
   assert [''.join(one['pieces']) for one in figures] == ['the <b dog', 'a cat', lines[4][:CONTEXT]]
+  assert 'over 24 tokens' in read.text  # all but the first of each line, and no padding
   assert '3 lines' in read.text and '<h2>Heads</h2>' in path.read_text()
   (tokens,) = WORDS.encode(['a cat'])
   batch = dict(tokens=jnp.append(tokens, 0)[None])

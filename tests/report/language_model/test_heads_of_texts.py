@@ -24,6 +24,9 @@ def test_separators_have_no_letters():
   words = plain.characters([' a,\n9'])
   tokens = words.encode([' a,\n9'])[0]
   assert heads.separators(words, tokens)[tokens].tolist() == [True, False, True, True, False]
+  pieces = learned.byte_bpe(lambda: ['a'], 257)
+  (halves,) = pieces.encode(['ž'])  # two bytes, neither of which is a letter alone
+  assert len(halves) == 2 and not heads.separators(pieces, halves)[halves].any()
 
 
 def test_pieces_stand_as_in_the_text():
