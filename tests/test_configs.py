@@ -47,7 +47,12 @@ WEIGHTS = dict.fromkeys(
     'task.std': (0.5,),
   },
 )
-WEIGHTS['bert_classify'] = {'model.vocab_size': 30522}
+# And a text.
+WEIGHTS |= {
+  'bert_classify': {'model.vocab_size': 30522},
+  'gpt_text': {'model.vocab_size': 65},
+  'gpt2_small': {'model.vocab_size': 50257},
+}
 # Of a smoke variant, where it is not a tenth.
 CHANCE = {'bert_pretrain_text': 1 / 300, 'bert_classify': 1 / 2}
 

@@ -143,7 +143,7 @@ def test_every_parameter_has_the_layer_that_it_had(which):
 @pytest.mark.parametrize('which', MODELS)
 def test_dense_layers_of_attention_and_mlp_are_split_by_name_and_no_others(which):
   dense = built(which)[1]
-  assert dense
+  assert dense or which == 'word2vec_text'  # which is two tables
   for path, parent in dense.items():
     axis = names.tensor_parallel_axis(f'{path}/kernel')
     assert (axis is not None) == isinstance(parent, PARALLEL), path

@@ -15,13 +15,17 @@ from vitlab.errors import UserError
 from vitlab.predict.trained import Trained
 from vitlab.report import page
 from vitlab.report.classification import pictures
+from vitlab.report.mistakes import Mistake
 from vitlab.tasks import classification
 from vitlab.train import setup
 from vitlab.train.run import train
 
 DATA = digits.make()
 TEST = DATA.splits['test']
-MISTAKES = [(7, int(TEST[7]['label']), 3, 0.9), (2, int(TEST[2]['label']), -1, 0.8)]
+MISTAKES = [
+  Mistake(7, int(TEST[7]['label']), 3, 0.9),
+  Mistake(2, int(TEST[2]['label']), -1, 0.8),
+]
 
 
 def trained(task, config=None):
@@ -58,7 +62,7 @@ def test_attended_are_mistakes_and_others_of_different_classes():
 
 
 def test_many_mistakes_leave_room_for_others():
-  mistakes = [(i, int(TEST[i]['label']), 0, 0.5) for i in range(60)]
+  mistakes = [Mistake(i, int(TEST[i]['label']), 0, 0.5) for i in range(60)]
   found = pictures.look(look()[0], TEST, mistakes)
   assert len(found.mistakes) == pictures.MISTAKES
   assert [one.index for one in found.attended[:4]] == [0, 1, 2, 3]
