@@ -127,5 +127,6 @@ def test_without_any_file_beside_them_what_is_assumed_is_said(tmp_path, caplog):
   (folder / 'config.json').unlink()
   alone = (folder / 'model.safetensors').rename(folder / 'mine.safetensors')
   lib.find(str(alone))
-  (line,) = caplog.messages
+  line, grid = caplog.messages
+  assert str(alone) in grid and 'a square grid of 2×2 patches' in grid
   assert str(alone) in line and 'mean=(0.5, 0.5, 0.5)' in line and 'crop_fraction=0.9' in line
