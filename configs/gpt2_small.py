@@ -2,8 +2,7 @@
 
   command   python launch.py --config=configs/gpt2_small.py:TEXT,tokenizer=FOLDER
   hardware  8 A100 (published: 4 days)
-  published 2.85 nats a token on OpenWebText's held-out text (github.com/karpathy/nanoGPT); not run
-            here
+  published 2.85 nats a token of OpenWebText (github.com/karpathy/nanoGPT); not run here
 
 TEXT is a folder or archive of text files. FOLDER holds GPT-2's vocab.json and merges.txt, of 50,257
 tokens. A step reads half a million tokens: 480 rows of 1,024.
@@ -50,8 +49,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.checkpoint.update(best='val/perplexity', best_mode='min')
   if arg.smoke:
     config.data = dict(name='text', path='sonnets:', context=32)
-    config.duration, config.log_every, config.batch_size = '60 steps', '10 steps', 20
+    config.duration, config.log_every, config.batch_size = '300 steps', '50 steps', 40
     config.model.update(variant='mu', width=32, dtype='float32')
-    config.optim.update(learning_rate=1e-2, warmup='5 steps')
+    config.optim.update(learning_rate=5e-3, warmup='10 steps', b2=0.99)
     config.evaluators.val.every = '50%'
   return config

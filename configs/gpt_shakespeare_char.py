@@ -44,7 +44,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='20%')
   config.checkpoint.update(best='val/perplexity', best_mode='min')
   if arg.smoke:
-    config.duration, config.log_every = '60 steps', '10 steps'
+    config.duration, config.log_every = '150 steps', '25 steps'
     config.data.context = 32
     config.model.update(width=32, depth=2, mlp_dim=64)
     config.optim.learning_rate = 1e-2

@@ -54,7 +54,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.checkpoint.update(best='val/perplexity', best_mode='min')
   if arg.smoke:
     config.data = dict(name='text', path='sonnets:', context=32)
-    config.duration, config.log_every = '60 steps', '10 steps'
+    config.duration, config.log_every = '150 steps', '25 steps'
     config.model.update(variant='mu', width=32)
     config.optim.learning_rate = 1e-2
   return config

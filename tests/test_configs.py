@@ -123,7 +123,7 @@ def test_a_config_says_command_hardware_and_number(path):
   assert f'--config=configs/{path.name}' in text
   assert re.search(r'^  hardware ', text, re.M)
   reached = re.search(r'^  time .*\n  reached ', text, re.M)
-  published = re.search(r'^  published .* (%|BLEU).*; not run here$', text, re.M)
+  published = re.search(r'^  published .* (%|BLEU|nats).*; not run here$', text, re.M)
   assert reached or published
 
 

@@ -143,8 +143,9 @@ def _text(
   width = int(header[2]) if header else len(first) - 1
   if not header and (width < 2 or _numbers(first[1:]) is None):
     raise UserError(
-      f'{path} begins with {lines[0][:40].decode(errors="replace")!r}, as no file of word vectors'
-      '\nexpected "words numbers", or a word and its numbers'
+      f'{path} is no file of weights: give a .safetensors or .npz file, or word vectors'
+      '\n(which begin with "words numbers", or a word and its numbers; this one with '
+      f'{lines[0][:40].decode(errors="replace")!r})'
     )
   if header and len(lines) != int(header[1]):
     what = 'is cut short: it' if len(lines) < int(header[1]) else 'has another header: it'

@@ -133,7 +133,7 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
       args,
     ),
     num_classes=seen.get('head/kernel', (None,))[0],
-    patch_size=specs.short(patch),
+    patch_size=patch[0] if patch[0] == patch[1] else patch,
     inner_stride=stride,
     pool=specs.named(pool, POOLS, 'global_pool of timm'),
     **ONLY,
