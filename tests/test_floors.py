@@ -186,6 +186,12 @@ def test_files_functions_and_modules_stay_small(path):
       assert len(fields) <= MAX_FIELDS, f'{node.name} has {len(fields)} fields'
 
 
+def test_no_two_test_files_have_one_name():
+  """Without packages, pytest takes the second for the first and collects neither."""
+  files = sorted(path.name for path in (ROOT / 'tests').rglob('test_*.py'))
+  assert files == sorted(set(files))
+
+
 def test_no_room_is_much_larger_than_the_others():
   rooms = {}
   for path in LIBRARY:
