@@ -144,8 +144,8 @@ def _text(
   if not header and (width < 2 or _numbers(first[1:]) is None):
     raise UserError(
       f'{path} is no file of weights: give a .safetensors or .npz file, or word vectors'
-      '\n(which begin with "words numbers", or a word and its numbers; this one with '
-      f'{lines[0][:40].decode(errors="replace")!r})'
+      f'\nit begins with {lines[0][:40].decode(errors="replace")!r}: of word vectors is '
+      'expected "words numbers", or a word and its numbers'
     )
   if header and len(lines) != int(header[1]):
     what = 'is cut short: it' if len(lines) < int(header[1]) else 'has another header: it'
