@@ -1,6 +1,7 @@
 """Classification of your own texts by a BERT that somebody has trained.
 
-  command   python launch.py --config=configs/bert_classify.py:weights=FOLDER,path=reviews.csv
+  command   python launch.py --config=configs/bert_classify.py:weights=FOLDER,path=reviews.csv \
+              --workdir=runs/reviews
   hardware  1 GPU; 2 CPU cores for BERT-mini and smaller
   time      depends on your texts
   reached   depends on your texts
@@ -9,7 +10,7 @@
 workdir of a run of configs/bert_pretrain_text.py: its words stay, its head is replaced. `path` is a
 table, a folder or an archive (vitlab/data/sets/labelled_text.py), perhaps of pairs of texts. Then
 
-  python launch.py --mode=predict --workdir=runs/bert_classify lines.txt
+  python launch.py --mode=predict --workdir=runs/reviews lines.txt
 
 `:smoke` needs neither: from chance it learns which of two letters stands more often in a row.
 """

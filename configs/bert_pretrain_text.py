@@ -9,7 +9,9 @@ TEXT is a text file, or a folder or archive of them (vitlab/data/sets/text.py). 
 learned first (WordPiece); whole words are hidden. `order=passages` also asks whether one passage
 follows another, as in the paper. What comes out is the start of a classifier:
 
-  python launch.py --config=configs/bert_classify.py:weights=runs/bert_pretrain_text,path=FILE
+  python launch.py --config=configs/bert_classify.py:weights=WORKDIR,path=FILE
+
+WORKDIR is the folder that the run names when it ends.
 
 `:smoke` needs no text: it reads the sonnets that ship.
 """

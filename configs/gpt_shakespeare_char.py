@@ -31,7 +31,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     norm='rmsnorm',
     dropout_rate=0.1,
   )
-  config.task = dict(name='language_model', search=dict(name='sample', temperature=0.8))
+  config.task = dict(
+    name='language_model', search=dict(name='sample', temperature=0.8), max_tokens=256
+  )
   config.optim = dict(
     name='adamw',
     learning_rate=2e-3,

@@ -9,7 +9,7 @@ TEXT is a text file, or a folder or archive of them (vitlab/data/sets/text.py). 
 characters; `tokenizer=byte_bpe` learns others of the text, `tokenizer=FOLDER` takes those of
 somebody else. Then
 
-  echo "Once upon a time" | python launch.py --mode=predict --workdir=runs/gpt_text
+  echo "Once upon a time" | python launch.py --mode=predict --config=configs/gpt_text.py:TEXT
 
 `:smoke` needs no text: it reads the sonnets that ship.
 """
@@ -40,7 +40,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     norm='rmsnorm',
     dropout_rate=0.1,
   )
-  config.task = dict(name='language_model', search=dict(name='sample', temperature=0.8))
+  config.task = dict(
+    name='language_model', search=dict(name='sample', temperature=0.8), max_tokens=256
+  )
   config.optim = dict(
     name='adamw',
     learning_rate=1e-3,

@@ -1,6 +1,6 @@
 """Word vectors of your own text: which words stand near which.
 
-  command   python launch.py --config=configs/word2vec_text.py:TEXT
+  command   python launch.py --config=configs/word2vec_text.py:TEXT --workdir=runs/words
   hardware  2 CPU cores
   time      1 min 39 s of training for 3 epochs of 11.5 million words (other work went on beside it)
   reached   WordSim-353 0.44, analogies 16.9 % semantic, 18.6 % syntactic (seed 0, 3 epochs of the
@@ -12,8 +12,8 @@ dropped. `cbow` lets the mean of the neighbours predict a word, and not a word i
 files are not in the package). A short text wants more passes: War and Peace, 566,000 words, reaches
 0.26 in the 5 epochs of this file and 0.43 in 20, in a minute. Then
 
-  echo 'king - man + woman' | python launch.py --mode=predict --workdir=runs/word2vec_text
-  python launch.py --mode=export --format=word2vec --workdir=runs/word2vec_text    for gensim
+  echo 'king - man + woman' | python launch.py --mode=predict --workdir=runs/words
+  python launch.py --mode=export --format=word2vec --workdir=runs/words    for gensim
 """
 
 import pathlib
