@@ -18,6 +18,7 @@ from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict import labels as labels_lib
 from vitlab.predict.inputs import find_images
 from vitlab.predict.labels import Label
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -67,11 +68,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   if options.nbest > 1:
     raise UserError(f'--nbest={options.nbest}: {trained.workdir!r} holds no model of sentences')
   output, files = options.output, find_images(paths)
-  try:
-    lines = open(output or os.devnull, 'w')  # noqa: SIM115 - before the work, to fail early
-  except OSError as error:
-    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
-  with lines:
+  with open_output(output) as lines:
     labels = []
     for one in label(trained, files):
       lines.write(json.dumps(labels_lib.as_json(one, dict(file=one.given))) + '\n')

@@ -1,6 +1,5 @@
 """Trained word vectors at work: the neighbours of words, and of sums and differences of words."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from vitlab.lines import json_line, one_line
 from vitlab.ops.analogies import nearness, unit
 from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict.inputs import read_lines
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -71,11 +71,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   """
   lines = read_lines(paths)
   count = options.nbest if options.nbest > 1 else NEAREST
-  try:
-    file = open(options.output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails early
-  except OSError as error:
-    raise UserError(f'--output={options.output}: {error.strerror}: choose another file') from error
-  with file:
+  with open_output(options.output) as file:
     for number, one in enumerate(answer(trained, lines, count), 1):
       if one.error:
         print(f'line {number}: {one.error}', file=sys.stderr)

@@ -19,6 +19,7 @@ from vitlab.ops.search import make_search
 from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict.continuation import Continuation
 from vitlab.predict.inputs import read_lines
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 from vitlab.tasks.language_model import MAX_TOKENS, SEARCH
@@ -126,11 +127,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   samples = 1
   if author.search.name == 'sample':
     samples = max(options.nbest, author.search.width)
-  try:
-    file = open(output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails before the work
-  except OSError as error:
-    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
-  with file:
+  with open_output(output) as file:
     for number, prompt in enumerate(prompts, 1):
       alone = len(prompts) == samples == 1
       found, error = _continued(author, prompt, samples, stream=alone)

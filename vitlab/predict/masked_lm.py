@@ -1,6 +1,5 @@
 """A trained masked language model at work: what may stand where a line has a mask."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.predict import DEFAULTS, Options
 from vitlab.predict.inputs import read_lines
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -110,11 +110,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
     UserError: there is no vocabulary or no mask; the output cannot be written.
   """
   filler, lines, output = Filler(trained), read_lines(paths), options.output
-  try:
-    file = open(output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails before the work
-  except OSError as error:
-    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
-  with file:
+  with open_output(output) as file:
     for number, line in enumerate(lines, 1):
       found, error = _filled(filler, line, max(1, options.nbest))
       if error:

@@ -1,7 +1,6 @@
 """A trained classifier of texts at work: lines in, classes out."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict import labels as labels_lib
 from vitlab.predict.inputs import read_lines
 from vitlab.predict.labels import Label
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -119,12 +119,8 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   if options.nbest > 1:
     raise UserError(f'--nbest={options.nbest}: {trained.workdir!r} classifies; see --output=FILE')
   output, lines = options.output, read_lines(paths)
-  try:
-    file = open(output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails before the work
-  except OSError as error:
-    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
   labels = []
-  with file:
+  with open_output(output) as file:
     for number, one in enumerate(label(trained, lines), 1):
       text, *pair = one.given.split('\t', 1)
       given = dict(text=text) | (dict(pair=pair[0]) if pair else {})

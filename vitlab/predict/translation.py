@@ -1,6 +1,5 @@
 """A trained translator at work, from its workdir alone: lines of text in, lines of text out."""
 
-import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from vitlab.lines import json_line, one_line
 from vitlab.ops.tokens import PAD
 from vitlab.predict import DEFAULTS, Options
 from vitlab.predict.inputs import read_lines
+from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
@@ -125,11 +125,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
   Raises:
     UserError: as `translate`; the output cannot be written.
   """
-  try:
-    file = open(output or os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - fails before the work
-  except OSError as error:
-    raise UserError(f'--output={output}: {error.strerror}: choose another file') from error
-  with file:
+  with open_output(output) as file:
     for number, one in enumerate(translate(trained, lines), 1):
       if one.error:
         print(f'line {number}: {one.error}', file=sys.stderr)
