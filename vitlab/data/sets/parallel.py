@@ -10,7 +10,6 @@ twentieth of its source sentences are held out as 'test'. Text is UTF-8. Blank l
 file are no pairs; elsewhere a blank line is an empty sentence on either side, with tabs on both.
 """
 
-import gzip
 import re
 import zlib
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from vitlab.data import Dataset, sentences
 from vitlab.data.archive import Tree, open_tree
 from vitlab.data.pictures import ImageError
 from vitlab.data.sentences import TRAIN, Lines
+from vitlab.data.texts.reading import decode
 from vitlab.errors import UserError
 
 HELD_OUT = 20  # one of so many
@@ -142,17 +142,9 @@ def _lines(tree: Tree, number: int) -> list[str]:
   name = tree.names[number]
   try:
     content = tree(number)
-    if name.endswith('.gz'):
-      content = gzip.decompress(content)
   except (ImageError, OSError, EOFError, zlib.error) as error:
     raise UserError(f'{name} is damaged: {error}\nfetch or pack it again') from None
-  try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = content.count(b'\n', 0, error.start) + 1
-    raise UserError(
-      f'{name}: line {line} is not UTF-8 (byte 0x{content[error.start]:02x})\n'
-      f'convert it, for example: iconv -f LATIN1 -t UTF-8'
-    ) from None
-  lines = text.split('\n')  # not splitlines: sentences hold other characters that it takes for ends
+  lines = decode(name, content).split(
+    '\n'
+  )  # not splitlines: sentences hold other characters that it takes for ends
   return [line.removesuffix('\r') for line in (lines[:-1] if not lines[-1] else lines)]

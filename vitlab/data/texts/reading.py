@@ -186,17 +186,12 @@ def _decoded(name: str, opened: Callable[[], BinaryIO]) -> Iterator[str]:
   except UnicodeDecodeError as error:
     content = waiting + block
     line = lines + content.count(b'\n', 0, error.start)
-    raise not_utf8(name, line, error.object[error.start]) from None
+    raise UserError(
+      f'{name}: line {line} is not UTF-8 (byte 0x{error.object[error.start]:02x})\n'
+      'convert it, for example: iconv -f LATIN1 -t UTF-8'
+    ) from None
   except (ImageError, OSError, EOFError, zlib.error) as error:
     raise UserError(f'{name} is damaged: {error}\nfetch or pack it again') from None
-
-
-def not_utf8(name: str, line: int, byte: int) -> UserError:
-  """The error for a file of another encoding."""
-  return UserError(
-    f'{name}: line {line} is not UTF-8 (byte 0x{byte:02x})\n'
-    'convert it, for example: iconv -f LATIN1 -t UTF-8'
-  )
 
 
 def _prepared(dataset: str, data_dir: str, text_key: str) -> Texts:
