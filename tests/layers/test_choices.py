@@ -64,3 +64,10 @@ def test_a_size_is_a_variant_with_the_numbers_that_a_config_gives():
 def test_a_size_that_cannot_be_is_refused(overrides, says):
   with pytest.raises(UserError, match=says):
     choices.pick_size('Net', SIZES, **{'variant': 'S', **overrides})
+
+
+def test_a_word_is_one_of_those_that_are_possible():
+  possible = dict(colour=('red', 'blue'), size=('small',))
+  choices.check_words(possible, colour='blue', size='small')
+  with pytest.raises(UserError, match="unknown colour 'bleu': did you mean blue"):
+    choices.check_words(possible, colour='bleu', size='small')

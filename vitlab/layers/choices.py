@@ -1,7 +1,7 @@
 """What the words that all families share stand for in a config."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,10 +9,21 @@ import jax.numpy as jnp
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import Dense
 
-Size = TypeVar('Size', bound=tuple[Any, ...])
+AnySize = TypeVar('AnySize', bound=tuple[Any, ...])
 
 
-def pick_size(family: str, variants: Mapping[str, Size], variant: str, **overrides: Any) -> Size:
+class Size(NamedTuple):
+  """The size of a stack of Transformer blocks: channels, blocks, heads, hidden units of an mlp."""
+
+  width: int
+  depth: int
+  num_heads: int
+  mlp_dim: int
+
+
+def pick_size(
+  family: str, variants: Mapping[str, AnySize], variant: str, **overrides: Any
+) -> AnySize:
   """The size of a variant, with other numbers where a config gives them.
 
   Args:
@@ -42,6 +53,13 @@ def pick_size(family: str, variants: Mapping[str, Size], variant: str, **overrid
     if isinstance(heads, int) and width % heads:
       raise UserError(f'{family}: the width {width} does not divide into {heads} heads')
   return size
+
+
+def check_words(possible: Mapping[str, Collection[str]], **words: str) -> None:
+  """Raises UserError unless every word is a possible one; names its keyword and lists them."""
+  for key, choices in possible.items():
+    if words[key] not in choices:
+      raise unknown(key, words[key], choices)
 
 
 def check_rates(**rates: float) -> None:

@@ -9,7 +9,7 @@ Face, with and without pooler and heads (`vitlab.pretrained.families.bert`).
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -18,21 +18,13 @@ from jaxtyping import Array, Float, Int
 from vitlab.errors import UserError, unknown
 from vitlab.layers.attention import SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.activations import gelu
-
-
-class Size(NamedTuple):
-  width: int
-  depth: int
-  num_heads: int
-  mlp_dim: int
-
 
 VARIANTS = {
   'mu': Size(16, 2, 2, 32),  # for tests

@@ -18,24 +18,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers.attention import KeysAndValues, SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.positions import places_in_segments, rope_1d
-
-
-class Size(NamedTuple):
-  width: int
-  depth: int
-  num_heads: int
-  mlp_dim: int
-
 
 VARIANTS = {
   'mu': Size(16, 2, 2, 64),  # for tests
@@ -224,10 +216,7 @@ def make(
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('GPT', VARIANTS, variant, **sizes)
   norm_place = place_norms(variant, norm_place)
-  words = dict(norm_place=norm_place, position_embedding=position_embedding)
-  for key, possible in CHOICES.items():
-    if words[key] not in possible:
-      raise unknown(key, words[key], possible)
+  check_words(CHOICES, norm_place=norm_place, position_embedding=position_embedding)
   _check(size, position_embedding, num_kv_heads, context)
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, norm, norm_epsilon, compute)

@@ -16,24 +16,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers.attention import CrossAttention, KeysAndValues, SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import XAVIER, make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.tokens import is_token
-
-
-class Size(NamedTuple):
-  width: int
-  depth: int
-  num_heads: int
-  mlp_dim: int
-
 
 VARIANTS = {
   'mu': Size(16, 2, 2, 32),  # for tests
@@ -249,10 +241,7 @@ def make(
   size = pick_size('Transformer', VARIANTS, variant, **sizes)
   if size.width % 2:
     raise UserError(f'Transformer: width={size.width} must be even, for sines and cosines')
-  words = dict(norm_place=norm_place, position_embedding=position_embedding)
-  for key, possible in CHOICES.items():
-    if words[key] not in possible:
-      raise unknown(key, words[key], possible)
+  check_words(CHOICES, norm_place=norm_place, position_embedding=position_embedding)
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, 'layernorm', norm_epsilon, compute)
   # New parts at every place: Flax shares the parameters of one module that stands in two.

@@ -9,7 +9,7 @@ Loads the ViT and DeiT checkpoints of timm and Hugging Face (`vitlab.pretrained.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -19,20 +19,12 @@ from jaxtyping import Array, Float
 from vitlab.errors import UserError
 from vitlab.layers.attention import CrossAttention, SelfAttention
 from vitlab.layers.blocks import Block, make_scale
-from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.embeddings import PatchEmbed, make_positions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.pooling import make_pool
 from vitlab.layers.stack import Stack, check_remat
-
-
-class Size(NamedTuple):
-  width: int
-  depth: int
-  num_heads: int
-  mlp_dim: int
-
 
 VARIANTS = {
   'mu': Size(32, 1, 2, 128),  # for tests
