@@ -14,8 +14,9 @@ have stands in files of the same name: vitlab/predict/<name>.py and vitlab/repor
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, PyTree, Shaped
 from ml_collections import ConfigDict
 
 from vitlab import registry
@@ -100,6 +101,11 @@ def apply_train(
   mutable = [collection for collection in variables if collection != 'params']
   rngs = {'dropout': key}
   return model.apply(variables, *inputs, train=True, **named, rngs=rngs, mutable=mutable)
+
+
+def mask_of(batch: Batch) -> Bool[Array, ' b']:
+  """Which rows of a batch are examples and no padding: its `mask`, or all where it has none."""
+  return batch['mask'] if 'mask' in batch else jnp.ones(len(next(iter(batch.values()))), bool)
 
 
 def innermost(spec: Any) -> Any:

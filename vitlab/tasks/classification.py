@@ -18,7 +18,7 @@ from vitlab.errors import UserError, unknown
 from vitlab.ops import augment as augmentation
 from vitlab.ops import losses
 from vitlab.ops.color import normalize
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
 
 UNIT, INPUTS = 'images', ('image',)
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
@@ -61,7 +61,7 @@ def make(
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     augment_key, dropout_key = jax.random.split(key)
-    mask = _mask(batch)
+    mask = mask_of(batch)
     image, target = pipeline(augment_key, *_examples(batch, mask, num_classes))
     (logits, out), mutated = apply_train(model, variables['model'], scale(image), key=dropout_key)
     _check_logits(logits, num_classes)
@@ -158,10 +158,6 @@ def _examples(
 
 def _pixels(image: Shaped[Array, 'b h w c']) -> Float[Array, 'b h w c']:
   return image.astype(jnp.float32) / 255.0
-
-
-def _mask(batch: Batch) -> Bool[Array, ' b']:
-  return batch['mask'] if 'mask' in batch else jnp.ones(batch['image'].shape[0], bool)
 
 
 def _check_logits(logits: Shaped[Array, 'b logits'], num_classes: int) -> None:

@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.masking import Places, choose_places, corrupt
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
 
 UNIT = 'windows'
 
@@ -140,13 +140,9 @@ def _visible(batch: Batch, passages: bool) -> Batch:
   return dict(batch, segments=segments)
 
 
-def _rows(batch: Batch) -> Bool[Array, ' b']:
-  return batch['mask'] if 'mask' in batch else jnp.ones(len(batch['tokens']), bool)
-
-
 def _next(batch: Batch, out: Mapping[str, Any]) -> tuple[tuple, tuple]:
   """(sum, count) of the loss and of the accuracy of the second head."""
-  logits, label, mask = out['next_passage'], batch['label'], _rows(batch)
+  logits, label, mask = out['next_passage'], batch['label'], mask_of(batch)
   values = losses.token_cross_entropy(logits, label, mask=mask)
   count = jnp.sum(mask, dtype=jnp.float32)
   right = (argmax(logits) == label) & mask

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
 
 UNIT = 'texts'
 
@@ -43,7 +43,7 @@ def make(model: nn.Module, num_classes: int, label_smoothing: float = 0.0) -> Ta
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     (logits, out), mutated = apply_train(model, variables['model'], *_inputs(batch), key=key)
     _check(logits, num_classes)
-    mask = batch['mask'] if 'mask' in batch else jnp.ones(len(logits), bool)
+    mask = mask_of(batch)
     options = dict(mask=mask, label_smoothing=label_smoothing)
     values = losses.token_cross_entropy(logits, batch['label'], **options)
     value, count = losses.masked_mean(values, mask)
