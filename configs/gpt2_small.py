@@ -10,6 +10,7 @@ tokens. A step reads half a million tokens: 480 rows of 1,024.
 
 from ml_collections import ConfigDict
 
+from configs.common import gpt
 from vitlab.config import base, parse_arg
 from vitlab.errors import UserError
 
@@ -45,10 +46,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     b2=0.95,
     clip_norm=1.0,
   )
-  config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='1000 steps')
-  config.checkpoint.update(best='val/perplexity', best_mode='min')
+  gpt.evaluate(config, every='1000 steps')
   if arg.smoke:
-    config.data = dict(name='text', path='sonnets:', context=32)
+    gpt.smoke(config)
     config.duration, config.log_every, config.batch_size = '300 steps', '50 steps', 40
     config.model.update(variant='mu', width=32, dtype='float32')
     config.optim.update(learning_rate=5e-3, warmup='10 steps', b2=0.99)

@@ -12,6 +12,7 @@ Then it goes on with your words:
 
 from ml_collections import ConfigDict
 
+from configs.common import gpt
 from vitlab.config import base, parse_arg
 
 
@@ -22,32 +23,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.duration = '1500 steps'
   config.batch_size = 16
   config.data = dict(name='text', path='sonnets:', context=64)
-  config.model = dict(
-    name='gpt',
-    vocab_size=None,
-    context=None,
-    variant='tiny',
-    position_embedding='rope',
-    norm='rmsnorm',
-    dropout_rate=0.1,
-  )
-  config.task = dict(
-    name='language_model', search=dict(name='sample', temperature=0.8), max_tokens=256
-  )
-  config.optim = dict(
-    name='adamw',
-    learning_rate=2e-3,
-    schedule='cosine',
-    warmup='5%',
-    weight_decay=0.1,
-    b2=0.99,
-    clip_norm=1.0,
-  )
-  config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='20%')
-  config.checkpoint.update(best='val/perplexity', best_mode='min')
+  gpt.small(config, 'tiny', learning_rate=2e-3)
+  gpt.evaluate(config, every='20%')
   if arg.smoke:
-    config.duration, config.log_every = '150 steps', '25 steps'
-    config.data.context = 32
+    gpt.smoke(config)
     config.model.update(width=32, depth=2, mlp_dim=64)
-    config.optim.learning_rate = 1e-2
   return config

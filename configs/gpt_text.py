@@ -16,6 +16,7 @@ somebody else. Then
 
 from ml_collections import ConfigDict
 
+from configs.common import gpt
 from vitlab.config import base, parse_arg
 from vitlab.errors import UserError
 
@@ -31,32 +32,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.duration = f'{arg.steps} steps'
   config.batch_size = 32
   config.data = dict(name='text', path=arg.path, tokenizer=arg.tokenizer, context=arg.context)
-  config.model = dict(
-    name='gpt',
-    vocab_size=None,
-    context=None,
-    variant=arg.variant,
-    position_embedding='rope',
-    norm='rmsnorm',
-    dropout_rate=0.1,
-  )
-  config.task = dict(
-    name='language_model', search=dict(name='sample', temperature=0.8), max_tokens=256
-  )
-  config.optim = dict(
-    name='adamw',
-    learning_rate=1e-3,
-    schedule='cosine',
-    warmup='5%',
-    weight_decay=0.1,
-    b2=0.99,
-    clip_norm=1.0,
-  )
-  config.evaluators.val = dict(name='perplexity', split='val', sizes=None, every='10%')
-  config.checkpoint.update(best='val/perplexity', best_mode='min')
+  gpt.small(config, arg.variant, learning_rate=1e-3)
+  gpt.evaluate(config, every='10%')
   if arg.smoke:
-    config.data = dict(name='text', path='sonnets:', context=32)
-    config.duration, config.log_every = '150 steps', '25 steps'
+    gpt.smoke(config)
     config.model.update(variant='mu', width=32)
-    config.optim.learning_rate = 1e-2
   return config
