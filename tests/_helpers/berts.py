@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 import transformers
-from _helpers import quick
 
 from vitlab import registry
 from vitlab.data.vocabularies import learned
@@ -67,7 +66,7 @@ def in_double(weights, **words):
 def ours(model, variables) -> dict[str, np.ndarray]:
   """Ours, where padding is not looked at."""
   apply = lambda v, *batch: model.apply(v, *batch)[1]  # noqa: E731
-  out = quick.jit(apply)(variables, TOKENS, SEGMENTS)
+  out = jax.jit(apply)(variables, TOKENS, SEGMENTS)
   return {name: np.asarray(out[name]) for name in out if name not in ('blocks', 'attention')}
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from _helpers import parity, quick
+from _helpers import parity
 from transformers import (
   GPT2Config,
   GPT2LMHeadModel,
@@ -50,13 +50,13 @@ def in_double(weights, **words):
 
 
 def ours(model, variables, tokens=TOKENS) -> np.ndarray:
-  return np.asarray(quick.jit(lambda *x: model.apply(*x)[0])(variables, tokens))
+  return np.asarray(jax.jit(lambda *x: model.apply(*x)[0])(variables, tokens))
 
 
 def gradients(model, variables, weights):
   """Of the product of the logits with the weights, for every parameter."""
   run = lambda v, tokens: (model.apply(v, tokens)[0] * weights).sum()  # noqa: E731
-  return quick.jit(jax.grad(run))(variables, TOKENS)
+  return jax.jit(jax.grad(run))(variables, TOKENS)
 
 
 def oracle_gradients(module, weights) -> dict[str, np.ndarray]:

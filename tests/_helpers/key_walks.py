@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import timm
 import torch
-from _helpers import gpts, marian, parity, quick
+from _helpers import gpts, marian, parity
 from timm.models import _hub
 from transformers import MarianConfig
 
@@ -216,4 +216,4 @@ def _compiled(spec: str, shapes: tuple):
     model.init, jax.random.key(0), *(jax.ShapeDtypeStruct(*shape) for shape in shapes)
   )
   double = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float64)  # noqa: E731
-  return quick.jit(lambda *x: model.apply(*x)[0]), jax.tree.map(double, like)
+  return jax.jit(lambda *x: model.apply(*x)[0]), jax.tree.map(double, like)

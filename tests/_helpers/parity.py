@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from _helpers import quick
 
 
 class Results(NamedTuple):
@@ -58,7 +57,7 @@ def oracle(module: torch.nn.Module, blocks, picture: np.ndarray, logits=lambda y
 def ours(model, params, picture: np.ndarray) -> Results:
   """Runs a vitlab model with `out['blocks'][i]['tokens']`."""
 
-  @quick.jit
+  @jax.jit
   def run(params, picture):
     def functional(params):
       logits, out = model.apply({'params': params}, picture)

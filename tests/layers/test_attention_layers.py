@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.layers.attention import CosineAttention, CrossAttention, SelfAttention
 
@@ -17,7 +16,7 @@ def inputs(t=5, d=8, seed=0):
 
 def test_permuting_tokens_permutes_the_output():
   x, layer = inputs(), SelfAttention(2)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   order = np.array([3, 1, 0, 4, 2])
   y, seen = layer.apply(variables, x)
   permuted, permuted_seen = layer.apply(variables, x[:, order])
@@ -28,14 +27,14 @@ def test_permuting_tokens_permutes_the_output():
 
 def test_causal_hides_the_future():
   x, layer = inputs(), SelfAttention(2, causal=True)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
-  jacobian = quick.jit(jax.jacrev(lambda x: layer.apply(variables, x)[0][0].sum(-1)))(x)[:, 0]
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
+  jacobian = jax.jit(jax.jacrev(lambda x: layer.apply(variables, x)[0][0].sum(-1)))(x)[:, 0]
   np.testing.assert_array_equal((jacobian != 0).any(-1), np.tril(np.ones((5, 5), bool)))
 
 
 def test_cross_attention_to_oneself_is_self_attention():
   x, layer = inputs(), SelfAttention(2)
-  params = quick.jit(layer.init)(jax.random.key(0), x)['params']
+  params = jax.jit(layer.init)(jax.random.key(0), x)['params']
   qkv = params['qkv']
   crossed = dict(
     q={'kernel': qkv['kernel'][:, 0], 'bias': qkv['bias'][0]},
@@ -51,10 +50,10 @@ def test_cross_attention_to_oneself_is_self_attention():
 def test_cross_attention_reads_a_context_of_another_length_and_width():
   x, context = inputs(), inputs(t=7, d=6, seed=1)
   layer = CrossAttention(2)
-  (y, seen), variables = quick.jit(layer.init_with_output)(jax.random.key(0), x, context)
+  (y, seen), variables = jax.jit(layer.init_with_output)(jax.random.key(0), x, context)
   assert (y.shape, seen['attention'].shape) == ((2, 5, 8), (2, 2, 5, 7))
   assert variables['params']['kv']['kernel'].shape == (6, 2, 2, 4)
-  gradient = quick.jit(jax.grad(lambda c: layer.apply(variables, x, c)[0].sum()))(context)
+  gradient = jax.jit(jax.grad(lambda c: layer.apply(variables, x, c)[0].sum()))(context)
   assert (gradient != 0).all()
 
 
@@ -73,7 +72,7 @@ def test_on_a_cpu_no_product_of_many_matrices_reads_the_left_one_by_columns(laye
 def test_rotary_angles_reach_queries_and_keys_but_not_values():
   """Turning all tokens alike changes nothing; turning one changes what it looks at."""
   x, layer = inputs(), SelfAttention(2)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   y, _ = layer.apply(variables, x)
   alike, _ = layer.apply(variables, x, angles=np.ones((5, 2)))
   np.testing.assert_allclose(alike, y, atol=1e-5)
@@ -85,7 +84,7 @@ def test_rotary_angles_reach_queries_and_keys_but_not_values():
 def test_cosine_attention_sees_directions_alone():
   """Of its keys: ten times as long, they change nothing; nor do queries, but for their bias."""
   x, layer = inputs(), CosineAttention(2)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   weights = layer.apply(variables, x)[1]['attention']
   kernel = variables['params']['qkv']['kernel']
   variables['params']['qkv']['kernel'] = kernel.at[:, :2].multiply(10)
@@ -94,7 +93,7 @@ def test_cosine_attention_sees_directions_alone():
 
 def test_cosine_attention_is_no_sharper_than_100():
   x, layer = inputs(), CosineAttention(2)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   weights = []
   for scale in (4.0, np.log(100), 6.0):
     variables['params']['logit_scale'] = jnp.full(2, scale)
@@ -107,7 +106,7 @@ def test_cosine_attention_is_no_sharper_than_100():
 def test_tokens_of_the_past_are_seen_through_their_keys_and_values(causal):
   """All at once, or the last two after the first three, with room for more: the same."""
   x, layer = inputs(), SelfAttention(2, causal=causal)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   y, seen = layer.apply(variables, x)
   _, first = layer.apply(variables, x[:, :3])
   junk = [(0, 0), (0, 0), (0, 5), (0, 0)]
@@ -123,7 +122,7 @@ def test_tokens_of_the_past_are_seen_through_their_keys_and_values(causal):
 
 def test_what_may_not_be_seen_is_not_seen_in_the_past():
   x, layer = inputs(), SelfAttention(2, causal=True)
-  variables = quick.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
   mask = jnp.arange(5)[None, None, None] != 1
   y, seen = layer.apply(variables, x, mask=mask)
   past = (seen['k'], seen['v'])
@@ -134,6 +133,6 @@ def test_what_may_not_be_seen_is_not_seen_in_the_past():
 def test_a_context_may_be_given_by_its_keys_and_values():
   x, context = inputs(), inputs(t=7, d=6, seed=1)
   layer = CrossAttention(2)
-  (y, seen), variables = quick.jit(layer.init_with_output)(jax.random.key(0), x, context)
+  (y, seen), variables = jax.jit(layer.init_with_output)(jax.random.key(0), x, context)
   again, _ = layer.apply(variables, x, (seen['k'], seen['v']))
   np.testing.assert_array_equal(again, y)

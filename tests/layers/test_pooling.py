@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers import pooling
@@ -17,7 +16,7 @@ def attention_pool():
   layer = pooling.AttentionPool(
     CrossAttention(2), make_mlp('gelu', 8), make_norm('layernorm', 1e-6)
   )
-  variables = quick.jit(layer.init, static_argnums=2)(jax.random.key(0), jnp.ones((1, 5, 4)), 2)
+  variables = jax.jit(layer.init, static_argnums=2)(jax.random.key(0), jnp.ones((1, 5, 4)), 2)
   return lambda tokens, num_prefix: layer.apply(variables, tokens, num_prefix)
 
 
@@ -33,7 +32,7 @@ def attention_pool():
 def test_which_tokens_are_read(pool, read):
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
   pool = pool()
-  gradient = quick.jit(jax.grad(lambda x: jnp.sin(pool(x, 2)).sum()))(tokens)
+  gradient = jax.jit(jax.grad(lambda x: jnp.sin(pool(x, 2)).sum()))(tokens)
   np.testing.assert_array_equal((gradient[0] != 0).any(-1), read)
 
 
@@ -51,7 +50,7 @@ def test_the_largest_patches_and_the_middle_to_the_mean():
 
 def test_attention_pool_does_not_mind_the_order():
   tokens = jax.random.normal(jax.random.key(1), (1, 5, 4))
-  pool = quick.jit(attention_pool(), static_argnums=1)
+  pool = jax.jit(attention_pool(), static_argnums=1)
   np.testing.assert_allclose(pool(tokens, 0), pool(tokens[:, ::-1], 0), atol=1e-5)
 
 

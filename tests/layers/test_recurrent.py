@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import parity, quick, torch_seq2seq
+from _helpers import parity, torch_seq2seq
 from torch.nn.utils import rnn
 
 from vitlab.errors import UserError
@@ -43,7 +43,7 @@ def test_equals_torch_on_packed_sequences(cell, bidirectional, x64):
 
   x = jnp.asarray(x)
   params = jax.tree.map(jnp.asarray, torch_seq2seq.encoder_to_ours(oracle, cell))
-  (_, (shown, states)), gradients = quick.jit(jax.value_and_grad(run, has_aux=True))(params)
+  (_, (shown, states)), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
   assert parity.error(shown, expected.detach().numpy()) < 1e-13
   assert parity.error(states, [s.detach().numpy() for s in last]) < 1e-13
   expected = torch_seq2seq.encoder_to_ours(oracle, cell, gradients=True)
@@ -53,8 +53,8 @@ def test_equals_torch_on_packed_sequences(cell, bidirectional, x64):
 def test_nothing_comes_out_of_padding_and_nothing_goes_in(x64):
   x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, WIDTH)))
   stack, mask = ours('lstm', True), jnp.asarray(MASK)
-  variables = quick.jit(stack.init)(jax.random.key(0), x, mask)
-  apply = quick.jit(stack.apply)
+  variables = jax.jit(stack.init)(jax.random.key(0), x, mask)
+  apply = jax.jit(stack.apply)
   shown, states = apply(variables, x, mask)
   assert not np.any(np.where(MASK[..., None], 0, shown))
   noisy = apply(variables, jnp.where(mask[..., None], x, 9.0), mask)

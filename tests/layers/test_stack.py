@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers.attention import SelfAttention
@@ -27,7 +26,7 @@ def train(layer, variables):
   """Output, intermediates and gradients of a random training pass, all in float64."""
   variables = jax.tree.map(lambda p: p.astype('float64'), variables)
 
-  @quick.jit
+  @jax.jit
   def run(variables):
     rngs = {'dropout': jax.random.key(2)}
     f = lambda v: layer.apply(v, X.astype('float64'), True, rngs=rngs)  # noqa: E731
@@ -40,7 +39,7 @@ def train(layer, variables):
 
 def test_scan_and_remat_are_the_same_in_training(x64):
   def init(layer):
-    return quick.jit(layer.init)(jax.random.key(1), X.astype('float64'))
+    return jax.jit(layer.init)(jax.random.key(1), X.astype('float64'))
 
   plain = stack(dtype=jnp.float64)
   unrolled = init(plain)
@@ -95,7 +94,7 @@ class Turning(nn.Module):
 @pytest.mark.parametrize('scan', [False, True])
 def test_blocks_take_turns(scan, remat):
   layer = Stack(Turning(), 4, (0.2, 0.5), scan, remat, turns=({}, {'sign': -1}))
-  (x, outs), variables = quick.jit(layer.init_with_output)(jax.random.key(1), X)
+  (x, outs), variables = jax.jit(layer.init_with_output)(jax.random.key(1), X)
   assert [float(out['sign']) for out in outs] == [1, -1, 1, -1]
   np.testing.assert_allclose([out['rate'] for out in outs], [0.2, 0.3, 0.4, 0.5], atol=1e-6)
   expected = X
@@ -114,20 +113,20 @@ def test_drop_path_rises_linearly_over_the_depth():
   layer = stack(depth=3, dropout_rate=0.0)
   x = jnp.broadcast_to(X[:1], (2000, 3, 8))
   keys = dict(params=jax.random.key(1), dropout=jax.random.key(3))
-  (_, outs), _ = quick.jit(layer.init_with_output, static_argnums=2)(keys, x, True)
+  (_, outs), _ = jax.jit(layer.init_with_output, static_argnums=2)(keys, x, True)
   skipped = [float(jnp.mean((out['mlp_out'] == 0).all((1, 2)))) for out in outs]
   np.testing.assert_allclose(skipped, [0, 0.25, 0.5], atol=0.04)
 
 
 def test_blocks_start_differently():
-  params = quick.jit(stack().init)(jax.random.key(1), X)['params']
+  params = jax.jit(stack().init)(jax.random.key(1), X)['params']
   kernels = [params[f'block_{i}']['mlp']['up']['kernel'] for i in range(3)]
   assert (kernels[0] != kernels[1]).all()
   assert (kernels[1] != kernels[2]).all()
 
 
 def test_stacking_and_unstacking_are_inverse_wherever_the_blocks_are():
-  blocks = quick.jit(stack(depth=11).init)(jax.random.key(1), X)['params']
+  blocks = jax.jit(stack(depth=11).init)(jax.random.key(1), X)['params']
   params = {'encoder': blocks, 'head': jnp.ones(2)}
   stacked = stack_blocks(params)
   assert stacked['encoder']['blocks']['mlp']['up']['kernel'].shape == (11, 8, 16)
@@ -154,6 +153,6 @@ def test_blocks_may_have_inputs_of_their_own(scan):
   layer, x = Stack(Adds(), 3, scan=scan), jnp.zeros((2, 4))
   variables = layer.init(jax.random.key(0), x)
   own = [jnp.array(value) for value in (1.0, 10.0, 100.0)]
-  y, outs = quick.jit(layer.apply)(variables, x, each=dict(own=own), alike=0.5)
+  y, outs = jax.jit(layer.apply)(variables, x, each=dict(own=own), alike=0.5)
   np.testing.assert_array_equal(y, 112.5)
   assert [float(out['own']) for out in outs] == [1.0, 10.0, 100.0]

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers.attention import CosineAttention, SelfAttention
@@ -27,7 +26,7 @@ def layer(version, dtype='float64'):
 
 def perturbed(module, *inputs):
   """Parameters in float64, none of them zero."""
-  params = quick.jit(lambda key: module.init(key, *inputs))(jax.random.key(0))
+  params = jax.jit(lambda key: module.init(key, *inputs))(jax.random.key(0))
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))
   return jax.tree.unflatten(tree, [p + jax.random.normal(k, p.shape) for p, k in zip(leaves, keys)])
@@ -45,7 +44,7 @@ def test_windows_are_full_attention_under_a_mask(version, shifted, size, x64):
   x = random_map(*size)
   module = layer(version)
   params = perturbed(module, x)
-  got, seen = quick.jit(module.apply, static_argnums=2)(params, x, shifted)
+  got, seen = jax.jit(module.apply, static_argnums=2)(params, x, shifted)
 
   # Who is in one window, and the offset of every query from every key.
   shift = WINDOW // 2 if shifted and min(size) > WINDOW else 0
@@ -74,7 +73,7 @@ def test_padding_is_seen_by_the_map_beside_it_and_cropped(version, x64):
   x = random_map(6, 7)
   module = layer(version)
   params = perturbed(module, x)
-  apply = quick.jit(module.apply, static_argnums=2)
+  apply = jax.jit(module.apply, static_argnums=2)
   for shifted in (False, True):
     got, seen = apply(params, x, shifted)
     padded = jnp.pad(x, ((0, 0), (0, 2), (0, 1), (0, 0)))
@@ -89,7 +88,7 @@ def test_padded_keys_of_no_length_have_gradients(x64):
   x = random_map(6, 7)
   module = layer(2)
   params = perturbed(module, x)
-  grads = quick.jit(jax.grad(lambda p: jnp.sin(module.apply(p, x)[0]).sum()))(params)
+  grads = jax.jit(jax.grad(lambda p: jnp.sin(module.apply(p, x)[0]).sum()))(params)
   assert all(np.isfinite(g).all() and g.any() for g in jax.tree.leaves(grads))
 
 

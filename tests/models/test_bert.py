@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.models import bert
@@ -21,7 +20,7 @@ def make(**words):
 
 def variables_of(model):
   """All parameters off their initial values."""
-  variables = quick.jit(model.init)(jax.random.key(0), TOKENS)
+  variables = jax.jit(model.init)(jax.random.key(0), TOKENS)
   random = np.random.default_rng(0)
   return jax.tree.map(lambda x: x + random.normal(0, 0.3, x.shape).astype(np.float32), variables)
 
@@ -54,7 +53,7 @@ def test_the_heads_of_pretraining_have_as_many_parameters_as_published():
 def test_what_stands_at_a_padded_place_changes_nothing():
   model = make(next_passage=True)
   variables = variables_of(model)
-  run = quick.jit(lambda *batch: model.apply(variables, *batch)[1])
+  run = jax.jit(lambda *batch: model.apply(variables, *batch)[1])
   out = run(TOKENS, SEGMENTS)
   other = run(np.where(SEGMENTS > 0, TOKENS, 3), SEGMENTS)
   for name in ('logits', 'next_passage', 'pooled'):
@@ -69,7 +68,7 @@ def test_what_stands_at_a_padded_place_changes_nothing():
 def test_a_token_is_read_from_both_sides():
   model = make()
   variables = variables_of(model)
-  run = quick.jit(lambda tokens: model.apply(variables, tokens)[0])
+  run = jax.jit(lambda tokens: model.apply(variables, tokens)[0])
   moved = np.abs(run(TOKENS) - run(np.where(np.arange(9) == 4, 0, TOKENS))).max((0, 2))
   assert (moved > 1e-3).all()
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.inspection import flops
@@ -53,10 +52,10 @@ def test_every_layer_and_level_comes_out():
 @pytest.mark.parametrize('options', [{}, dict(norm='groupnorm', num_groups=2, dtype='bfloat16')])
 def test_every_parameter_gets_a_gradient_and_the_numbers_stay_finite(options):
   model = cnn.make('mu', 3, dropout_rate=0.5, **options)
-  variables = quick.jit(model.init)(jax.random.key(0), IMAGE)
+  variables = jax.jit(model.init)(jax.random.key(0), IMAGE)
   variables = jax.tree.map(lambda x: x + 0.1, variables)
 
-  @quick.jit
+  @jax.jit
   def run(params, key):
     def loss(params):
       (logits, _), mutated = model.apply(

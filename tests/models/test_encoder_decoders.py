@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 from _helpers.sentences import INPUTS, TOKENS, VOCAB
 from flax import linen as nn
 
@@ -67,7 +66,7 @@ class Case(NamedTuple):
 
 
 def compiled(model):
-  return quick.jit(model.apply, static_argnames=('method', 'train', 'max_length'))
+  return jax.jit(model.apply, static_argnames=('method', 'train', 'max_length'))
 
 
 @functools.cache

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.models import gpt, transformer
@@ -30,7 +29,7 @@ def make(**words):
 
 def variables_of(model, seed=0):
   """All parameters off their initial values."""
-  variables = quick.jit(model.init)(jax.random.key(seed), TOKENS)
+  variables = jax.jit(model.init)(jax.random.key(seed), TOKENS)
   random = np.random.default_rng(seed)
   return jax.tree.map(lambda x: x + random.normal(0, 0.3, x.shape).astype(np.float32), variables)
 
@@ -61,9 +60,9 @@ def test_there_are_as_many_parameters_as_published(variant):
 def test_a_prompt_and_then_one_by_one_is_all_at_once(name):
   model = make(**WORDS[name])
   variables = variables_of(model)
-  wanted, out = quick.jit(model.apply)(variables, TOKENS)
+  wanted, out = jax.jit(model.apply)(variables, TOKENS)
   assert [w.shape[0] for w in out['attention']] == [2, 2]
-  step = quick.jit(partial(model.apply, method='step'))
+  step = jax.jit(partial(model.apply, method='step'))
   state, found = model.apply(variables, 2, 12, method='start'), []
   for tokens in (TOKENS[:, :6], *TOKENS[:, 6:, None].swapaxes(0, 1)):
     logits, state = step(variables, state, jnp.asarray(tokens))
@@ -81,7 +80,7 @@ def test_documents_in_one_row_say_what_each_says_alone(name):
   """And padding behind them changes nothing."""
   model = make(**WORDS[name])
   variables = variables_of(model)
-  apply = quick.jit(model.apply)
+  apply = jax.jit(model.apply)
   segments = jnp.array([[1, 1, 1, 1, 2, 2, 2, 0, 0], [1, 2, 2, 2, 2, 2, 2, 2, 3]])
   packed, _ = apply(variables, TOKENS, segments=segments)
   for row, first, last in ((0, 0, 4), (0, 4, 7), (1, 0, 1), (1, 1, 8), (1, 8, 9)):
@@ -96,7 +95,7 @@ def test_no_token_sees_what_follows_it():
   model = make(**WORDS['modern'])
   variables, other = variables_of(model), TOKENS.copy()
   other[:, 5:] = (other[:, 5:] + 1) % VOCAB
-  first, second = (quick.jit(model.apply)(variables, tokens)[0] for tokens in (TOKENS, other))
+  first, second = (jax.jit(model.apply)(variables, tokens)[0] for tokens in (TOKENS, other))
   np.testing.assert_array_equal(first[:, :5], second[:, :5])
   assert np.abs(first[:, 5:] - second[:, 5:]).max() > 1e-2
 
@@ -105,8 +104,8 @@ def test_with_rotary_positions_places_count_from_anywhere():
   """Queries and keys turn together: only how far they are apart is seen."""
   model = make(position_embedding='rope')
   variables = variables_of(model)
-  later = quick.jit(partial(model.apply, method=_from_place))(variables, TOKENS, 7)
-  close(later, quick.jit(model.apply)(variables, TOKENS)[0])
+  later = jax.jit(partial(model.apply, method=_from_place))(variables, TOKENS, 7)
+  close(later, jax.jit(model.apply)(variables, TOKENS)[0])
 
 
 def _from_place(model, tokens, first):
@@ -128,14 +127,14 @@ def test_as_many_groups_as_heads_is_every_head_by_itself():
       kernel=jnp.concatenate([q['kernel'][:, None], jnp.repeat(kv['kernel'], 2, axis=2)], axis=1),
       bias=jnp.concatenate([q['bias'][None], jnp.repeat(kv['bias'], 2, axis=1)]),
     )
-  found, _ = quick.jit(plain.apply)({'params': params}, TOKENS)
-  close(found, quick.jit(grouped.apply)(variables, TOKENS)[0])
+  found, _ = jax.jit(plain.apply)({'params': params}, TOKENS)
+  close(found, jax.jit(grouped.apply)(variables, TOKENS)[0])
 
 
 def test_the_first_loss_is_that_of_a_guess_however_deep():
   model = gpt.make(256, 'tiny', depth=16, width=64, scan=True, dropout_rate=0.0)
-  variables = quick.jit(model.init)(jax.random.key(0), TOKENS)
-  logits, out = quick.jit(model.apply)(variables, TOKENS)
+  variables = jax.jit(model.init)(jax.random.key(0), TOKENS)
+  logits, out = jax.jit(model.apply)(variables, TOKENS)
   probability = jax.nn.softmax(logits)
   assert float(jnp.abs(-jnp.log(probability).mean() - np.log(256)).max()) < 0.1
   stddev = float(out['blocks'][-1]['tokens'].std())

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from _helpers import quick
 
 from vitlab import registry
 from vitlab.errors import UserError
@@ -57,7 +56,7 @@ def run(train=False, key=0, others=0.0, **options):
   model = resnet.make(**TINY | options)
   variables = drawn(**{k: v for k, v in options.items() if k not in NO_VARIABLES})
 
-  @quick.jit
+  @jax.jit
   def both(params):
     def loss(params):
       (logits, out), mutated = model.apply(
@@ -127,7 +126,7 @@ def test_levels_are_where_the_stages_end():
 
 def test_every_block_starts_as_its_shortcut():
   model = resnet.make(**TINY | dict(depths=(2,)))
-  _, out = quick.jit(lambda: model.init_with_output(jax.random.key(0), IMAGE)[0])()
+  _, out = jax.jit(lambda: model.init_with_output(jax.random.key(0), IMAGE)[0])()
   before, after = (block['features'] for block in out['blocks'])
   np.testing.assert_array_equal(after, before)
 

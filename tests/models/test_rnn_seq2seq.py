@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import parity, quick, torch_seq2seq
+from _helpers import parity, torch_seq2seq
 from _helpers.sentences import INPUTS, TOKENS, VOCAB
 
 from vitlab.errors import UserError
@@ -41,14 +41,14 @@ def test_equals_a_plain_torch_loop(kind, x64):
     logits, _ = model.apply({'params': params}, TOKENS, INPUTS)
     return (logits * weights).sum(), logits
 
-  (_, logits), gradients = quick.jit(jax.value_and_grad(run, has_aux=True))(params)
+  (_, logits), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
   assert parity.error(logits, expected.detach().numpy()) < 1e-12
   assert parity.error(gradients, torch_seq2seq.to_ours(oracle, gradients=True)) < 1e-11
 
 
 def test_an_lstm_starts_to_remember():
   model = make(KINDS[1])
-  variables = quick.jit(model.init)(jax.random.key(0), TOKENS, INPUTS)
+  variables = jax.jit(model.init)(jax.random.key(0), TOKENS, INPUTS)
   bias = variables['params']['encoder']['layer_0_forward']['input']['bias']
   np.testing.assert_array_equal(bias[1], 1)
   assert not np.any(np.delete(bias, 1, axis=0))

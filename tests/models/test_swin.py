@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.inspection import flops
@@ -49,7 +48,7 @@ def run(variant='mu', **options):
   model = swin.make(variant, **TINY, **options)
   scan = options.get('scan', False)
 
-  @quick.jit
+  @jax.jit
   def gradient(variables):
     def loss(variables):
       logits, out = model.apply(variables, IMAGE)
@@ -190,7 +189,7 @@ def test_the_image_size_may_change_with_the_same_weights(variant):
 def test_padding_of_an_image_is_black_pixels():
   image = IMAGE[:, :21, :37]
   padded = jnp.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)))
-  embed = quick.jit(lambda v, x: swin.make('mu', **TINY).apply(v, x)[1]['embedded'])
+  embed = jax.jit(lambda v, x: swin.make('mu', **TINY).apply(v, x)[1]['embedded'])
   np.testing.assert_allclose(embed(trained(), image), embed(trained(), padded), atol=1e-6)
 
 
@@ -203,7 +202,7 @@ def test_drop_path_rises_linearly_over_all_stages():
 def test_training_is_random_only_where_asked():
   model = swin.make('mu', **TINY, drop_path_rate=0.9)
 
-  @quick.jit
+  @jax.jit
   def level(variables, key):
     """The first, of which the second block alone is dropped."""
     rngs = {'dropout': key}
@@ -228,7 +227,7 @@ def test_16_bits_compute_and_32_bits_remember():
 def test_a_new_model_of_version_2_is_its_patches():
   """Its norms start at zero, so that a block adds nothing."""
   model = swin.make('V2-mu', **TINY | dict(depths=(1,), num_heads=(1,)))
-  (_, out), _ = quick.jit(model.init_with_output)(jax.random.key(0), IMAGE[:1, :8, :8])
+  (_, out), _ = jax.jit(model.init_with_output)(jax.random.key(0), IMAGE[:1, :8, :8])
   np.testing.assert_array_equal(out['levels'][0], out['embedded'])
 
 

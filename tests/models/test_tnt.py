@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.inspection import flops
@@ -68,7 +67,7 @@ def test_parameter_names_are_the_interface():
 def test_every_parameter_gets_a_gradient(options):
   model, variables = init(**options)
   loss = lambda v: jnp.sin(model.apply(v, IMAGE)[0]).sum()  # noqa: E731
-  for path, gradient in jax.tree.leaves_with_path(quick.jit(jax.grad(loss))(variables)['params']):
+  for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)['params']):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     if name.endswith('qkv/bias'):
       gradient = jnp.moveaxis(gradient, -3, 0)[jnp.array([0, 2])]  # softmax ignores the keys' bias
@@ -78,7 +77,7 @@ def test_every_parameter_gets_a_gradient(options):
 
 def test_every_intermediate_is_there():
   model, variables = init()
-  logits, out = quick.jit(model.apply)(variables, IMAGE)
+  logits, out = jax.jit(model.apply)(variables, IMAGE)
   got = jax.tree.map(jnp.shape, out)
   block = dict(
     attention=(2, 2, 7, 7),
@@ -114,7 +113,7 @@ def test_unread_weights_of_both_attentions_cost_nothing(monkeypatch):
       logits, out = model.apply(variables, IMAGE)
       return jnp.sin(logits).sum() + sum(jnp.sin(out[name][0]).sum() for name in read)
 
-    compiled = quick.jit(jax.grad(loss)).lower(variables).compile()
+    compiled = jax.jit(jax.grad(loss)).lower(variables).compile()
     return compiled.cost_analysis()['flops'], compiled.memory_analysis().temp_size_in_bytes
 
   unread, read = cost(), cost('attention', 'inner_attention')
@@ -135,7 +134,7 @@ def test_without_positions_the_order_of_patches_does_not_matter():
   """No pixel sees over the edge of its patch: it would with a convolution of the whole image."""
   model, variables = init()
   order = jnp.array([4, 2, 0, 5, 1, 3])
-  f = quick.jit(lambda v, image: model.apply(v, image)[0])
+  f = jax.jit(lambda v, image: model.apply(v, image)[0])
   assert abs(f(variables, shuffled(IMAGE, order)) - f(variables, IMAGE)).max() > 1e-3
   grid = variables['params']['position_embedding']['grid']
   variables['params']['position_embedding']['grid'] = jnp.zeros_like(grid)
@@ -146,7 +145,7 @@ def test_without_positions_the_order_of_patches_does_not_matter():
 
 def test_pixel_positions_are_the_same_in_every_patch():
   model, variables = init()
-  _, out = quick.jit(model.apply)(variables, jnp.ones_like(IMAGE))
+  _, out = jax.jit(model.apply)(variables, jnp.ones_like(IMAGE))
   np.testing.assert_array_equal(out['pixels'], out['pixels'][:, :1].repeat(PATCHES, axis=1))
   assert np.ptp(out['pixels'], axis=2).min() > 0
 
@@ -175,7 +174,7 @@ def test_scan_and_remat_are_the_same_in_training(x64):
   def run(model, variables):
     rngs = {'dropout': jax.random.key(3)}
     loss = lambda v: jnp.sin(model.apply(v, image, True, rngs=rngs)[0]).sum()  # noqa: E731
-    return quick.jit(jax.value_and_grad(loss))(variables)
+    return jax.jit(jax.value_and_grad(loss))(variables)
 
   value, grads = run(plain, variables)
   for options in (dict(scan=True), dict(remat='nothing_saveable')):
@@ -191,23 +190,21 @@ def test_scan_and_remat_are_the_same_in_training(x64):
 
 def test_training_is_random_only_where_asked():
   model, variables = init(dropout_rate=0.3, drop_path_rate=0.5)
-  f = quick.jit(
-    lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]
-  )
+  f = jax.jit(lambda i: model.apply(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0])
   assert abs(f(0) - f(1)).max() > 0
   np.testing.assert_array_equal(f(0), f(0))
   model = tnt.make(**TINY)
-  f = quick.jit(lambda train: model.apply(variables, IMAGE, train)[0], static_argnums=0)
+  f = jax.jit(lambda train: model.apply(variables, IMAGE, train)[0], static_argnums=0)
   np.testing.assert_array_equal(f(True), f(False))
 
 
 def test_16_bits_compute_and_32_bits_remember():
   model, variables = init()
-  exact, _ = quick.jit(model.apply)(variables, IMAGE)
+  exact, _ = jax.jit(model.apply)(variables, IMAGE)
   half = tnt.make(**TINY, dtype='bfloat16')
   fresh = jax.eval_shape(half.init, jax.random.key(0), IMAGE)
   assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
-  logits, out = quick.jit(half.apply)(variables, IMAGE)
+  logits, out = jax.jit(half.apply)(variables, IMAGE)
   assert logits.dtype == out['inner_attention'][0].dtype == jnp.float32
   assert out['encoded'].dtype == out['blocks'][0]['pixels'].dtype == jnp.bfloat16
   assert 0 < abs(logits - exact).max() < 0.05 * abs(exact).max()
@@ -215,7 +212,7 @@ def test_16_bits_compute_and_32_bits_remember():
 
 def test_a_new_model_guesses_and_starts_as_the_authors_do():
   model = tnt.make('S', 10, patch_size=8, depth=1)
-  (logits, out), variables = quick.jit(model.init_with_output)(jax.random.key(0), IMAGE)
+  (logits, out), variables = jax.jit(model.init_with_output)(jax.random.key(0), IMAGE)
   np.testing.assert_array_equal(logits, 0)
   assert out['features'].all()
   params = variables['params']

@@ -5,7 +5,6 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _helpers import quick
 
 from vitlab.models import tnt
 
@@ -25,7 +24,7 @@ def block():
   return layer, jax.tree.map(draw, shapes), pixels, tokens
 
 
-@quick.jit
+@jax.jit
 def run(params, pixels, tokens):
   return block()[0].apply({'params': params}, (pixels, tokens))[0]
 
@@ -67,7 +66,7 @@ def test_inner_branches_are_dropped_patch_by_patch():
   pixels, tokens = jnp.ones((1, 400, PIXELS, 8)), jnp.ones((1, 401, 16))
   rngs = {'dropout': jax.random.key(0)}
 
-  @quick.jit
+  @jax.jit
   def train(params):
     return layer.apply({'params': params}, (pixels, tokens), True, 0.5, rngs=rngs)[0]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import marian, parity, quick, torch_transformer
+from _helpers import marian, parity, torch_transformer
 from _helpers.sentences import INPUTS, TOKENS, VOCAB
 
 from vitlab.errors import UserError
@@ -34,7 +34,7 @@ def ours(model, params, weights):
     return (logits * weights).sum(), logits
 
   params = jax.tree.map(jnp.asarray, params)
-  (_, logits), gradients = quick.jit(jax.value_and_grad(run, has_aux=True))(params)
+  (_, logits), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
   return logits, gradients
 
 
@@ -136,7 +136,7 @@ def test_beams_are_those_of_marian(length_penalty, early_stopping, forced_eos, x
   model = make('float64', norm_epsilon=1e-5)
   variables = {'params': from_marian(torch_transformer.tensors(oracle))}
 
-  @quick.jit
+  @jax.jit
   def find():
     memory = model.apply(variables, TOKENS, method='encode')
     memory, start = model.apply(variables, memory, 12, method='start')

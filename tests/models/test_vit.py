@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.layers import attention
@@ -97,7 +96,7 @@ def test_parameter_names_are_the_interface():
 def test_every_parameter_gets_a_gradient(options):
   model, variables = init(**options)
   loss = lambda v: jnp.sin(model.apply(v, IMAGE)[0]).sum()  # noqa: E731
-  for path, gradient in jax.tree.leaves_with_path(quick.jit(jax.grad(loss))(variables)['params']):
+  for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)['params']):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     if name.endswith('k_norm/bias'):
       continue  # adds the same to all logits of a query, which the softmax ignores
@@ -109,14 +108,14 @@ def test_every_parameter_gets_a_gradient(options):
 
 def test_a_new_model_guesses():
   model = vit.make(**TINY)
-  (logits, out), _ = quick.jit(model.init_with_output)(jax.random.key(0), IMAGE)
+  (logits, out), _ = jax.jit(model.init_with_output)(jax.random.key(0), IMAGE)
   np.testing.assert_array_equal(logits, 0)
   assert out['features'].all()
 
 
 def test_every_intermediate_is_there():
   model, variables = init(num_registers=3)
-  logits, out = quick.jit(model.apply)(variables, IMAGE)
+  logits, out = jax.jit(model.apply)(variables, IMAGE)
   got = jax.tree.map(jnp.shape, out)
   block = dict(
     attention=(2, 2, 10, 10),
@@ -145,7 +144,7 @@ def test_the_distillation_token_stands_second_and_has_a_head_of_its_own():
   model, variables = init(distillation_token=True, num_registers=2)
   params = variables['params']
   assert params['position_embedding']['prefix'].shape == (4, 16)
-  f = quick.jit(model.apply, static_argnums=2)
+  f = jax.jit(model.apply, static_argnums=2)
   logits, out = f(variables, IMAGE, True)
   head = lambda name, x: x @ params[name]['kernel'] + params[name]['bias']  # noqa: E731
   np.testing.assert_allclose(logits, head('head', out['encoded'][:, 0]), atol=1e-5)
@@ -160,7 +159,7 @@ def test_the_distillation_token_stands_second_and_has_a_head_of_its_own():
 
 def test_a_new_distillation_token_is_not_the_class_token():
   model = vit.make(**TINY, distillation_token=True, position_embedding='none')
-  run = quick.jit(partial(model.init_with_output, train=True))
+  run = jax.jit(partial(model.init_with_output, train=True))
   (_, out), _ = run(jax.random.key(0), IMAGE)
   assert abs(out['features'] - out['distillation_features']).max() > 1e-3
 
@@ -179,7 +178,7 @@ class Pyramid(nn.Module):
 def test_a_hybrid_embeds_the_last_level_of_its_backbone():
   model, hybrid = vit.make(**TINY | dict(patch_size=1)), dict(patch_size=1, backbone=Pyramid())
   hybrid = vit.make(**TINY | hybrid)
-  variables = quick.jit(hybrid.init)(jax.random.key(0), IMAGE)
+  variables = jax.jit(hybrid.init)(jax.random.key(0), IMAGE)
   variables = jax.tree.map(lambda x: x + 0.1, variables)
   assert set(variables['params']) == {*shapes(8, **TINY), 'backbone'}
   assert set(variables['batch_stats']) == {'backbone'}
@@ -209,7 +208,7 @@ def test_unread_attention_weights_cost_nothing(scan, train, monkeypatch):
       logits, out = model.apply(variables, IMAGE)
       return jnp.sin(logits).sum() + (jnp.sin(out['attention'][0]).sum() if read else 0.0)
 
-    compiled = quick.jit(jax.grad(loss) if train else loss).lower(variables).compile()
+    compiled = jax.jit(jax.grad(loss) if train else loss).lower(variables).compile()
     return compiled.cost_analysis()['flops'], compiled.memory_analysis().temp_size_in_bytes
 
   unread, read = cost(), cost(read=True)
@@ -237,7 +236,7 @@ def test_without_learned_positions_the_image_size_may_change(position_embedding)
 def test_positions_tell_patches_apart(position_embedding):
   """A mirrored image is another one, but for a model that does not know where its patches are."""
   model, variables = init(position_embedding=position_embedding)
-  f = quick.jit(lambda image: model.apply(variables, image)[0])
+  f = jax.jit(lambda image: model.apply(variables, image)[0])
   patches = IMAGE.reshape(2, 2, 4, 3, 4, 3)
   swapped = patches[:, :, :, ::-1].reshape(IMAGE.shape)
   difference = abs(f(swapped) - f(IMAGE)).max()
@@ -246,11 +245,11 @@ def test_positions_tell_patches_apart(position_embedding):
 
 def test_16_bits_compute_and_32_bits_remember():
   model, variables = init(qk_norm=True, num_registers=1)
-  exact, _ = quick.jit(model.apply)(variables, IMAGE)
+  exact, _ = jax.jit(model.apply)(variables, IMAGE)
   half = vit.make(**TINY, qk_norm=True, num_registers=1, dtype='bfloat16')
   fresh = jax.eval_shape(half.init, jax.random.key(0), IMAGE)
   assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
-  logits, out = quick.jit(half.apply)(variables, IMAGE)
+  logits, out = jax.jit(half.apply)(variables, IMAGE)
   assert logits.dtype == out['attention'][0].dtype == jnp.float32
   assert out['encoded'].dtype == out['features'].dtype == jnp.bfloat16
   assert 0 < abs(logits - exact).max() < 0.05 * abs(exact).max()
@@ -260,17 +259,17 @@ def test_16_bits_compute_and_32_bits_remember():
 
 def test_training_is_random_only_where_asked():
   model, variables = init(dropout_rate=0.5)
-  run = quick.jit(model.apply, static_argnums=2)
+  run = jax.jit(model.apply, static_argnums=2)
   f = lambda i: run(variables, IMAGE, True, rngs={'dropout': jax.random.key(i)})[0]  # noqa: E731
   assert abs(f(0) - f(1)).max() > 0
   np.testing.assert_array_equal(f(0), f(0))
-  run = quick.jit(vit.make(**TINY).apply, static_argnums=2)
+  run = jax.jit(vit.make(**TINY).apply, static_argnums=2)
   np.testing.assert_array_equal(*(run(variables, IMAGE, t)[0] for t in (True, False)))
 
 
 def test_without_classes_the_features_come_out():
   model, variables = init(num_classes=None)
-  logits, out = quick.jit(model.apply)(variables, IMAGE)
+  logits, out = jax.jit(model.apply)(variables, IMAGE)
   np.testing.assert_array_equal(logits, out['features'])
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 import torch
-from _helpers import gpts, quick
+from _helpers import gpts
 
 from vitlab import pretrained
 from vitlab.ops.search import make_search
@@ -72,7 +72,7 @@ def test_samples_differ_from_one_another_and_are_the_same_again(both, x64):
   other = make_search(dict(name='sample', temperature=1.5, seed=4))
   assert (said(go_on(both, other), [3, 1, 4], 8, samples=3)[0] != three).any()
   texts = np.concatenate([np.tile([3, 1, 4], (3, 1)), three], axis=1).astype(np.int32)
-  log_probability = jax.nn.log_softmax(quick.jit(both[1].apply)(both[2], texts)[0])[:, 2:-1]
+  log_probability = jax.nn.log_softmax(jax.jit(both[1].apply)(both[2], texts)[0])[:, 2:-1]
   wanted = np.take_along_axis(np.asarray(log_probability), three[..., None], axis=-1)[..., 0]
   np.testing.assert_allclose(gains, wanted, rtol=1e-5)
 

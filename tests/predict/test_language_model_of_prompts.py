@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import gpts, quick, runs, text
+from _helpers import gpts, runs, text
 from transformers import PreTrainedTokenizerFast
 
 import launch
@@ -36,7 +36,7 @@ def of_characters(vocabulary=CHARACTERS, **task):
   task = dict(name='language_model', max_tokens=20) | task
   config = runs.config(model=model, task=task)
   made = setup.make_task(config, facts)
-  variables = quick.jit(made.init)(jax.random.key(0), dict(tokens=jnp.ones((1, 4), jnp.int32)))
+  variables = jax.jit(made.init)(jax.random.key(0), dict(tokens=jnp.ones((1, 4), jnp.int32)))
   variables = jax.tree.map(lambda x: 5 * x, variables)  # surer of what it says
   return trained.Trained('runs/it', 0, config, facts, made, variables)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick, tiny
+from _helpers import tiny
 from _helpers.drawn_batches import images, passages, sentences, texts, windows
 
 from vitlab.models import bert, gpt, rnn_seq2seq, transformer, word2vec
@@ -148,8 +148,8 @@ def build(name: str) -> Case:
   task = row.task()
   batch = row.batch(np.random.default_rng(0), SIZE)
   batch = jax.tree.map(jnp.asarray, batch | {'mask': MASK})
-  steps = {player: quick.jit(step(loss, player)) for player, loss in task.losses.items()}
-  return Case(row, task, quick.jit(task.init)(jax.random.key(0), batch), batch, steps)
+  steps = {player: jax.jit(step(loss, player)) for player, loss in task.losses.items()}
+  return Case(row, task, jax.jit(task.init)(jax.random.key(0), batch), batch, steps)
 
 
 def step(loss, player):
@@ -273,7 +273,7 @@ def test_the_compiled_loss_equals_the_eager_one(case):
 
 def test_predictions_are_rows_of_the_batch_and_independent_of_one_another(case):
   predictions = [case.task.predict[name] for name in case.row.predict]
-  predict = quick.jit(lambda *args: [prediction(*args) for prediction in predictions])
+  predict = jax.jit(lambda *args: [prediction(*args) for prediction in predictions])
   whole = predict(case.variables, case.batch)
   assert {leaf.shape[0] for leaf in jax.tree.leaves(whole)} == {SIZE}
   close(predict(case.variables, case.batch), whole, rtol=0)

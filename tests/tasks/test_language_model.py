@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab import registry
 from vitlab.errors import UserError
@@ -25,11 +24,11 @@ def built(label_smoothing=0.0):
   """The task, its variables, its loss and its scores."""
   model = gpt.make(VOCAB, 'mu', depth=1, context=8, dropout_rate=0.0)
   task = language_model.make(model, label_smoothing)
-  variables = quick.jit(task.init)(jax.random.key(0), dict(tokens=jnp.asarray(TOKENS)))
+  variables = jax.jit(task.init)(jax.random.key(0), dict(tokens=jnp.asarray(TOKENS)))
   variables = jax.tree.map(
     lambda x: x + 0.3 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), variables
   )
-  return task, variables, quick.jit(task.losses['model']), quick.jit(task.predict['scores'])
+  return task, variables, jax.jit(task.losses['model']), jax.jit(task.predict['scores'])
 
 
 def batch(**more):
@@ -48,7 +47,7 @@ def test_the_loss_is_the_mean_over_what_counts():
   task, variables, loss, scores = built()
   given = batch(segments=SEGMENTS)
   found = loss(variables, given, jax.random.key(0))
-  logits = quick.jit(task.predict['logits'])(variables, given)
+  logits = jax.jit(task.predict['logits'])(variables, given)
   log_probability = np.take_along_axis(
     np.asarray(jax.nn.log_softmax(logits)), TOKENS[:, 1:, None], -1
   )

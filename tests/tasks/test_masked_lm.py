@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 from flax import linen as nn
 
 from vitlab.errors import UserError
@@ -45,8 +44,8 @@ def task(**words):
 def test_the_loss_is_that_of_hidden_tokens():
   """80 % are replaced by the mask, and 10 % by some token: the echo is right on the others."""
   made, batch = task(share=0.3), rows(2000)
-  variables = quick.jit(made.init)(jax.random.key(0), batch)
-  loss = quick.jit(made.losses['model'])
+  variables = jax.jit(made.init)(jax.random.key(0), batch)
+  loss = jax.jit(made.losses['model'])
   first, again, other = (loss(variables, batch, jax.random.key(i)) for i in (0, 0, 1))
   assert first.value == again.value != other.value
   right, count = first.metrics['masked_accuracy']
@@ -60,8 +59,8 @@ def test_the_loss_is_that_of_hidden_tokens():
 
 def test_an_evaluation_hides_by_the_number_of_the_example():
   made, batch = task(), rows(6)
-  variables = quick.jit(made.init)(jax.random.key(0), batch)
-  guesses = quick.jit(made.predict['guesses'])
+  variables = jax.jit(made.init)(jax.random.key(0), batch)
+  guesses = jax.jit(made.predict['guesses'])
   whole = guesses(variables, batch)
   order = np.array([4, 2, 0, 5, 1, 3])
   moved = guesses(variables, {name: x[order] for name, x in batch.items()})
@@ -79,8 +78,8 @@ def test_the_next_passage_adds_its_own_mean():
   batch = rows(8) | dict(label=np.array([1, 0, 1, 1, 0, 1, 0, 1], np.int32))
   plain, both = task(), task(next_passage=True)
   key = jax.random.key(0)
-  variables = quick.jit(plain.init)(key, batch)
-  one, two = (quick.jit(made.losses['model'])(variables, batch, key) for made in (plain, both))
+  variables = jax.jit(plain.init)(key, batch)
+  one, two = (jax.jit(made.losses['model'])(variables, batch, key) for made in (plain, both))
   # The echo of [CLS], token 1, says 1 with logits 0 and 4.
   more = np.mean([np.log(1 + np.exp(-4.0)) + 4 * (label == 0) for label in batch['label']])
   np.testing.assert_allclose(two.value, one.value + more, rtol=1e-5)

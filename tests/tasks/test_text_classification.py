@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from _helpers import quick
 
 from vitlab.errors import UserError
 from vitlab.models import bert
@@ -19,9 +18,9 @@ BATCH = dict(
 def test_features_are_those_of_the_first_token():
   model = bert.make(9, 'mu', head='text', num_classes=3, max_length=4)
   made = text_classification.make(model, 3)
-  variables = quick.jit(made.init)(jax.random.key(0), BATCH)
-  found = quick.jit(made.predict['features'])(variables, BATCH)
-  out = quick.jit(model.apply)(variables['model'], BATCH['tokens'], BATCH['segments'])[1]
+  variables = jax.jit(made.init)(jax.random.key(0), BATCH)
+  found = jax.jit(made.predict['features'])(variables, BATCH)
+  out = jax.jit(model.apply)(variables['model'], BATCH['tokens'], BATCH['segments'])[1]
   np.testing.assert_allclose(found, out['features'][:, 0], rtol=1e-6)
 
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import quick
 from scipy.special import log_softmax
 
 from vitlab.errors import UserError
@@ -39,9 +38,9 @@ def variables(model):
 @pytest.mark.parametrize('smoothing', [0.0, 0.2])
 def test_the_loss_is_the_mean_over_tokens_that_count(model, variables, smoothing):
   task = translation.make(model, label_smoothing=smoothing)
-  loss = quick.jit(task.losses['model'])(variables, BATCH, jax.random.key(0))
+  loss = jax.jit(task.losses['model'])(variables, BATCH, jax.random.key(0))
   inputs = shift_right(BATCH['targets'])
-  logits, _ = quick.jit(model.apply)(variables['model'], BATCH['tokens'], inputs)
+  logits, _ = jax.jit(model.apply)(variables['model'], BATCH['tokens'], inputs)
   logits = np.asarray(logits, np.float64)
   total, right, count = 0.0, 0, 0
   for row in range(2):
@@ -57,8 +56,8 @@ def test_the_loss_is_the_mean_over_tokens_that_count(model, variables, smoothing
 
 def test_scores_are_those_of_the_targets(model, variables):
   task = translation.make(model, label_smoothing=0.3)  # of training only
-  scores = quick.jit(task.predict['scores'])(variables, BATCH)
-  loss = quick.jit(translation.make(model).losses['model'])(variables, BATCH, jax.random.key(0))
+  scores = jax.jit(task.predict['scores'])(variables, BATCH)
+  loss = jax.jit(translation.make(model).losses['model'])(variables, BATCH, jax.random.key(0))
   assert float(scores['loss'].sum()) == pytest.approx(float(loss.metrics['loss'][0]), rel=1e-5)
   assert scores['tokens'].tolist() == [3, 2, 0]
 
@@ -72,7 +71,7 @@ SEARCHES = {
 
 def decode(model, variables, batch=BATCH, max_ratio=2.0, max_tokens=0, **spec):
   task = translation.make(model, max_ratio=max_ratio, max_tokens=max_tokens, search=spec)
-  return quick.jit(task.predict['decoded'])(variables, batch)
+  return jax.jit(task.predict['decoded'])(variables, batch)
 
 
 @pytest.mark.parametrize('spec', SEARCHES.values(), ids=SEARCHES)
@@ -82,7 +81,7 @@ def test_what_is_decoded_is_as_probable_as_it_says(model, variables, spec):
   count = 1 if spec['name'] == 'greedy' else 3
   assert said['tokens'].shape == (3, count, 4 + 8) and said['score'].shape == (3, count)
   assert np.all(said['score'][:, :-1] >= said['score'][:, 1:])
-  scores = quick.jit(translation.make(model).predict['scores'])
+  scores = jax.jit(translation.make(model).predict['scores'])
   for i in range(count):
     again = scores(variables, BATCH | {'targets': said['tokens'][:, i]})
     np.testing.assert_allclose(said['score'][:2, i], -again['loss'][:2], rtol=1e-4)
@@ -136,7 +135,7 @@ def test_coverage_adds_to_the_score_what_the_attention_says(family):
   variables = random(model)
   options = dict(name='beam', beams=3, length_penalty=0.0)
   said = decode(model, variables, **options, coverage_penalty=0.7)
-  scores = quick.jit(translation.make(model).predict['scores'])
+  scores = jax.jit(translation.make(model).predict['scores'])
   for i in range(3):
     sentence = said['tokens'][:, i]
     log_probability = -scores(variables, BATCH | {'targets': sentence})['loss']
@@ -153,7 +152,7 @@ def test_coverage_wants_attention():
 
 
 def test_a_source_alone_is_enough_to_decode(model, variables):
-  decode = quick.jit(translation.make(model).predict['decoded'])
+  decode = jax.jit(translation.make(model).predict['decoded'])
   alone = decode(variables, {'tokens': BATCH['tokens'][:2]})
   with_all = decode(variables, BATCH)
   np.testing.assert_array_equal(alone['tokens'], with_all['tokens'][:2])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from _helpers import berts, parity, quick
+from _helpers import berts, parity
 from flax import linen as nn
 from safetensors.numpy import load_file, save_file
 
@@ -87,7 +87,7 @@ def test_results_and_gradients_of_all_parameters_are_theirs(kind, saved, x64):
     out = model.apply(variables, *batch)[1]
     return sum((out[name] * x).sum() for name, x in weighed.items())
 
-  found = quick.jit(jax.grad(total))(variables, berts.TOKENS, berts.SEGMENTS)
+  found = jax.jit(jax.grad(total))(variables, berts.TOKENS, berts.SEGMENTS)
   like, known = jax.eval_shape(lambda: variables), dict(spec=weights.about.spec)
   wanted = pretrained.import_tensors(theirs, like, 'bert', 'huggingface', **known)
   assert parity.error(found, wanted) / np.abs(jax.tree.leaves(wanted)[0]).max() < 1e-11
@@ -139,7 +139,7 @@ def test_the_bare_model_old_names_and_copies_are_all_the_same(saved, tmp_path):
 def test_logits_of_some_places_are_those_of_all(saved, x64):
   model, variables = berts.in_double(pretrained.read(str(saved['pretraining'][1])))
   places = np.array([[6, 1], [0, 0]])
-  run = quick.jit(lambda *batch: model.apply(variables, *batch)[0])
+  run = jax.jit(lambda *batch: model.apply(variables, *batch)[0])
   every = berts.ours(model, variables)['logits']
   np.testing.assert_allclose(
     run(berts.TOKENS, berts.SEGMENTS, places),
@@ -180,7 +180,7 @@ def test_segments_say_padding_and_passage(saved, x64):
   model, variables = berts.in_double(pretrained.read(str(folder)))
   expected = berts.run(oracle)
   for wrong in (berts.SEGMENTS + 1, np.minimum(berts.SEGMENTS, 1)):
-    out = quick.jit(lambda *batch: model.apply(variables, *batch)[1])(berts.TOKENS, wrong)
+    out = jax.jit(lambda *batch: model.apply(variables, *batch)[1])(berts.TOKENS, wrong)
     found = {name: np.asarray(out[name]) for name in expected}
     assert min(differences(found, expected)) > 1e-3
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import gpts, parity, quick
+from _helpers import gpts, parity
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -73,7 +73,7 @@ def test_tokens_read_one_by_one_or_as_a_prompt_say_what_all_at_once_do(kind, sav
       rows.append(found)
     return jnp.concatenate(rows, axis=1)
 
-  assert gpts.error(quick.jit(cached)(variables), gpts.logits(oracle)) < 1e-12
+  assert gpts.error(jax.jit(cached)(variables), gpts.logits(oracle)) < 1e-12
 
 
 @every_kind

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from _helpers import parity, published, quick, round_trips
+from _helpers import parity, published, round_trips
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
@@ -99,7 +99,7 @@ def load(case: str, tensors, model, collections=('params', 'batch_stats')):
 def run(model, variables, train=False):
   """Our results, and the statistics after it."""
 
-  @quick.jit
+  @jax.jit
   def compute(variables, picture):
     def functional(params):
       given = {**variables, 'params': params}
@@ -162,7 +162,7 @@ def test_a_trap_would_be_seen(trap, x64):
 
 def logits(model, variables, train=False):
   apply = partial(model.apply, train=train, mutable='batch_stats')
-  return quick.jit(lambda variables: apply(variables, jnp.asarray(PICTURE))[0][0])(variables)
+  return jax.jit(lambda variables: apply(variables, jnp.asarray(PICTURE))[0][0])(variables)
 
 
 def test_statistics_of_the_batch_instead_of_the_running_ones_would_be_seen(x64):

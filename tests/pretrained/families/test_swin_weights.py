@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import parity, quick
+from _helpers import parity
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from transformers import (
@@ -220,7 +220,7 @@ TRAPS = {
 
 
 def logits(model, params, case: str) -> np.ndarray:
-  @quick.jit
+  @jax.jit
   def run(params, image):
     return model.apply({'params': params}, image)[0]
 

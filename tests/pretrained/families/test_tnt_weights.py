@@ -11,7 +11,7 @@ import pytest
 import timm
 import timm.layers
 import torch
-from _helpers import parity, published, quick, round_trips
+from _helpers import parity, published, round_trips
 from timm.models.tnt import TNT, checkpoint_filter_fn
 
 from vitlab.errors import UserError
@@ -77,7 +77,7 @@ def load(tensors, model, **options):
 def run(model, params):
   """Logits, (pixels, tokens) of every block, and gradients."""
 
-  @quick.jit
+  @jax.jit
   def compute(params):
     def functional(params):
       logits, out = model.apply({'params': params}, jnp.asarray(PICTURE))
@@ -104,7 +104,7 @@ def test_equals_timm(case, x64):
 
 
 def logits(model, params):
-  return quick.jit(lambda params: model.apply({'params': params}, jnp.asarray(PICTURE))[0])(params)
+  return jax.jit(lambda params: model.apply({'params': params}, jnp.asarray(PICTURE))[0])(params)
 
 
 class ConvolvedFirst(tnt.PixelEmbed):

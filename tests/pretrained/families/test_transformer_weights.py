@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from _helpers import marian, parity, quick
+from _helpers import marian, parity
 from safetensors.numpy import load_file, save_file
 from scipy.special import log_softmax
 from transformers import AutoModelForSeq2SeqLM
@@ -38,7 +38,7 @@ def in_double(weights, **words):
   like = jax.eval_shape(model.init, jax.random.key(0), TOKENS, INPUTS)
   like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), like)
   variables = jax.tree.map(jnp.asarray, weights.load(like))
-  return variables, quick.jit(lambda *inputs: model.apply(variables, *inputs)[0])
+  return variables, jax.jit(lambda *inputs: model.apply(variables, *inputs)[0])
 
 
 def changed(folder, tmp_path, tensors=(), **words):
@@ -115,10 +115,10 @@ def test_without_a_bias_it_goes_out_too(tmp_path):
   """Theirs is then the zeros that it starts with."""
   spec = dict(name='transformer', variant='mu', vocab_size=12, norm_epsilon=1e-5)
   model = registry.make('models', spec)
-  variables = quick.jit(model.init)(jax.random.key(0), TOKENS, INPUTS)
+  variables = jax.jit(model.init)(jax.random.key(0), TOKENS, INPUTS)
   pretrained.write(tmp_path, variables, pretrained.About(spec, None), 'huggingface')
   theirs = AutoModelForSeq2SeqLM.from_pretrained(tmp_path, local_files_only=True).eval()
-  expected, _ = quick.jit(model.apply)(variables, TOKENS, INPUTS)
+  expected, _ = jax.jit(model.apply)(variables, TOKENS, INPUTS)
   np.testing.assert_allclose(marian.logits(theirs, TOKENS, INPUTS, 0), expected, atol=2e-5)
   # What their `generate` says begins with our <s>, and never has it or padding again.
   said = theirs.generate(torch.tensor(TOKENS), max_length=9, num_beams=2, do_sample=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import timm.layers
 import torch
-from _helpers import parity, quick
+from _helpers import parity
 from _helpers.vits import (
   CASES,
   HUGGINGFACE,
@@ -69,7 +69,7 @@ def test_a_wrong_option_would_be_seen(trap, x64):
   state_dict, expected = timm_oracle(case)
   model = vit.make(**OURS | dict(mlp='gelu', dtype='float64') | CASES[case][1] | wrong)
   params = from_timm(state_dict, parity.abstract(model, parity.image()))
-  logits, _ = quick.jit(model.apply)({'params': params}, jnp.asarray(parity.image()))
+  logits, _ = jax.jit(model.apply)({'params': params}, jnp.asarray(parity.image()))
   assert parity.error(logits, expected.logits) > 1e-7
 
 
@@ -79,7 +79,7 @@ def test_a_class_token_without_its_position_would_be_seen(x64):
   params = from_timm(state_dict, parity.abstract(model, parity.image()))
   del params['position_embedding']['prefix']
   model = vit.make(**OURS, mlp='gelu', dtype='float64', position_embedding='learned_patches')
-  logits, _ = quick.jit(model.apply)({'params': params}, jnp.asarray(parity.image()))
+  logits, _ = jax.jit(model.apply)({'params': params}, jnp.asarray(parity.image()))
   assert parity.error(logits, expected.logits) > 1e-3
 
 
