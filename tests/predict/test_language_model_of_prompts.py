@@ -1,7 +1,6 @@
 """Prompts in, texts out: what Hugging Face says, as it grows, and one clear line for bad ones."""
 
 import io
-import json
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from _helpers import gpts, runs, text
+from _helpers.lines import lines_in, rows_of
 from transformers import PreTrainedTokenizerFast
 
 import launch
@@ -44,16 +44,6 @@ def of_characters(vocabulary=CHARACTERS, **task):
 @pytest.fixture(scope='module')
 def model():
   return of_characters()
-
-
-def lines_in(folder, *lines):
-  path = folder / 'prompts.txt'
-  path.write_text(''.join(f'{line}\n' for line in lines))
-  return [str(path)]
-
-
-def rows_of(path):
-  return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope='module')

@@ -1,11 +1,10 @@
 """Masks are filled as transformers fills them, and one clear line for a line that has none."""
 
-import json
-
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import numpy as np
 import pytest
 from _helpers import berts, text
+from _helpers.lines import lines_in, rows_of
 
 import launch
 from vitlab.cli import command_line
@@ -32,16 +31,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope='module')
 def model(folder):
   return trained.load(str(folder))
-
-
-def lines_in(tmp_path, *lines):
-  path = tmp_path / 'lines.txt'
-  path.write_text(''.join(f'{line}\n' for line in lines))
-  return [str(path)]
-
-
-def rows_of(path):
-  return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_folder_says_what_transformers_does(folder, tmp_path, capsys):

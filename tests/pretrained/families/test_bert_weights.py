@@ -1,7 +1,6 @@
 """BERT comes in and goes out with all its heads; what is easy to get wrong about it is seen."""
 
 import json
-import shutil
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
@@ -10,8 +9,9 @@ import pytest
 import torch
 import transformers
 from _helpers import berts, parity
+from _helpers.hf_folders import changed
 from flax import linen as nn
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
@@ -38,16 +38,6 @@ def saved(tmp_path_factory):
     oracle.save_pretrained(folder)
     found[kind] = oracle, folder
   return found
-
-
-def changed(folder, to, tensors=None, **words):
-  """A copy with other words in its config.json, and perhaps other tensors."""
-  shutil.copytree(folder, to, dirs_exist_ok=True)
-  config = json.loads((to / 'config.json').read_text()) | words
-  (to / 'config.json').write_text(json.dumps(config))
-  if tensors is not None:
-    save_file(tensors, to / 'model.safetensors', metadata={'format': 'pt'})
-  return str(to)
 
 
 def differences(found, expected):

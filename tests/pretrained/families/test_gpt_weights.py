@@ -1,8 +1,5 @@
 """GPT-1 and GPT-2 come in and go out: their numbers, and each thing that is easy to get wrong."""
 
-import json
-import shutil
-
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
 import jax.numpy as jnp
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from _helpers import gpts, parity
+from _helpers.hf_folders import changed
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -32,16 +30,6 @@ def saved(tmp_path_factory):
     oracle.save_pretrained(folder)
     found[kind] = oracle, folder
   return found
-
-
-def changed(folder, to, tensors=None, **words):
-  """A copy with other words in its config.json, and perhaps other tensors."""
-  shutil.copytree(folder, to, dirs_exist_ok=True)
-  config = json.loads((to / 'config.json').read_text()) | words
-  (to / 'config.json').write_text(json.dumps(config))
-  if tensors is not None:
-    save_file(tensors, to / 'model.safetensors', metadata={'format': 'pt'})
-  return str(to)
 
 
 @every_kind

@@ -1,7 +1,6 @@
 """Marian comes in, with tokens of other numbers, and goes out; what is none of ours is refused."""
 
 import json
-import shutil
 from functools import partial
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from _helpers import marian, parity
+from _helpers.hf_folders import changed
 from safetensors.numpy import load_file, save_file
 from scipy.special import log_softmax
 from transformers import AutoModelForSeq2SeqLM
@@ -39,16 +39,6 @@ def in_double(weights, **words):
   like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), like)
   variables = jax.tree.map(jnp.asarray, weights.load(like))
   return variables, jax.jit(lambda *inputs: model.apply(variables, *inputs)[0])
-
-
-def changed(folder, tmp_path, tensors=(), **words):
-  """A copy with other words in its config.json, and perhaps other tensors."""
-  shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-  config = json.loads((tmp_path / 'config.json').read_text())
-  (tmp_path / 'config.json').write_text(json.dumps(config | words))
-  if tensors:
-    save_file(dict(tensors), tmp_path / 'model.safetensors', metadata={'format': 'pt'})
-  return str(tmp_path)
 
 
 @pytest.mark.parametrize(
