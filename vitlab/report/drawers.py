@@ -41,6 +41,22 @@ def scripts(drawer: ModuleType | None) -> list[pathlib.Path]:
   return [beside / name for name in getattr(drawer, 'SCRIPTS', ())]
 
 
+def attention_path(trained: Trained, output: str = '') -> pathlib.Path:
+  """Where the page of `attention` goes.
+
+  Args:
+    trained: The model.
+    output: The page; '' for attention.html in its workdir.
+
+  Raises:
+    UserError: the output is not to be a page.
+  """
+  path = pathlib.Path(output or pathlib.Path(trained.workdir) / 'attention.html')
+  if path.suffix.lower() not in ('.html', '.htm'):
+    raise UserError(f'--attention writes a page: --output={output} does not end in .html')
+  return path
+
+
 def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
   """Writes the page of what a model looks at, as its kind of learning does.
 

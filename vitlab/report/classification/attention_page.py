@@ -21,7 +21,6 @@ from vitlab.report.markup import escape
 
 _log = logging.getLogger(__name__)
 
-PAGE = 'attention.html'
 MOST = 32  # images on one page
 
 
@@ -47,9 +46,7 @@ def write(trained: Trained, paths: Sequence[str], output: str = '') -> pathlib.P
     UserError: no image is found or can be read; the model does not classify images or has no
       attention over them; the output is not to be a page.
   """
-  path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
-  if path.suffix.lower() not in ('.html', '.htm'):
-    raise UserError(f'--attention writes a page: --output={output} does not end in .html')
+  path = drawers.attention_path(trained, output)
   files = inputs.find_images(paths)
   if len(files) > MOST:
     _log.warning('the page holds the first %d of %d images', MOST, len(files))

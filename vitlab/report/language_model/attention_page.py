@@ -17,7 +17,6 @@ from vitlab.report.markup import Section, escape
 
 _log = logging.getLogger(__name__)
 
-PAGE = 'attention.html'
 MOST = 8  # lines on one page
 
 
@@ -41,9 +40,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '') -> pathlib.P
     UserError: no line can be read; the model has no attention or no vocabulary;
       the output is not to be a page.
   """
-  path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
-  if path.suffix.lower() not in ('.html', '.htm'):
-    raise UserError(f'--attention writes a page: --output={output} does not end in .html')
+  path = drawers.attention_path(trained, output)
   author = Author(trained)
   rows = _read(author, lines)
   if not rows:

@@ -14,11 +14,10 @@ from vitlab.ops.tokens import PAD
 from vitlab.predict import Options, inputs, translation
 from vitlab.predict.trained import Trained
 from vitlab.predict.translation import Translation
-from vitlab.report import page
+from vitlab.report import drawers, page
 from vitlab.report.markup import Section, escape
 from vitlab.report.translation.sections import alignment
 
-PAGE = 'attention.html'
 MOST = 32  # sentences on one page
 
 
@@ -43,9 +42,7 @@ def write(trained: Trained, lines: Sequence[str], output: str = '', nbest: int =
   Raises:
     UserError: the model does not translate or has no attention; the output is not to be a page.
   """
-  path = pathlib.Path(output or pathlib.Path(trained.workdir) / PAGE)
-  if path.suffix.lower() not in ('.html', '.htm'):
-    raise UserError(f'--attention writes a page: --output={output} does not end in .html')
+  path = drawers.attention_path(trained, output)
   pieces = tokenizers.of(trained.facts).pieces
   translation.write(trained, lines, nbest=nbest)
   seen = [one for one in translation.translate(trained, lines[:MOST]) if one.found]
