@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from vitlab import registry
 from vitlab.data import tokenizers
 from vitlab.data.sets.text import PASSAGES
 from vitlab.data.texts.labelled import buckets_up_to
@@ -168,9 +167,8 @@ def published(
       f'{path}: no vocabulary with a token that hides others lies beside these weights'
       '\nput their tokenizer.json or vocab.txt there'
     )
-  length = spec.get('max_length', registry.keywords('models', spec['name'])['max_length'])
   task = dict(name=KIND, vocab_size=None, special=None, next_passage=spec['next_passage'])
-  return task, facts | dict(context=length - 1)
+  return task, facts | dict(context=spec['max_length'] - 1)
 
 
 def _cut_anywhere(data: ConfigDict) -> bool:

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from vitlab import registry
 from vitlab.data import classes, tokenizers
 from vitlab.data.texts.labelled import buckets_up_to, encode
 from vitlab.errors import UserError
@@ -164,9 +163,8 @@ def published(
   if count < 2:
     raise UserError(f'{path}: these weights give one number a text and no classes')
   names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
-  length = registry.keywords('models', about.spec['name'])['max_length']
   facts = about.text(path) | dict(num_classes=count, class_names=names)
-  facts |= dict(max_length=about.spec.get('max_length', length))
+  facts |= dict(max_length=about.spec['max_length'])
   return dict(name=KIND, num_classes=None), facts
 
 
