@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from vitlab.data import tokenizers
 from vitlab.data.sets.text import PASSAGES
 from vitlab.data.texts.labelled import buckets_up_to
-from vitlab.data.vocabularies import Vocabulary
+from vitlab.data.vocabularies import CONTINUES, SPACES, Vocabulary
 from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.predict import DEFAULTS, Options
@@ -23,7 +23,6 @@ from vitlab.pretrained import About
 
 KIND = 'masked_lm'
 MASK = '[MASK]'  # in a line, whatever the vocabulary calls its own
-CONTINUES = '##'  # how WordPiece writes a piece that goes on with a word
 
 
 class Filling(NamedTuple):
@@ -126,7 +125,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
 
 def word(piece: str) -> str:
   """A token without the sign of the space before it."""
-  return piece.lstrip('Ġ▁') or piece
+  return piece.lstrip(''.join(SPACES)) or piece
 
 
 def written(line: str, mask: str, pieces: Sequence[str]) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vitlab.data import tokenizers
+from vitlab.data.vocabularies import CONTINUES, SPACES
 from vitlab.report.markup import Section, escape, number
 from vitlab.report.run import Run
 
 SHOWN = 12  # rows
-CONTINUES = '##'  # how WordPiece writes a piece that goes on with a word
-SPACES = ('Ġ', '▁')  # how others write the space before a word
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -13,7 +13,9 @@ from jaxtyping import Bool, Int, Integer
 
 from vitlab.errors import UserError
 
-_SPACES = ('Ġ', 'Ċ', '▁')  # as byte-level BPE writes a space and the end of a line; sentencepiece
+CONTINUES = '##'  # before a piece of WordPiece that goes on with a word
+SPACES = ('Ġ', '▁')  # the space before a word, as byte-level BPE and sentencepiece write it
+_BLANKS = (*SPACES, 'Ċ')  # and the end of a line, as the first does
 Row: TypeAlias = Integer[np.ndarray, ' t'] | Sequence[int]  # of tokens
 
 
@@ -72,11 +74,11 @@ def begins(vocabulary: Vocabulary) -> Bool[np.ndarray, ' vocab']:
   """
   pieces = vocabulary.pieces
   special = np.isin(np.arange(len(pieces)), [t for t in vocabulary.special if t is not None])
-  if any(piece.startswith('##') for piece in pieces):
-    return special | np.array([not piece.startswith('##') for piece in pieces])
-  if not any(len(piece) > 1 and piece[0] in _SPACES for piece in pieces):
+  if any(piece.startswith(CONTINUES) for piece in pieces):
+    return special | np.array([not piece.startswith(CONTINUES) for piece in pieces])
+  if not any(len(piece) > 1 and piece[0] in _BLANKS for piece in pieces):
     raise UserError(
       'the pieces of this vocabulary do not say where a word begins'
       '\ntake data.tokenizer=wordpiece, byte_bpe or bpe, or leave out data.words'
     )
-  return special | np.array([piece[:1] in _SPACES or not piece[:1].isalnum() for piece in pieces])
+  return special | np.array([piece[:1] in _BLANKS or not piece[:1].isalnum() for piece in pieces])

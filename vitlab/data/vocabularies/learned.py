@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from vitlab.data.vocabularies import published
+from vitlab.data.vocabularies import CONTINUES, published
 from vitlab.data.vocabularies.published import Published
 from vitlab.errors import UserError
 
@@ -31,7 +31,7 @@ def wordpiece(texts: Callable[[], Iterable[str]], vocab_size: int) -> Published:
   # The library numbers '##a' and its like in the order in which words lie in a hash table, another
   # in every process, and breaks ties by number. So these are learned first, and then given.
   letters = _wordpiece(texts(), 0, special)
-  inner = sorted(piece for piece in letters if piece.startswith('##') and piece not in special)
+  inner = sorted(piece for piece in letters if piece.startswith(CONTINUES) and piece not in special)
   vocab = _wordpiece(texts(), vocab_size, special + inner)
   tokenizer = _bert(models.WordPiece(vocab, unk_token=_SPECIAL['unk']))
   tokenizer.add_special_tokens(special)
