@@ -2,8 +2,9 @@
 
   python experiments/report/in_browser.py runs/vit_digits/report.html --output=/tmp/pictures
 
-Opens the page at 1280 and 400 px, light and dark, leaves a picture of each, prints what is wrong
-and exits with 1 if anything is. Needs Chromium or Chrome; a few seconds per picture.
+Opens the page at 1280 and 400 px, light and dark, leaves a picture of each (beside the page if
+--output names no folder), prints what is wrong and exits with 1 if anything is. Needs Chromium or
+Chrome; a few seconds per picture.
 """
 
 import argparse
@@ -86,17 +87,18 @@ def look(
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('page', type=pathlib.Path)
-  parser.add_argument('--output', type=pathlib.Path, default=pathlib.Path('.'))
+  parser.add_argument('--output', type=pathlib.Path, help='by default beside the page')
   names = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
   parser.add_argument('--browser', default=next(filter(None, map(shutil.which, names)), None))
   options = parser.parse_args()
   if options.browser is None:
     parser.error('no Chromium found: install it or give --browser=PATH')
-  options.output.mkdir(parents=True, exist_ok=True)
+  folder = options.output or options.page.parent
+  folder.mkdir(parents=True, exist_ok=True)
   failed = False
   for width in (1280, 400):
     for dark in (False, True):
-      picture = options.output / f'{options.page.stem}_{width}_{"dark" if dark else "light"}.png'
+      picture = folder / f'{options.page.stem}_{width}_{"dark" if dark else "light"}.png'
       wrong = look(options.browser, options.page, width, dark, picture)
       print(f'{picture}: {"; ".join(wrong) or "nothing overlaps"}')
       failed |= bool(wrong)
