@@ -81,6 +81,41 @@ def test_rotary_angles_reach_queries_and_keys_but_not_values():
   np.testing.assert_allclose(seen['attention'].sum(-1), 1, atol=1e-5)
 
 
+def with_dropout(rate, layer=SelfAttention):
+  """A layer, and its output in training as a function of a key."""
+  x, layer = inputs(), layer(2, dropout_rate=rate)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
+  run = lambda key: layer.apply(variables, x, True, rngs={'dropout': key})  # noqa: E731
+  return x, layer, variables, jax.jit(run)
+
+
+@pytest.mark.parametrize('layer', [SelfAttention, CosineAttention])
+def test_dropped_weights_give_on_average_what_all_of_them_give(layer):
+  x, layer, variables, run = with_dropout(0.5, layer)
+  wanted, seen = layer.apply(variables, x)
+  found, weights = jax.vmap(run)(jax.random.split(jax.random.key(1), 4000))
+  assert np.std(found, axis=0).min() > 0.1
+  np.testing.assert_allclose(found.mean(0), wanted, atol=0.06)
+  np.testing.assert_allclose(weights['attention'][7], seen['attention'], atol=1e-6)  # as looked at
+
+
+def test_weights_are_dropped_in_training_alone_and_with_another_key_others():
+  x, layer, variables, run = with_dropout(0.5)
+  one, other = (run(jax.random.key(i))[0] for i in range(2))
+  assert np.abs(one - other).max() > 0.1
+  np.testing.assert_array_equal(run(jax.random.key(0))[0], one)
+  still = layer.apply(variables, x, rngs={'dropout': jax.random.key(0)})[0]
+  np.testing.assert_array_equal(still, SelfAttention(2).apply(variables, x)[0])
+
+
+def test_a_rate_of_zero_is_the_program_without_dropout():
+  _, _, _, none = with_dropout(0.0)
+  x, layer, variables, _ = with_dropout(0.5)
+  without = jax.jit(lambda key: layer.apply(variables, x))
+  key = jax.random.key(0)
+  assert none.lower(key).as_text() == without.lower(key).as_text()
+
+
 def test_cosine_attention_sees_directions_alone():
   """Of its keys: ten times as long, they change nothing; nor do queries, but for their bias."""
   x, layer = inputs(), CosineAttention(2)

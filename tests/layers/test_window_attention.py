@@ -44,7 +44,7 @@ def test_windows_are_full_attention_under_a_mask(version, shifted, size, x64):
   x = random_map(*size)
   module = layer(version)
   params = perturbed(module, x)
-  got, seen = jax.jit(module.apply, static_argnums=2)(params, x, shifted)
+  got, seen = jax.jit(module.apply, static_argnames='shifted')(params, x, shifted=shifted)
 
   # Who is in one window, and the offset of every query from every key.
   shift = WINDOW // 2 if shifted and min(size) > WINDOW else 0
@@ -73,11 +73,11 @@ def test_padding_is_seen_by_the_map_beside_it_and_cropped(version, x64):
   x = random_map(6, 7)
   module = layer(version)
   params = perturbed(module, x)
-  apply = jax.jit(module.apply, static_argnums=2)
+  apply = jax.jit(module.apply, static_argnames='shifted')
   for shifted in (False, True):
-    got, seen = apply(params, x, shifted)
+    got, seen = apply(params, x, shifted=shifted)
     padded = jnp.pad(x, ((0, 0), (0, 2), (0, 1), (0, 0)))
-    expected, same = apply(params, padded, shifted)
+    expected, same = apply(params, padded, shifted=shifted)
     assert got.shape == x.shape
     np.testing.assert_allclose(got, expected[:, :6, :7], atol=1e-12)
     np.testing.assert_allclose(seen['attention'], same['attention'], atol=1e-12)

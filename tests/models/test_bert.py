@@ -93,8 +93,9 @@ def test_what_a_head_gives(head):
   assert ('pooled' in out) == ('pooler' in variables['params']) == words.get('pooler', True)
 
 
-def test_dropout_acts_in_training_alone():
-  model = make(dropout_rate=0.5, head='text', num_classes=3)
+@pytest.mark.parametrize('rate', ['dropout_rate', 'attention_dropout_rate'])
+def test_dropout_acts_in_training_alone(rate):
+  model = make(head='text', num_classes=3, **{rate: 0.5})
   variables = variables_of(model)
   apply = jax.jit(model.apply, static_argnames='train')
   still = apply(variables, TOKENS)[0]
@@ -110,6 +111,7 @@ WRONG = {
   'pooler': (dict(next_passage=True, pooler=False), 'need the pooler'),
   'variant': (dict(variant='huge'), "BERT variant 'huge'"),
   'heads': (dict(num_heads=3), 'does not divide into 3 heads'),
+  'rate': (dict(attention_dropout_rate=1.5), 'attention_dropout_rate=1.5 is not a probability'),
 }
 
 

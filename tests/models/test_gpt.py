@@ -91,6 +91,20 @@ def test_documents_in_one_row_say_what_each_says_alone(name):
   close(apply(variables, TOKENS, segments=one)[0], apply(variables, TOKENS)[0])
 
 
+def test_weights_of_attention_are_dropped_in_training_alone():
+  model = make(attention_dropout_rate=0.5)
+  variables = variables_of(model)
+  apply = jax.jit(model.apply, static_argnames='train')
+  still = apply(variables, TOKENS)[0]
+  one, other = (
+    apply(variables, TOKENS, train=True, rngs={'dropout': jax.random.key(i)})[0] for i in range(2)
+  )
+  assert np.abs(one - other).max() > 1e-3
+  # The first token sees itself alone: its weight is 0 or twice what it was, in both heads.
+  assert np.abs(one - still)[:, 0].max() > 1e-3
+  np.testing.assert_array_equal(still, jax.jit(make().apply)(variables, TOKENS)[0])
+
+
 def test_no_token_sees_what_follows_it():
   model = make(**WORDS['modern'])
   variables, other = variables_of(model), TOKENS.copy()

@@ -47,6 +47,17 @@ def test_the_weights_give_the_output():
   np.testing.assert_allclose(weights @ v, attend(q, k, v, **options), atol=1e-6)
 
 
+def test_dropped_weights_are_those_of_the_softmax_and_the_rest_does_not_take_their_part():
+  q, k, v, bias = operands()
+  kept = jax.random.bernoulli(jax.random.key(1), 0.5, bias.shape)
+  drop = lambda weights: jnp.where(kept, weights / 0.5, 0)  # noqa: E731
+  found = attend(q, k, v, bias=bias, drop=drop)
+  weights = attention_weights(q, k, bias=bias)
+  np.testing.assert_allclose(found, drop(weights) @ v, atol=1e-6)
+  renormalised = drop(weights) / jnp.maximum(drop(weights).sum(-1, keepdims=True), 1e-6)
+  assert np.abs(found - renormalised @ v).max() > 0.1
+
+
 def test_a_masked_key_has_no_influence_and_takes_no_gradient():
   q, k, v, _ = operands()
   mask = jnp.ones((1, 1, 1, 7), bool).at[..., 3].set(False)
@@ -157,3 +168,11 @@ def test_causal_aligns_the_last_query_with_the_last_key():
   jacobian = jax.jacrev(lambda k: attend(q, k, v, causal=True).sum((0, 1, 3)))(k)[:, 0, 0]
   seen = np.any(jacobian != 0, axis=-1)
   np.testing.assert_array_equal(seen, [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])
+
+
+def test_dropped_weights_do_not_go_to_a_kernel_that_drops_none(monkeypatch):
+  q, k, v, _ = operands(s=5, v=8, dtype='bfloat16')
+  monkeypatch.setattr(attention, '_cudnn_can', lambda *_: True)
+  monkeypatch.setattr(attention, '_fused', lambda *_: jnp.ones_like(v))
+  assert (attend(q, k, v) == 1).all()
+  assert not attend(q, k, v, drop=jnp.zeros_like).any()

@@ -31,6 +31,7 @@ class SelfAttention(nn.Module):
   Attributes:
     num_heads: Heads; each is width / num_heads wide.
     num_kv_heads: Heads of keys and values, which divide those of queries; None: as many.
+    dropout_rate: Probability with which a weight becomes zero in training, after the softmax.
     qkv_bias: Whether queries, keys and values have biases; the output projection always has.
     qk_norm: Norm over each head's queries and keys (Henry et al. 2020, arXiv:2010.04245;
       ViT-22B, arXiv:2302.05442), or None.
@@ -48,11 +49,13 @@ class SelfAttention(nn.Module):
   kernel_init: Callable | None = None
   out_init: Callable | None = None
   num_kv_heads: int | None = None
+  dropout_rate: float = 0.0
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, 'b t d'],
+    train: bool = False,
     *,
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
@@ -64,6 +67,7 @@ class SelfAttention(nn.Module):
 
     Args:
       x: Tokens.
+      train: Whether dropout acts, with the rng 'dropout'.
       mask: True where a query may attend to a key.
       bias: Bias of the attention logits.
       angles: Rotary angles of the tokens (`vitlab.ops.positions`), the same of all rows and heads
@@ -81,10 +85,11 @@ class SelfAttention(nn.Module):
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
     options = dict(mask=mask, bias=bias, causal=self.causal)
+    drop = _dropout(self.dropout_rate, train)
     if past is not None:
       k, v = (_write(old, new, length) for old, new in zip(past, (k, v)))
       options |= dict(mask=self._written(x.shape[1], k.shape[2], length, mask), causal=False)
-    return _mix(self, x.shape[-1], q, k, v, options, self.out_init or self.kernel_init)
+    return _mix(self, x.shape[-1], q, k, v, options, self.out_init or self.kernel_init, drop)
 
   def _project(self, x: Float[Array, 'b t d']) -> list[Array]:
     """Queries [b n t k], keys and values [b m t k]."""
@@ -114,16 +119,19 @@ class CosineAttention(nn.Module):
     num_heads: Heads; each is width / num_heads wide.
     dtype: Type of the computation; cosines and softmax are at least float32.
     kernel_init: Initialiser of the kernels; None: Xavier uniform.
+    dropout_rate: Probability with which a weight becomes zero in training, after the softmax.
   """
 
   num_heads: int
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None
+  dropout_rate: float = 0.0
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, 'b t d'],
+    train: bool = False,
     *,
     mask: Bool[Array, '#b #n #t #t'] | None = None,
     bias: Float[Array, '#b #n #t #t'] | None = None,
@@ -140,7 +148,7 @@ class CosineAttention(nn.Module):
     q = unit(q) * jnp.exp(jnp.minimum(scale, np.log(100)))[:, None, None]
     options = dict(mask=mask, bias=bias, scale=1.0)
     q, k = q.astype(self.dtype), unit(k).astype(self.dtype)
-    return _mix(self, d, q, k, v, options, self.kernel_init)
+    return _mix(self, d, q, k, v, options, self.kernel_init, _dropout(self.dropout_rate, train))
 
 
 class CrossAttention(nn.Module):
@@ -204,13 +212,25 @@ def unit(x: Float[Array, '*b k']) -> Float[Array, '*b k']:
   return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
 
 
+def _dropout(rate: float, train: bool) -> Callable[[Array], Array] | None:
+  """The dropout of the layer that is called; None where nothing is dropped."""
+  return nn.Dropout(rate, deterministic=False) if train and rate else None
+
+
 def _mix(
-  layer: nn.Module, width: int, q, k, v, options: Mapping, init: Callable | None = None
-) -> tuple[Array, Seen]:
-  """Attends and projects back; the weights come from a second, unread computation."""
+  layer: nn.Module,
+  width: int,
+  q: Float[Array, 'b n t k'],
+  k: Float[Array, 'b m s k'],
+  v: Float[Array, 'b m s k'],
+  options: Mapping,
+  init: Callable | None = None,
+  drop: Callable[[Array], Array] | None = None,
+) -> tuple[Float[Array, 'b t d'], Seen]:
+  """Attends and projects back; the weights come from a second, unread computation, undropped."""
   groups = q.shape[1] // k.shape[1]
   keys, values = (jnp.repeat(x, groups, axis=1) if groups > 1 else x for x in (k, v))
-  mixed = jnp.einsum('bntk->btnk', attend(q, keys, values, **options))
+  mixed = jnp.einsum('bntk->btnk', attend(q, keys, values, drop=drop, **options))
   init = init or fan_init('fan_avg', 'uniform', axes=2)
   y = Dense(width, 2, True, layer.dtype, init, name='out')(mixed)
   return y, dict(attention=attention_weights(q, keys, **options), k=k, v=v)

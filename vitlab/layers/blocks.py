@@ -21,8 +21,8 @@ class Block(nn.Module):
     'branch'  x + norm(f(x))   (res-post-norm, Swin v2, arXiv:2111.09883, section 3.2)
 
   Attributes:
-    attention: Called with tokens and whatever `inputs` hold; returns (tokens, a dict of its
-      weights, keys and values).
+    attention: Called with tokens, `train` and whatever `inputs` hold; returns (tokens, a dict of
+      its weights, keys and values).
     mlp: Called with tokens and `train`.
     norm: Copied to norm1, norm2 (and norm3).
     scale: Copied to scale1, scale2 (and scale3) at the end of the branches, or None.
@@ -65,7 +65,7 @@ class Block(nn.Module):
       'cross_' before it, 'attention_out', 'cross_out', 'mlp_out': what the branches add, 'tokens':
       the result.
     """
-    y, out = self.attention(self._norm_first(1, x), **inputs)
+    y, out = self.attention(self._norm_first(1, x), train, **inputs)
     x, attention_out = self._add(1, x, y, train, drop_path_rate)
     out = out | dict(attention_out=attention_out)
 

@@ -36,12 +36,13 @@ class WindowAttention(nn.Module):
     nn.share_scope(self, self.attention)
 
   def __call__(
-    self, x: Float[Array, 'b h w d'], shifted: bool = False
+    self, x: Float[Array, 'b h w d'], train: bool = False, *, shifted: bool = False
   ) -> tuple[Float[Array, 'b h w d'], dict[str, Float[Array, 'b g n t t']]]:
     """Attends within windows.
 
     Args:
       x: A map of tokens.
+      train: Whether dropout acts, with the rng 'dropout'.
       shifted: Whether the windows are shifted (SW-MSA).
 
     Returns:
@@ -61,7 +62,7 @@ class WindowAttention(nn.Module):
       mask = windows.shift_mask(size, window, shift)[:, None]
       bias = jnp.where(mask, jnp.broadcast_to(bias, (b, g, *bias.shape[1:])), MASKED)
       bias = bias.reshape(b * g, -1, t, t)
-    x, seen = self.attention(x.reshape(b * g, t, d), bias=bias)
+    x, seen = self.attention(x.reshape(b * g, t, d), train, bias=bias)
     weights = seen['attention'].reshape(b, g, -1, t, t)
     x = windows.reverse(x.reshape(b, g, t, d), size)
     return windows.cyclic_shift(x, -shift)[:, :h, :w], dict(attention=weights)

@@ -152,6 +152,7 @@ def make(
   norm_epsilon: float = 1e-12,
   num_segments: int = 2,
   dropout_rate: float = 0.1,
+  attention_dropout_rate: float = 0.0,
   scan: bool = False,
   remat: str = '',
   dtype: str = 'float32',
@@ -175,6 +176,7 @@ def make(
     norm_epsilon: Added to the variance in the norms.
     num_segments: Passages that have a vector.
     dropout_rate: Probability of dropout on embedded tokens, on branches and before the head.
+    attention_dropout_rate: Probability of dropout on the weights of attention.
     scan: Whether one block is compiled and looped over: less to compile, never another result.
     remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
       everything. Less is memory against time, never another result.
@@ -184,7 +186,7 @@ def make(
   Raises:
     UserError: a word or number that cannot be used; lists what is possible.
   """
-  check_rates(dropout_rate=dropout_rate)
+  check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('BERT', VARIANTS, variant, **sizes)
   _check_head(head, num_classes, pooler, next_passage)
@@ -199,7 +201,7 @@ def make(
     tokens=new_logits(num_classes or 0),
     none=None,
   )
-  block = _block(size, new_norm(), mlp, dropout_rate, compute)
+  block = _block(size, new_norm(), mlp, dropout_rate, attention_dropout_rate, compute)
   return BERT(
     token_embedding=new_embed(vocab_size),
     position_embedding=TokenPositions('learned', size.width, max_length),
@@ -214,9 +216,17 @@ def make(
   )
 
 
-def _block(size: Size, norm: nn.Module, mlp: str, dropout_rate: float, compute: jnp.dtype) -> Block:
-  attention = SelfAttention(size.num_heads, dtype=compute, kernel_init=INIT)
-  mlp_layer = make_mlp(mlp, size.mlp_dim, dtype=compute, kernel_init=INIT)
+def _block(
+  size: Size,
+  norm: nn.Module,
+  mlp: str,
+  dropout_rate: float,
+  attention_dropout_rate: float,
+  compute: jnp.dtype,
+) -> Block:
+  options = dict(dtype=compute, kernel_init=INIT)
+  attention = SelfAttention(size.num_heads, dropout_rate=attention_dropout_rate, **options)
+  mlp_layer = make_mlp(mlp, size.mlp_dim, **options)
   return Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place='post')
 
 

@@ -177,6 +177,7 @@ def make(
   tied: bool = True,
   mlp: str = 'gelu_tanh',
   dropout_rate: float = 0.1,
+  attention_dropout_rate: float = 0.0,
   scan: bool = False,
   remat: str = '',
   dtype: str = 'float32',
@@ -203,6 +204,7 @@ def make(
     tied: Whether the matrix that embeds tokens makes the logits too, instead of another one.
     mlp: 'gelu_tanh', 'gelu', 'relu', 'swish' or 'swiglu'.
     dropout_rate: Probability of dropout on embedded tokens and on branches.
+    attention_dropout_rate: Probability of dropout on the weights of attention.
     scan: Whether one block is compiled and looped over: less to compile, never another result.
     remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
       everything. Less is memory against time, never another result.
@@ -212,7 +214,7 @@ def make(
   Raises:
     UserError: a word or number that cannot be used; lists what is possible.
   """
-  check_rates(dropout_rate=dropout_rate)
+  check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('GPT', VARIANTS, variant, **sizes)
   norm_place = place_norms(variant, norm_place)
@@ -221,7 +223,10 @@ def make(
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, norm, norm_epsilon, compute)
   new_attention = partial(
-    SelfAttention, qk_norm=new_norm() if qk_norm else None, num_kv_heads=num_kv_heads
+    SelfAttention,
+    qk_norm=new_norm() if qk_norm else None,
+    num_kv_heads=num_kv_heads,
+    dropout_rate=attention_dropout_rate,
   )
   block = _block(size, new_attention, new_norm, norm_place, mlp, dropout_rate, compute)
   rope = position_embedding == 'rope'

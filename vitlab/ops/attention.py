@@ -6,6 +6,8 @@ fused cuDNN kernel runs wherever it can (16-bit numbers, head sizes it knows); e
 softmax below does, in at least float32.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -22,6 +24,7 @@ def attend(
   mask: Bool[Array, '#b #n #t #s'] | None = None,
   causal: bool = False,
   scale: float | None = None,
+  drop: Callable[[Array], Array] | None = None,
 ) -> Float[Array, 'b n t v']:
   """Attention: softmax(scale · q kᵀ + bias) v.
 
@@ -33,13 +36,14 @@ def attend(
     mask: True = may look. A query that may look nowhere looks everywhere alike; it is padding.
     causal: The last query sees all keys, the one before it all but the last key, and so on.
     scale: Factor on q kᵀ, by default 1 / sqrt(k).
+    drop: Dropout of the weights, after the softmax; None: all of them count.
 
   Returns:
     The mixed values, in the dtype of v.
   """
-  if _cudnn_can(q, k, v, bias, mask, causal):
+  if drop is None and _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
-  return mix(_logits(q, k, bias, mask, causal, scale), v)
+  return mix(_logits(q, k, bias, mask, causal, scale), v, drop)
 
 
 def attention_weights(
@@ -78,11 +82,17 @@ def hide(logits: Float[Array, '*b t s'], mask: Bool[Array, '... #t #s']) -> Floa
   return jnp.where(mask, logits, 0.7 * jnp.finfo(logits.dtype).min)
 
 
-def mix(logits: Float[Array, '*b t s'], v: Float[Array, '*b s v']) -> Float[Array, '*b t v']:
+def mix(
+  logits: Float[Array, '*b t s'],
+  v: Float[Array, '*b s v'],
+  drop: Callable[[Array], Array] | None = None,
+) -> Float[Array, '*b t v']:
   """softmax(logits) v, in the dtype of v, whatever two tokens were compared with."""
   # The rows are divided by their sums after the product with v: t·v divisions instead of t·s.
   unnormalised = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
   total = unnormalised.sum(-1, keepdims=True)
+  if drop is not None:  # behind the sum: what is left of a row does not share its part
+    unnormalised = drop(unnormalised)
   mixed = matmul(unnormalised.astype(v.dtype), v, logits.dtype)
   return (mixed / total).astype(v.dtype)
 

@@ -203,5 +203,12 @@ def test_what_they_cannot_compute_is_not_written(tmp_path):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
 
 
+def test_what_is_dropped_in_training_is_said_to_those_who_train_on():
+  rates = dict(dropout_rate=0.3, attention_dropout_rate=0.2)
+  config = bert._to_huggingface(dict(name='bert', vocab_size=17, **rates), None)
+  wanted = dict(hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.2)
+  assert wanted.items() <= config.items()
+
+
 def test_every_class_of_theirs_is_one_of_ours():
   assert set(bert.CLASSES.values()) == set(berts.KINDS.values())

@@ -214,6 +214,13 @@ def test_what_they_cannot_compute_is_not_written(word, tmp_path):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
 
 
+@pytest.mark.parametrize('place', ['pre', 'post'])
+def test_what_is_dropped_in_training_is_said_to_those_who_train_on(place):
+  rates = dict(dropout_rate=0.3, attention_dropout_rate=0.2)
+  config = gpt._to_huggingface(dict(name='gpt', vocab_size=17, norm_place=place, **rates), None)
+  assert [config[f'{what}_pdrop'] for what in ('embd', 'resid', 'attn')] == [0.3, 0.3, 0.2]
+
+
 def test_the_vocabulary_travels(saved, tmp_path, caplog):
   """In with the folder, out with the weights; a damaged one leaves the words unknown."""
   vocabulary = plain.characters(['abcdefghijklmnopq'])

@@ -143,7 +143,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     **specs.said(words, SAID),
     hidden_act=activations[words['mlp']],
     hidden_dropout_prob=words['dropout_rate'],
-    attention_probs_dropout_prob=0.0,
+    attention_probs_dropout_prob=words['attention_dropout_rate'],
   )
 
 

@@ -147,7 +147,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     tie_word_embeddings=words['tied'],
     resid_pdrop=words['dropout_rate'],
     embd_pdrop=words['dropout_rate'],
-    attn_pdrop=0.0,
+    attn_pdrop=words['attention_dropout_rate'],
   )
   config['afn' if first else 'activation_function'] = activations[words['mlp']]
   if not first:
