@@ -8,10 +8,12 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 from _helpers import runs
 
 from vitlab import config as config_lib
+from vitlab import names
 from vitlab.cli import config_file
 from vitlab.data import batches
 from vitlab.errors import UserError
@@ -104,6 +106,21 @@ def test_a_config_builds_at_full_size(path):
   if path.stem in PARAMETERS:
     leaves = jax.tree.leaves(variables['model']['params'])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
+
+
+def test_the_recipe_of_nanogpt_has_its_numbers_and_decays_what_it_decays():
+  """Matrices and embeddings; 10.65 million is what it prints, without places and our biases."""
+  config = load(ROOT / 'configs' / 'gpt_shakespeare_char.py', 'gpu,path=input.txt')
+  model = setup.make_model(config, dict(vocab_size=65, context=config.data.context))
+  tree = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 2), np.int32))['params']
+  shapes = names.flatten(tree)
+  sizes = {name: leaf.size for name, leaf in shapes.items() if not name.endswith('bias')}
+  assert sizes.pop('position_embedding/table') == 256 * 384
+  assert sum(sizes.values()) == 10_646_784
+  matched = names.matching(config.optim.decay_mask, shapes, 'decay_mask')
+  assert matched == {name for name in shapes if not name.endswith(('bias', 'scale'))}
+  assert model.dropout_rate == model.decoder.block.dropout_rate == 0.2
+  assert model.decoder.block.attention.dropout_rate == 0.2
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
