@@ -35,7 +35,7 @@ _INPUT_LAYER = re.compile(
 # Modules behind the last block that make predictions of features: head, head_dist, box_head.
 _OUTPUT_LAYER = re.compile(r'\w*head\w*')
 
-_QKV = r'(^|/)(q|k|v|kv|qkv)/'
+_QKV = r'(^|/)(q|k|v|kv|qkv|r)/'
 # The axis that tensor parallelism splits (Megatron, arXiv:1909.08053): heads of attention, hidden
 # units of an MLP. It is counted from the end, because stacked blocks have one more in front.
 _TENSOR_PARALLEL = (

@@ -1,0 +1,73 @@
+"""Attention by content and by distance (Transformer-XL, arXiv:1901.02860, section 3.3)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from vitlab.layers.dense import Dense
+from vitlab.ops.attention import attend, attention_weights
+from vitlab.ops.relative import by_key
+
+
+class RelativeAttention(nn.Module):
+  """Multi-head attention to a memory and to the tokens themselves: the four terms of the paper.
+
+  (q + u) k + (q + v) r: a query q meets the content of a key, k, and how far it lies before the
+  query, r, by a projection of its own; `content_bias` u and `position_bias` v are what every query
+  asks of either.
+
+  Attributes:
+    num_heads: Heads.
+    head_dim: Width of each.
+    dtype: Type of the computation; the softmax is at least float32.
+    kernel_init: Initialiser of the kernels and of both biases.
+  """
+
+  num_heads: int
+  head_dim: int
+  dtype: Any = jnp.float32
+  kernel_init: Callable = nn.initializers.normal(0.02)
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'b t d'],
+    train: bool = False,
+    *,
+    distances: Float[Array, 'r d'],
+    before: Float[Array, 'b m d'] | None = None,
+    mask: Bool[Array, '#b #n #t #s'] | None = None,
+  ) -> tuple[Float[Array, 'b t d'], dict[str, Array]]:
+    """Attends from x to what was before it and to itself.
+
+    Args:
+      x: Tokens.
+      train: As a `Block` says it to every attention; nothing differs.
+      distances: The sinusoids of the distances r - 1, ..., 0.
+      before: Tokens before x, to which x attends and which do not attend.
+      mask: True where a query may attend to a key, the keys before x first.
+
+    Returns:
+      The attended tokens, and the dict of weights, keys and values.
+    """
+    del train
+    heads, init = (self.num_heads, self.head_dim), self.kernel_init
+    u, v = (
+      self.param(name, init, heads, jnp.float32).astype(self.dtype)
+      for name in ('content_bias', 'position_bias')
+    )
+    read = x if before is None else jnp.concatenate([before.astype(x.dtype), x], axis=1)
+    q = Dense(heads, 1, False, self.dtype, init, name='q')(x)
+    kv = Dense((2, *heads), 1, False, self.dtype, init, name='kv')(read)
+    r = Dense(heads, 1, False, self.dtype, init, name='r')(distances)
+    key, value = (jnp.einsum('bsnk->bnsk', kv[:, :, i]) for i in range(2))
+
+    by_distance = jnp.einsum('btnk,rnk->bntr', q + v, r) * self.head_dim**-0.5
+    options = dict(bias=by_key(by_distance, read.shape[1], r.shape[0] - 1), mask=mask)
+    by_content = jnp.einsum('btnk->bntk', q + u)
+    mixed = jnp.einsum('bntk->btnk', attend(by_content, key, value, **options))
+    y = Dense(x.shape[-1], 2, False, self.dtype, init, name='out')(mixed)
+    return y, dict(attention=attention_weights(by_content, key, **options), k=key, v=value)
