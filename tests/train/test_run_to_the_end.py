@@ -189,13 +189,40 @@ def test_a_failing_report_is_a_warning(caplog, tmp_path):
   assert 'no ink' in caplog.text
 
 
-def test_a_failing_evaluator_is_a_warning(tmp_path, caplog, monkeypatch):
-  def evaluate(*_, **__):
-    raise ZeroDivisionError('no such number')
+def _fail_to_evaluate(monkeypatch, times):
+  """Evaluators fail so many times."""
+  evaluate, left = loop.evaluate, iter(range(times))
 
-  monkeypatch.setattr(loop, 'evaluate', evaluate)
+  def maybe(*args, **options):
+    if next(left, None) is not None:
+      raise ZeroDivisionError('no such number')
+    return evaluate(*args, **options)
+
+  monkeypatch.setattr(loop, 'evaluate', maybe)
+
+
+def test_a_failing_evaluator_is_a_warning(tmp_path, caplog, monkeypatch):
+  _fail_to_evaluate(monkeypatch, times=3)  # after steps 6, 12 and 18, and not after 20
   result = _train(tmp_path)
-  assert 'no such number' in caplog.text and 'train/loss' in result['metrics']
+  assert caplog.text.count('evaluator test failed at step') == 3 and 'no such number' in caplog.text
+  assert 'test/accuracy' in result['metrics']
+
+
+def test_an_evaluator_that_fails_after_the_last_step_is_an_error(tmp_path, monkeypatch):
+  """Nobody who starts a run by a program sees warnings. Mended, it only owes the last row."""
+  whole = _train(tmp_path / 'whole', evaluators__test__every='100%')
+  _fail_to_evaluate(monkeypatch, times=2)
+  for _ in range(2):
+    with pytest.raises(
+      UserError, match="step: 'test'; .* ZeroDivisionError: no such number"
+    ) as error:
+      _train(tmp_path / 'run', evaluators__test__every='100%')
+    assert len(str(error.value).splitlines()) <= 3
+  assert not (tmp_path / 'run' / 'result.json').exists()
+  monkeypatch.setattr(loop.Session, '_take_step', None)
+  found = _train(tmp_path / 'run', evaluators__test__every='100%')
+  assert (found['metrics'], found['best']) == (whole['metrics'], whole['best'])
+  assert runs.rows(tmp_path / 'run') == runs.rows(tmp_path / 'whole')
 
 
 def test_a_best_metric_that_nobody_gives_is_said_at_the_first_evaluation(tmp_path):

@@ -1,5 +1,6 @@
 """Runs predict functions over splits and hands the rows to the evaluators."""
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from jax.experimental import multihost_utils
 
 from vitlab import tasks
 from vitlab.data import Source, pipeline
+from vitlab.errors import UserError, listed
 from vitlab.evaluators import Predictions
 from vitlab.tasks import Variables
 from vitlab.train.feed import Feed
@@ -19,6 +21,23 @@ SHARED_BYTES = 2 * 2**30  # of features, while the evaluators of one state read 
 
 class Interrupted(Exception):
   """The run was asked to stop in the middle of an evaluation."""
+
+
+class Unmeasured(UserError):
+  """Evaluators failed at the last step, without whose numbers a run is not finished.
+
+  Args:
+    failed: Name -> what it raised.
+  """
+
+  def __init__(self, failed: Mapping[str, Exception]):
+    first = next(iter(failed.values()))
+    said = ''.join(traceback.format_exception_only(first)).partition('\n')[0]
+    super().__init__(
+      f'evaluators failed after the last step: {listed(list(failed))}; the first with {said}'
+      '\nthe training is complete and saved, but has no result; the tracebacks stand above'
+      '\nmend or take out the evaluators: the same command then evaluates and finishes'
+    )
 
 
 def predictions(

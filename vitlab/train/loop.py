@@ -24,7 +24,7 @@ from vitlab.data import pipeline
 from vitlab.errors import UserError, unknown
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
-from vitlab.train.evaluate import Interrupted, evaluate, predictions
+from vitlab.train.evaluate import Interrupted, Unmeasured, evaluate, predictions
 from vitlab.train.feed import AHEAD, Feed
 from vitlab.train.memory import Watch
 from vitlab.train.meter import Meter, check_parameters
@@ -116,7 +116,7 @@ class Session:
     """Steps until the run is complete and its last checkpoint is on the disk.
 
     Raises:
-      Preempted, Diverged, CheckpointError: see `vitlab.train.run`.
+      Preempted, Unmeasured, Diverged, CheckpointError: see `vitlab.train.run`.
     """
     try:
       self._log_if_due()  # a session that was stopped while it evaluated owes a row
@@ -124,6 +124,9 @@ class Session:
         self._train()
     except Interrupted:
       self._preempt()
+    except Unmeasured:
+      self._save(needed=True)  # without the last row, which the next session owes
+      raise
     self._save(needed=True)
     self.clock.end(self.step)
 
@@ -199,7 +202,7 @@ class Session:
     return self._note_best()
 
   def _evaluate(self, due: Sequence[str]) -> dict[str, float]:
-    metrics: dict[str, float] = {}
+    metrics, failed = {}, {}
     variables = self.state.averaged()
     source = predictions(self.experiment, variables, self._stop.asked)
     for name in due:
@@ -212,16 +215,18 @@ class Session:
           self._write_details(name, details[name])
           for signature in details[name].get('signatures', ()):
             self._progress.note(str(signature))
+        best = self.experiment.config.checkpoint.best
+        if best.partition('/')[0] == name and best not in found:
+          raise unknown('checkpoint.best', best, found)
+        metrics |= found
+        self._progress.evaluated(self.step, name, found)
       except (UserError, Interrupted):
         raise
-      except Exception:  # of an evaluator: no reason to lose the run
+      except Exception as error:  # of an evaluator: no reason to lose the run
         _log.warning('evaluator %s failed at step %d', name, self.step, exc_info=True)
-        continue
-      best = self.experiment.config.checkpoint.best
-      if best.partition('/')[0] == name and best not in found:
-        raise unknown('checkpoint.best', best, found)
-      metrics |= found
-      self._progress.evaluated(self.step, name, found)
+        failed[name] = error
+    if failed and self.step == self.experiment.total_steps:
+      raise Unmeasured(failed)
     return metrics
 
   def _write_details(self, name: str, details: Mapping[str, Any]) -> None:

@@ -45,9 +45,10 @@ def train(
 
   Raises:
     UserError: the config or the workdir cannot be used, or the run was started on other data; of
-      it, `meter.Diverged`: a metric is not finite, `checkpoint.CheckpointError`: the last
-      checkpoint could not be written, `agreement.Disagreement`: the processes are not one run, or
-      another of them raises a UserError before the first step.
+      it, `meter.Diverged`: a metric is not finite, `evaluate.Unmeasured`: an evaluator failed after
+      the last step, `checkpoint.CheckpointError`: the last checkpoint could not be written,
+      `agreement.Disagreement`: the processes are not one run, or another of them raises a UserError
+      before the first step.
     preemption.Preempted: SIGTERM or Ctrl-C; the state is saved. A SystemExit with code 75.
   """
   started = time.perf_counter()
