@@ -50,6 +50,21 @@ def test_a_file_for_a_folder_or_a_folder_for_a_file_is_named_before_anything_run
   assert '\n' not in str(error.value)
 
 
+STRAY = ['.tmp', '.tmp_3', '_3', 'tmp_2', '02', '2_3', '²', '2.old', 'notes']
+
+
+def test_what_lies_beside_the_checkpoints_is_none_of_them(folder):
+  """One folder of each name: readers and writers see the steps, and leave the rest alone."""
+  for name in STRAY:
+    (folder / 'checkpoints' / name).mkdir()
+  (folder / 'checkpoints' / '3').write_text('')
+  assert Checkpoints(folder / 'checkpoints', read_only=True).steps() == [1, 2]
+  assert trained.load(str(folder)).step == 2
+  (folder / 'result.json').unlink()
+  assert _train(folder)['steps'] == 2
+  assert {path.name for path in (folder / 'checkpoints').iterdir()} == {*STRAY, '1', '2', '3'}
+
+
 def test_checkpoints_that_are_a_file_are_named_by_readers_too(folder):
   shutil.rmtree(folder / 'checkpoints')
   (folder / 'checkpoints').write_text('')

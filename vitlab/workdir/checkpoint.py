@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 # Orbax logs a page of traceback for what we report in a line.
 logging.getLogger('absl').addFilter(lambda record: '/orbax/' not in record.pathname)
 
+_NAMES = ocp.path.step.standard_name_format()  # of steps; whatever else lies beside them is no step
 _TRASH = 'trash'  # where orbax moves what retention deletes
 _DAMAGED = 'damaged'  # where bad steps are set aside
 
@@ -87,7 +88,7 @@ class Checkpoints:
     """The steps on the disk, in order."""
     if not self._directory.exists():
       return []
-    return sorted(ocp.utils.checkpoint_steps(self._directory))
+    return sorted(found.step for found in _NAMES.find_all(self._directory))
 
   def latest(self) -> int | None:
     """The newest step on the disk."""
