@@ -34,6 +34,7 @@ def test_none_at_any_depth_is_the_fact_of_that_name_and_all_else_stays():
       dict(name='vit', backbone=dict(name='rnn_seq2seq', vocab_size=None)),
       *('model', 'models', 'model.backbone.vocab_size'),
     ),
+    (dict(name='classification', mean=None), 'task', 'tasks', 'task.mean'),
     (
       dict(name='distillation', teacher=dict(name='transformer', vocab_size=None)),
       *('task', 'tasks', 'task.teacher.vocab_size'),
@@ -45,13 +46,13 @@ def test_what_is_needed_and_no_fact_is_named_with_its_place(spec, where, folder,
     fill(spec, FACTS, where, folder)
   first, second = str(error.value).split('\n')
   assert first == (
-    f'config.{place} is None, to be filled from the data, whose facts are image, num_classes, '
-    'splits'
+    f'config.{place} is None, to be filled from the weights of init_from or from the data, whose '
+    'facts are image, num_classes, splits'
   )
-  assert second == 'give it a value, or take data that say it'
+  assert second == 'give it a value, or take weights or data that say it'
   with pytest.raises(UserError, match='whose facts are none'):
     fill(spec, {}, where, folder)
-  fill(spec, FACTS | dict(vocab_size=5), where, folder)
+  fill(spec, FACTS | dict(vocab_size=5, mean=(0.5,)), where, folder)
 
 
 def test_what_is_no_name_is_left_to_the_registry():

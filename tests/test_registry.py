@@ -27,6 +27,8 @@ def test_make_passes_the_spec_and_what_is_given_beside_it():
     ({'name': 'digit'}, 'did you mean digits'),
     ({'name': 'idx', 'pth': 'x'}, 'did you mean path'),
     ({'name': 'idx'}, 'data/sets/idx needs path'),
+    ({'name': 'idx', 'path': None}, 'idx needs path: it is None.*\ngive it a value$'),
+    ({'name': 'folder', 'path': 'x', 'resize': None}, "or leave it out: it is then 'crop'"),
   ],
 )
 def test_a_wrong_spec_says_what_exists(spec, says):

@@ -22,7 +22,7 @@ def fill(
     folder: The folder of the component, as for `vitlab.registry.make`; '' for what is none.
 
   Raises:
-    UserError: a keyword that the component cannot do without is None, and not among the facts.
+    UserError: a keyword is None, not among the facts, and the component has no use for None.
   """
   defaults = registry.keywords(folder, spec['name']) if folder and 'name' in spec else {}
   filled = {}
@@ -31,10 +31,11 @@ def fill(
       value = fill(value, facts, f'{where}.{key}', registry.PARTS.get(key, ''))
     elif value is None:
       value = facts.get(key)
-      if value is None and defaults.get(key) is registry.REQUIRED:
+      if value is None and defaults.get(key) is not None:
         raise UserError(
-          f'config.{where}.{key} is None, to be filled from the data, whose facts are '
-          f'{", ".join(sorted(facts)) or "none"}\ngive it a value, or take data that say it'
+          f'config.{where}.{key} is None, to be filled from the weights of init_from or from the '
+          f'data, whose facts are {", ".join(sorted(facts)) or "none"}'
+          '\ngive it a value, or take weights or data that say it'
         )
     filled[key] = value
   return filled

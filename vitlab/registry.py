@@ -65,7 +65,8 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
   component of the folder: of a wrapper `Task -> Task` and its task, the task has the model.
 
   Raises:
-    UserError: the spec has no name, the name or one of its keywords does not exist, one is missing.
+    UserError: the spec has no name, the name or one of its keywords does not exist, one is missing,
+      or one is None that is not None by default.
   """
   keywords = dict(spec)
   if 'name' not in keywords:
@@ -73,7 +74,7 @@ def make(folder: str, spec: Mapping[str, Any], **given: Any) -> Any:
     raise UserError(f'a spec for vitlab/{_path(folder)} needs a name, one of {known}')
   name = keywords.pop('name')
   function = find(folder, name)
-  _check_keywords(f'{_path(folder)}/{name}', function, set(keywords), set(given))
+  _check_keywords(f'{_path(folder)}/{name}', function, keywords, set(given))
   for key, part in PARTS.items():
     if isinstance(keywords.get(key), Mapping):
       inner, given = (given, {}) if part == folder else ({}, given)
@@ -91,14 +92,21 @@ def _path(folder: str) -> str:
 
 
 def _check_keywords(
-  component: str, function: Callable, keywords: set[str], given: set[str]
+  component: str, function: Callable, keywords: Mapping[str, Any], given: set[str]
 ) -> None:
   """Raises UserError unless the function takes these keywords and needs no others."""
   parameters = inspect.signature(function).parameters.values()
   if any(p.kind is p.VAR_KEYWORD for p in parameters):
     return
-  for key in sorted(keywords - {p.name for p in parameters}):
+  for key in sorted(keywords.keys() - {p.name for p in parameters}):
     raise unknown(f'keyword of {component}', key, {p.name for p in parameters} - given)
   for p in parameters:
-    if p.default is REQUIRED and p.name not in keywords | given:
+    if p.default is REQUIRED and p.name not in {*keywords, *given}:
       raise UserError(f'{component} needs {p.name}: its spec has no {p.name}=...')
+    # What may be left open is None by default; elsewhere it would be met much later, in a sum.
+    if p.default is not None and keywords.get(p.name, p) is None:
+      default = '' if p.default is REQUIRED else f', or leave it out: it is then {p.default!r}'
+      raise UserError(
+        f'{component} needs {p.name}: it is None, and no weights (config.init_from) fill it in'
+        f'\ngive it a value{default}'
+      )

@@ -150,3 +150,27 @@ def test_run_names_are_safe_folder_names():
 def test_a_config_survives_its_workdir(path):
   config = config_file.load(path, ['--config.optim.lr_multipliers=("head", 0.1), ("norm", 2.0)'])
   assert workdir.from_json(workdir.to_json(config)).to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize(
+  'line, keys',
+  [
+    ('del config.seed', 'seed'),
+    ('del config.init_from', 'init_from'),
+    ('config.batch_size = config.duration = None', 'batch_size, duration'),
+    (
+      'config.checkpoint.keep = None; del config.checkpoint.best',
+      'checkpoint.best, checkpoint.keep',
+    ),
+    ('config.data = None', 'data'),
+    ('config.mesh = None', 'mesh'),
+    ('config.mesh = dict(fsdp=None)', 'mesh.fsdp'),
+  ],
+)
+def test_a_key_without_a_value_is_named_before_it_is_met(path, line, keys):
+  with open(path) as file:
+    text = file.read()
+  with open(path, 'w') as file:
+    file.write(text.replace('  return config', f'  {line}\n  return config'))
+  with pytest.raises(UserError, match=f'lacks the keys {keys}.*, or has None: start from'):
+    config_file.load(path)

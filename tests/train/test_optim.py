@@ -250,6 +250,11 @@ def test_players_have_their_own_or_share_one():
     (dict(warmup='five epochs'), "duration 'five epochs'"),
     (dict(freeze='^heads/'), r"optim.freeze '\^heads/' matches none of the.*\n.*head/"),
     (dict(freeze='('), 'not a regular expression'),
+    (
+      dict(name='adam', b2=None),
+      'optim.b2=None: give it a value, or leave it out: it is then 0.999',
+    ),
+    (dict(lr_multipliers=None), 'optim.lr_multipliers=None: give'),
     (dict(weight_decay=0.1, decay_mask='kernels'), "optim.decay_mask 'kernels' matches none"),
     (dict(lr_multipliers=(('stem', 2.0),)), "optim.lr_multipliers 'stem' matches none"),
     (dict(lr_multipliers=(('head', -2.0),)), 'optim.lr_multipliers=-2.0'),

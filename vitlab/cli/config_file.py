@@ -190,10 +190,23 @@ def _check_keys(path: str, config: Any) -> None:
   for key in config:
     if key not in base:
       raise unknown(f'key in config {path!r}', key, base)
-  missing = sorted(set(base) - set(config))
+  missing = list(_missing(config, base))
   if missing:
     start = 'start from vitlab.config.base()'
-    raise UserError(f'config {path!r} lacks the keys {", ".join(missing)}: {start}')
+    raise UserError(f'config {path!r} lacks the keys {", ".join(missing)}, or has None: {start}')
+
+
+def _missing(config: ConfigDict, base: ConfigDict, prefix: str = '') -> Iterator[str]:
+  """The keys that have a value in the one at the bottom, or are a group there, and not here."""
+  for key, default in base.items():
+    is_group = isinstance(default, ConfigDict)
+    if key not in config:
+      if prefix != 'mesh.':  # of which an axis may be left out
+        yield prefix + key
+    elif is_group and isinstance(config[key], ConfigDict):
+      yield from _missing(config[key], default, f'{prefix}{key}.')
+    elif is_group or (config[key] is None and default is not None):
+      yield prefix + key
 
 
 def _unknown_key(config: ConfigDict, key: str) -> UserError:

@@ -172,11 +172,19 @@ def _split(spec: Mapping[str, Any]) -> tuple[Spec, schedules.Schedule, dict[str,
   offered = aliases()
   if own.name not in offered:
     raise unknown('optim.name', str(own.name), offered)
-  possible = set(inspect.signature(offered[own.name]).parameters) - _OURS
+  parameters = inspect.signature(offered[own.name]).parameters
+  possible = parameters.keys() - _OURS
   for key in rest:
     if key not in possible:
       schema = possible | set(Spec._fields) | set(schedules.Schedule._fields)
       raise unknown(f'keyword of optim {own.name}', key, schema)
+  defaults = {key: p.default for key, p in parameters.items()}
+  defaults |= Spec._field_defaults | schedules.Schedule._field_defaults
+  for key, value in spec.items():
+    if value is None and defaults.get(key, '') not in (None, ''):
+      raise UserError(
+        f'optim.{key}=None: give it a value, or leave it out: it is then {defaults[key]!r}'
+      )
   return own, schedule, rest
 
 
