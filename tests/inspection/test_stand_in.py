@@ -42,3 +42,11 @@ def test_what_the_config_does_not_say_is_an_error():
 
 def test_data_that_are_here_are_used():
   assert stand_in.dataset(runs.config()).facts['class_names']
+
+
+def test_all_splits_that_a_config_reads_are_there():
+  config = absent(model__num_classes=7, task__num_classes=7, train_split='extra[:50%]+train')
+  probe = dict(name='linear_probe', train_split='shots[5:]', split='night + day', every='100%')
+  config.evaluators, config.checkpoint.best = dict(probe=probe), ''
+  built = setup.build(config, dataset=stand_in.dataset(config))
+  assert {'extra', 'train', 'shots', 'night', 'day'} <= built.dataset.splits.keys()

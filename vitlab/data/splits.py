@@ -43,6 +43,11 @@ def select(dataset: Dataset, expression: str) -> Source:
   return Selection(pieces)
 
 
+def named(expression: str) -> list[str]:
+  """The splits that an expression is made of, whether there are such or not."""
+  return [term.partition('[')[0].strip() for term in expression.split('+')]
+
+
 def canonical(name: str) -> str | None:
   """'train', 'val' or 'test' of a usual name: 'Training', 'dev', 'test_set'; None of others."""
   word = re.sub(r'[\W_]*(set|data|images)$', '', name.lower())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vitlab import registry
 from vitlab.errors import UserError
 
 # predictions(name of a predict function, split) yields (outputs, batch) in NumPy, without padding.
@@ -29,6 +30,12 @@ class Result(NamedTuple):
 
   metrics: Mapping[str, float]
   details: Mapping[str, Any]
+
+
+def splits_of(spec: Mapping[str, Any]) -> list[str]:
+  """The splits an evaluator reads: its arguments that end in `split`, or their defaults."""
+  defaults = registry.keywords('evaluators', spec['name']).items()
+  return [spec.get(name, default) for name, default in defaults if name.endswith('split')]
 
 
 def features_of(predictions: Predictions, split: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:

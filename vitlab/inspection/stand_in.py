@@ -1,13 +1,16 @@
 """What has the shapes of a data set that is not on this machine: all that planning a run needs."""
 
+import itertools
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from vitlab import registry, tasks
-from vitlab.data import Dataset, Example
+from vitlab.data import Dataset, Example, splits
 from vitlab.errors import UserError
+from vitlab.evaluators import splits_of
 
 NUM_EXAMPLES = 1_000_000
 _SPLITS = ('train', 'validation', 'val', 'test')
@@ -56,6 +59,8 @@ def dataset(config: ConfigDict) -> Dataset:
 
 
 def _named(config: ConfigDict) -> list[str]:
-  """The splits that the evaluators of a config name."""
+  """The splits that a config trains on and that its evaluators read."""
   specs = config.evaluators.to_dict().values()
-  return [spec['split'].partition('[')[0] for spec in specs if isinstance(spec.get('split'), str)]
+  known = [spec for spec in specs if isinstance(spec, Mapping) and 'name' in spec]
+  read = [config.train_split, *itertools.chain(*map(splits_of, known))]
+  return [name for text in read if isinstance(text, str) for name in splits.named(text)]

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from vitlab import registry
 from vitlab.data import Dataset, Source, batches, splits
 from vitlab.errors import UserError, unknown
-from vitlab.evaluators import Predictions, Result
+from vitlab.evaluators import Predictions, Result, splits_of
 from vitlab.facts import fill
 from vitlab.tasks import Batch, Metrics, Task, Variables
 from vitlab.train import duration, initial, optim, sharding, step
@@ -276,7 +276,7 @@ def _check_cadence(experiment: Experiment) -> None:
     raise UserError(f'log_every={config.log_every!r}: give at least 1 steps')
   for spec in config.evaluators.to_dict().values():
     experiment.steps(spec['every'])
-    for split in _splits_of(spec):
+    for split in splits_of(spec):
       experiment.split(split)
   experiment.steps(config.checkpoint.every)
   experiment.steps(config.checkpoint.keep_every)
@@ -287,9 +287,3 @@ def _check_cadence(experiment: Experiment) -> None:
     )
   if config.checkpoint.best_mode not in ('max', 'min'):
     raise unknown('checkpoint.best_mode', config.checkpoint.best_mode, ['max', 'min'])
-
-
-def _splits_of(spec: Mapping[str, Any]) -> list[str]:
-  """The splits an evaluator reads: its arguments that end in `split`, or their defaults."""
-  defaults = registry.keywords('evaluators', spec['name']).items()
-  return [spec.get(name, default) for name, default in defaults if name.endswith('split')]
