@@ -1,5 +1,6 @@
 """Files and folders of pictures, and lines of text, as --mode=predict is given them."""
 
+import gzip
 import io
 import sys
 
@@ -32,8 +33,8 @@ def test_paths_without_images_are_refused(name, says, tmp_path, monkeypatch):
 
 def test_files_are_read_one_after_the_other(tmp_path, monkeypatch):
   (tmp_path / 'one.txt').write_bytes('\ufeffa dog\r\n\nüber'.encode())
-  (tmp_path / 'two.txt').write_text('a cat\n')
-  paths = [str(tmp_path / name) for name in ('one.txt', 'two.txt')]
+  (tmp_path / 'two.txt.gz').write_bytes(gzip.compress(b'a cat\n'))
+  paths = [str(tmp_path / name) for name in ('one.txt', 'two.txt.gz')]
   assert inputs.read_lines(paths) == ['a dog', '', 'über', 'a cat']
   monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'from\nhere\n')))
   assert inputs.read_lines([]) == ['from', 'here']
@@ -41,11 +42,14 @@ def test_files_are_read_one_after_the_other(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
   'content, named',
-  [(b'a\nb\xe9\n', 'lines.txt: line 2 is not UTF-8'), (b'', 'no text')],
+  [(b'a\nb\xe9\n', r'lines.txt: line 2 is not UTF-8 \(byte 0xe9\)'), (b'', 'no text')],
 )
-def test_text_that_cannot_be_read(tmp_path, content, named):
+def test_text_that_cannot_be_read(tmp_path, content, named, monkeypatch):
   (tmp_path / 'lines.txt').write_bytes(content)
   with pytest.raises(UserError, match=named):
     inputs.read_lines([str(tmp_path / 'lines.txt')])
+  monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'a\nb\n\xff\n')))
+  with pytest.raises(UserError, match='^standard input: line 3 is not UTF-8'):
+    inputs.read_lines(['-'])
   with pytest.raises(UserError, match='No such file'):
     inputs.read_lines([str(tmp_path / 'nowhere.txt')])

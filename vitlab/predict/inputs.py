@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from vitlab.data import archive, pictures
+from vitlab.data.texts import reading
 from vitlab.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def read_lines(paths: Sequence[str]) -> list[str]:
   """The lines of text files, one after the other; of standard input if there are none, or '-'.
 
   Raises:
-    UserError: a file that does not exist or is not UTF-8; no line at all.
+    UserError: a file that does not exist, is not UTF-8 or a damaged .gz; no line at all.
   """
   lines: list[str] = []
   for path in paths or ['-']:
@@ -58,10 +59,5 @@ def _lines(path: str) -> list[str]:
     content = sys.stdin.buffer.read() if path == '-' else pathlib.Path(path).read_bytes()
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}: give a text file') from error
-  try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = content.count(b'\n', 0, error.start) + 1
-    where = 'standard input' if path == '-' else path
-    raise UserError(f'{where}: line {line} is not UTF-8: convert it first') from None
+  text = reading.decode('standard input' if path == '-' else path, content)
   return [line.removesuffix('\r') for line in text.removesuffix('\n').split('\n')] if text else []
