@@ -90,6 +90,7 @@ class Format(NamedTuple):
     keys: What their config.json may say; None: it is not looked at.
     prepare: What lies in their files -> the same as our models need it: our numbers of tokens, no
       position of a class token apart from it. None: it is as it should be.
+    around: Whether their models read texts with special tokens around them.
     rewrite: (one player's collections, our spec, image size) -> another of our models that computes
       the same and that they can say, where there is one. None: of this format there is none.
   """
@@ -106,6 +107,7 @@ class Format(NamedTuple):
   )
   keys: Keys | None = None
   prepare: Callable[[Files], Files] | None = None
+  around: bool = False
   rewrite: Callable[[PyTree, Mapping[str, Any], Grid], tuple[PyTree, dict[str, Any]]] | None = None
 
 

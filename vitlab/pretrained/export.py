@@ -50,8 +50,9 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in files.items():
       (folder / name).write_text(json.dumps(value, indent=2) + '\n')
-    for name, data in (exported.files(about.tokenizer) if about.tokenizer else {}).items():
-      (folder / name).write_bytes(data)
+    if about.tokenizer:
+      for name, data in exported.files(about.tokenizer, table.around).items():
+        (folder / name).write_bytes(data)
     write_safetensors(folder / SAFETENSORS, tensors)
   except OSError as error:
     raise UserError(f'cannot write to {str(folder)!r}: {error.strerror}') from error

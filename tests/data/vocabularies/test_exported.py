@@ -35,13 +35,29 @@ def test_transformers_reads_the_same_tokens_and_we_the_same_vocabulary(name, tmp
   assert type(again) is type(vocabulary) and again.text == vocabulary.text
 
 
+def _gpt2(folder):
+  """Of a folder as GPT-2 is published, whose tokenizer has a post-processor that adds nothing."""
+  definition = json.loads(VOCABULARIES['byte_bpe'][0].definition)
+  definition['post_processor'] = dict(
+    type='ByteLevel', add_prefix_space=True, trim_offsets=False, use_regex=True
+  )
+  (folder / 'tokenizer.json').write_text(json.dumps(definition))
+  return kinds.load(str(folder))
+
+
+def _vocab_txt(folder):
+  pieces = VOCABULARIES['wordpiece'][0].pieces
+  (folder / 'vocab.txt').write_text(''.join(piece + '\n' for piece in pieces))
+  return kinds.load(str(folder))
+
+
 def test_transformers_puts_around_texts_what_bert_reads(tmp_path):
-  vocabulary = VOCABULARIES['wordpiece'][0]
-  (tmp_path / 'vocab.txt').write_text(''.join(piece + '\n' for piece in vocabulary.pieces))
-  for one in (vocabulary, kinds.load(str(tmp_path))):
-    folder = tmp_path / type(one).__name__
-    folder.mkdir(exist_ok=True)
-    for file, content in exported.files(one.text).items():
+  (tmp_path / 'gpt2').mkdir()
+  all_of_them = [VOCABULARIES[name][0] for name in ('wordpiece', 'byte_bpe')]
+  for i, one in enumerate([*all_of_them, _vocab_txt(tmp_path), _gpt2(tmp_path / 'gpt2')]):
+    folder = tmp_path / str(i)
+    folder.mkdir()
+    for file, content in exported.files(one.text, around=True).items():
       (folder / file).write_bytes(content)
     theirs = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     for pair in (None, ['de a']):
@@ -49,6 +65,17 @@ def test_transformers_puts_around_texts_what_bert_reads(tmp_path):
       found = theirs(['a bc'], pair)
       assert found['input_ids'] == [tokens.tolist()]
       assert found['token_type_ids'] == [(segments - 1).tolist()]
+
+
+def test_around_texts_of_a_language_model_stands_nothing(tmp_path):
+  for name in ('byte_bpe', 'chars', 'bytes'):
+    around = name != 'byte_bpe'  # those have nothing to put there
+    files = exported.files(VOCABULARIES[name][0].text, around)
+    assert files == exported.files(VOCABULARIES[name][0].text)
+    for file, content in files.items():
+      (tmp_path / file).write_bytes(content)
+    theirs = AutoTokenizer.from_pretrained(str(tmp_path), local_files_only=True)
+    assert theirs(TEXT)['input_ids'] == VOCABULARIES[name][0].encode([TEXT])[0].tolist()
 
 
 def test_a_model_of_sentencepiece_is_one_file(tmp_path):

@@ -14,6 +14,8 @@ from flax import linen as nn
 from safetensors.numpy import load_file
 
 from vitlab import pretrained, registry
+from vitlab.data.texts import labelled
+from vitlab.data.vocabularies import learned
 from vitlab.errors import UserError
 from vitlab.pretrained.families import bert
 
@@ -201,6 +203,17 @@ def test_what_they_cannot_compute_is_not_written(tmp_path):
   about = pretrained.About(spec | dict(head='text', num_classes=3, next_passage=True), None)
   with pytest.raises(UserError, match='this head'):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
+
+
+def test_a_vocabulary_without_cls_and_sep_puts_around_texts_what_stood_there(tmp_path):
+  vocabulary = learned.byte_bpe(lambda: ['a bc de'] * 5, 260)
+  spec = dict(name='bert', variant='mu', vocab_size=len(vocabulary), head='none', pooler=False)
+  variables = jax.jit(registry.make('models', spec).init)(jax.random.key(0), berts.TOKENS)
+  about = pretrained.About(spec, None, tokenizer=vocabulary.text)
+  pretrained.write(tmp_path, variables, about, 'huggingface')
+  ((tokens, _),) = labelled.encode(vocabulary, ['a bc'], None, 32)
+  theirs = transformers.AutoTokenizer.from_pretrained(str(tmp_path), local_files_only=True)
+  assert theirs('a bc')['input_ids'] == tokens.tolist()
 
 
 def test_what_is_dropped_in_training_is_said_to_those_who_train_on():

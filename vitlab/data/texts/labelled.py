@@ -151,8 +151,8 @@ def encode(
 ) -> Iterator[tuple[Int[np.ndarray, ' t'], Int[np.ndarray, ' t']]]:
   """Tokens and segments of texts, or of pairs, as BERT reads them: [CLS] text [SEP] pair [SEP].
 
-  What is too long loses its end: of a pair the longer text first, and then both alike. A vocabulary
-  without these tokens takes those that begin and end a text, or none.
+  What is too long loses its end: of a pair the longer text first, and then both alike. What stands
+  around them where a vocabulary has not these tokens, `Special.around` says.
 
   Args:
     vocabulary: Cuts them.
@@ -160,9 +160,7 @@ def encode(
     pairs: The second ones; None: there are none.
     max_length: Tokens of a row at most, special ones included.
   """
-  special = vocabulary.special
-  begin = [t for t in (special.bos if special.cls is None else special.cls,) if t is not None]
-  end = [t for t in (special.eos if special.sep is None else special.sep,) if t is not None]
+  begin, end = ([] if token is None else [token] for token in vocabulary.special.around)
   room = max_length - len(begin) - len(end) * (1 if pairs is None else 2)
   for start in range(0, len(texts), _TOGETHER):
     part = slice(start, start + _TOGETHER)

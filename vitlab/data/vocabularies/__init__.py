@@ -40,6 +40,14 @@ class Special(NamedTuple):
     """What a document ends with: eos or sep."""
     return self.sep if self.eos is None else self.eos
 
+  @property
+  def around(self) -> tuple[int | None, int | None]:
+    """What stands before a text, and behind each of a pair, where BERT reads them.
+
+    [CLS] and [SEP]; a vocabulary without takes what begins and ends a text, or nothing.
+    """
+    return self.bos if self.cls is None else self.cls, self.eos if self.sep is None else self.sep
+
 
 @runtime_checkable
 class Vocabulary(Protocol):

@@ -13,11 +13,12 @@ from vitlab.errors import UserError
 PIECES = 'tokenizer.model'  # of sentencepiece
 
 
-def files(text: str) -> dict[str, bytes]:
+def files(text: str, around: bool = False) -> dict[str, bytes]:
   """Name -> contents: a tokenizer.json of the Rust library, or a model of sentencepiece.
 
   Args:
     text: The vocabulary, see `Vocabulary.text`.
+    around: Whether the reader wants special tokens around texts, as BERT does.
 
   Raises:
     UserError: it is that of a later version.
@@ -26,6 +27,7 @@ def files(text: str) -> dict[str, bytes]:
   match known.get('kind'):
     case published.KIND:
       whole, roles = json.dumps(known['tokenizer'], ensure_ascii=False), known['special']
+      whole = Published(whole, roles).surrounding if around else whole
     case plain.CHARS:
       whole, roles = _of_characters(known['characters']).to_str(), {}
     case plain.BYTES:

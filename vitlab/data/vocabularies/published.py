@@ -77,6 +77,16 @@ class Published:
     """As a tokenizer.json that other libraries read."""
     return self._tokenizer.to_str()
 
+  @property
+  def surrounding(self) -> str:
+    """The same, of a tokenizer that puts `Special.around` around texts, where it puts nothing."""
+    changed = _restored(self.definition)
+    words = [None if token is None else self.pieces[token] for token in self.special.around]
+    if any(words) and not changed.num_special_tokens_to_add(False):
+      own = [changed.post_processor] if changed.post_processor else []
+      changed.post_processor = processors.Sequence([*own, around(changed, *words)])
+    return changed.to_str()
+
   def encode(self, texts: Sequence[str]) -> list[Int[np.ndarray, ' t']]:
     """The tokens of every text, and none beside them."""
     found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -87,13 +97,17 @@ class Published:
     return self._tokenizer.decode([int(t) for t in tokens], skip_special_tokens=True)
 
 
-def around(tokenizer: tokenizers.Tokenizer, cls: str, sep: str) -> processors.PostProcessor:
-  """What puts the special tokens of BERT around texts: not here, where data sets do it, but for
-  those who read the file. A pair has two segments."""
+def around(
+  tokenizer: tokenizers.Tokenizer, begin: str | None, end: str | None
+) -> processors.PostProcessor:
+  """What puts special tokens around texts, [CLS] and [SEP] for BERT: not here, where data sets do
+  it, but for those who read the file. A pair has two segments."""
+  words = [word for word in (begin, end) if word]
+  first = f'{begin or ""} $A {end or ""}'.strip()
   return processors.TemplateProcessing(
-    single=f'{cls} $A {sep}',
-    pair=f'{cls} $A {sep} $B:1 {sep}:1',
-    special_tokens=[(word, tokenizer.token_to_id(word)) for word in (cls, sep)],
+    single=first,
+    pair=f'{first} $B:1' + (f' {end}:1' if end else ''),
+    special_tokens=[(word, tokenizer.token_to_id(word)) for word in dict.fromkeys(words)],
   )
 
 

@@ -160,5 +160,6 @@ FORMATS = {
     sign=r'(bert\.)?embeddings\.token_type_embeddings\.weight$',
     preprocessing=None,
     prepare=_modern,
+    around=True,
   ),
 }
