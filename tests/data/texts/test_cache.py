@@ -39,6 +39,18 @@ def test_it_is_made_once_and_another_key_is_another_text(tmp_path):
   assert len(made) == 2 and len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_folder_that_has_become_large_is_named_when_it_grows(tmp_path, caplog, monkeypatch):
+  size = lambda: sum(path.stat().st_size for path in tmp_path.glob('*/*'))  # noqa: E731
+  make(['a'], build(VOCABULARY), str(tmp_path))
+  assert not caplog.records
+  monkeypatch.setattr(cache, '_LARGE', size())
+  make(['a'], build(VOCABULARY), str(tmp_path))
+  assert not caplog.records
+  make(['b'], build(VOCABULARY), str(tmp_path))
+  (record,) = caplog.records
+  assert record.message.startswith(f'{tmp_path} holds {size() / 1e9:.1f} GB of encoded texts')
+
+
 @pytest.mark.parametrize(
   'name, damage',
   [

@@ -1,7 +1,8 @@
 """What takes long to prepare and depends on nothing but its key, kept in a folder.
 
 It is written beside its place and then moved there, so that whoever finds it finds it whole; any
-number of processes may want it at once. What is damaged is made anew.
+number of processes may want it at once. What is damaged is made anew, and what was deleted: nothing
+is deleted here, where other runs may be reading it, but a folder that has become large is named.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from vitlab.errors import UserError
 _log = logging.getLogger(__name__)
 _VERSION = 1
 _ABOUT = 'about.json'
+_LARGE = 10**10  # bytes in the folder, from which on every text that is added says how many
 
 Found = TypeVar('Found')
 Build = Callable[[pathlib.Path], Mapping[str, Any]]
@@ -52,6 +54,7 @@ def cached(key: Iterable[str], build: Build, opened: Open[Found], folder: str) -
     about = build(beside)
     (beside / _ABOUT).write_text(json.dumps(about), encoding='utf-8')
     _move(beside, place, opened)
+    _say_size(root)
   except OSError as error:
     raise UserError(
       f'the encoded text cannot be kept in {root}: {error.strerror or error}\n'
@@ -88,6 +91,19 @@ def _move(beside: pathlib.Path, place: pathlib.Path, opened: Open[Found]) -> Non
       os.rename(place, damaged)
     shutil.rmtree(damaged, ignore_errors=True)
     _move(beside, place, opened)
+
+
+def _say_size(root: pathlib.Path) -> None:
+  size = 0
+  for folder, _, files in os.walk(root):  # which passes over what others have just moved
+    for name in files:
+      with contextlib.suppress(FileNotFoundError):
+        size += os.path.getsize(os.path.join(folder, name))
+  if size > _LARGE:
+    _log.warning(
+      '%s holds %.1f GB of encoded texts: delete it, or old folders in it, while no run reads them',
+      *(root, size / 1e9),
+    )
 
 
 def _home() -> pathlib.Path:
