@@ -51,7 +51,8 @@ def train(command: Command) -> None:
   def report(path: pathlib.Path) -> None:
     from vitlab.report import page  # draws: nothing that the first step should wait for
 
-    page.report([path])
+    tell = (lambda text: print(f'\n{text}\n')) if sys.stdout.isatty() else None
+    page.report([path], tell=tell)
 
   loop.train(config, folder, report=report)
 

@@ -5,7 +5,7 @@
   time      54 s (2 cores of an AMD EPYC, jax 0.10.2)
   reached   2.41 bits a character (perplexity 5.33) on the last tenth (seed 0)
 
-Then it goes on with your words:
+On a terminal it ends with a sample. Then it goes on with your words:
 
   echo "Shall I compare thee" | python launch.py --mode=predict --workdir=runs/gpt_shakespeare_char
 

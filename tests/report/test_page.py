@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import types
 
 import pytest
 from _helpers import workdirs
@@ -124,6 +125,19 @@ def test_report_goes_without_pictures_where_there_is_no_checkpoint(tmp_path, cap
   page = read(page_lib.report([folder]))
   assert 'Mistakes: no images were collected' in page.text
   assert 'the report goes without pictures' in caplog.text
+
+
+def test_who_asks_is_told_a_glimpse_where_the_drawer_has_one(tmp_path, monkeypatch):
+  folder, drawer = workdirs.write(tmp_path / 'digits'), types.ModuleType('drawer')
+  drawer.parts = lambda *_: []
+  monkeypatch.setattr(page_lib.drawers, 'find', lambda runs: drawer)
+  told = []
+  page_lib.report([folder], tell=told.append)  # which collects nothing
+  drawer.collect, drawer.glimpse = lambda folders: ['To be'], str.upper
+  page_lib.report([folder])
+  assert not told
+  page_lib.report([folder], tell=told.append)
+  assert told == ['TO BE']
 
 
 def test_no_such_workdir(tmp_path):

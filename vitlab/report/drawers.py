@@ -5,6 +5,7 @@ A drawer, a file or a folder, has two functions, and may have more:
   parts(run, seen) -> sections       of the page of one run
   compared(runs, seen) -> sections   of the page of several
   collect(workdirs) -> seen          one thing a run: what needs its checkpoint and its data
+  glimpse(seen) -> text              what a terminal shows of that thing when a training has ended
   attention(trained, paths, options) the page of --mode=predict --attention, and what else it prints
   SCRIPTS                            paths from its folder of what draws its figures: for each
                                      `markup.figure('name', data)` a `function name(figure, data)`

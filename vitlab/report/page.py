@@ -9,7 +9,7 @@ import logging
 import os
 import pathlib
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vitlab import workdir
@@ -24,14 +24,24 @@ _SHARED = ('curves.js', 'columns.js')  # figures of every kind of learning
 
 
 def report(
-  workdirs: Sequence[str | pathlib.Path], output: str | pathlib.Path | None = None
+  workdirs: Sequence[str | pathlib.Path],
+  output: str | pathlib.Path | None = None,
+  tell: Callable[[str], None] | None = None,
 ) -> pathlib.Path:
-  """`write`, with what a drawer collects of checkpoints and data, where they are at hand."""
+  """`write`, with what a drawer collects of checkpoints and data, where they are at hand.
+
+  Args:
+    workdirs: As `write`.
+    output: As `write`.
+    tell: Given a glimpse of the first run, where its drawer has one.
+  """
   runs = run_lib.read(workdirs)  # refuses what is not there before any work is done
   drawer, seen = drawers.find(runs), []
   try:
     if hasattr(drawer, 'collect'):
       seen = drawer.collect(workdirs)
+    if tell and seen and hasattr(drawer, 'glimpse') and (text := drawer.glimpse(seen[0])):
+      tell(text)
   except Exception as error:  # what is left of the page is worth having, whatever went wrong
     _log.warning('the report goes without pictures: %s', error)
   return write(workdirs, output, seen)

@@ -105,6 +105,13 @@ def test_heads_are_those_of_the_model(model, seen):
   assert len(seen.text.pieces) == CONTEXT and all(len(piece) == 1 for piece in seen.text.pieces)
 
 
+def test_a_glimpse_is_the_beginning_of_a_sample_and_safe_on_a_terminal():
+  seen = collected.Seen(samples=('\n\nTo be\x1b[2J,\n  or not' + 'x' * 999, 'another'))
+  first, second = collected.glimpse(seen).split('\n')
+  assert (first, second[:8]) == ('To be\\x1b[2J,', '  or not') and len(second) < collected.GLIMPSE
+  assert collected.glimpse(collected.Seen()) == ''
+
+
 def test_samples_are_what_the_search_draws(model, seen):
   assert len(seen.samples) == collected.SAMPLES == len(set(seen.samples))
   assert all(len(one) == collected.SAID for one in seen.samples)

@@ -14,6 +14,7 @@ from vitlab import registry
 from vitlab.data import Dataset, Source, identity, splits, tokenizers
 from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError
+from vitlab.lines import visible
 from vitlab.ops import ngrams
 from vitlab.ops.positions import places_in_segments
 from vitlab.predict import trained as trained_lib
@@ -29,6 +30,7 @@ READ = 2**15  # tokens that the model itself reads once more
 LOOKED_AT = 2**11  # tokens whose attention is measured
 SHOWN = 64  # tokens of the text that is shown token by token
 SAMPLES, SAID = 3, 200  # texts, and tokens of each
+GLIMPSE = 400  # characters of the first of them that a terminal shows
 TOGETHER = 2**11  # tokens that the model reads at once
 
 Rows = Mapping[str, np.ndarray]
@@ -83,6 +85,12 @@ def collect(folders: Sequence[str | pathlib.Path]) -> list[Seen]:
     UserError: there is no checkpoint.
   """
   return [look(trained_lib.load(str(folder)), len(folders) == 1) for folder in folders]
+
+
+def glimpse(seen: Seen) -> str:
+  """The beginning of a sample, as a terminal shows it; '' where there is none."""
+  lines = ''.join(seen.samples[:1])[:GLIMPSE].strip('\n').split('\n')
+  return '\n'.join(map(visible, lines))
 
 
 def look(trained: Trained, alone: bool = True) -> Seen:
