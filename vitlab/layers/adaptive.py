@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from vitlab.errors import UserError
 from vitlab.layers.dense import Dense, contract
 from vitlab.layers.embeddings import TokenEmbed
 from vitlab.layers.sharding import apply_split
@@ -92,6 +93,21 @@ class AdaptiveEmbed(nn.Module):
     shortlist, clusters = jnp.split(first, [shortlist.shape[-1]], axis=-1)
     rare = [clusters[..., i, None] + jax.nn.log_softmax(of_it) for i, of_it in enumerate(rare)]
     return jnp.concatenate([shortlist, *rare], axis=-1)
+
+
+def check_clusters(vocab_size: int, width: int, cutoffs: Sequence[int], div_val: int) -> None:
+  """Raises UserError unless a vocabulary can be cut like this."""
+  edges = [0, *cutoffs, vocab_size]
+  if edges != sorted(set(edges)):
+    raise UserError(
+      f'cutoffs={tuple(cutoffs)} need to rise, and lie between 0 and the '
+      f'{vocab_size} tokens of the vocabulary'
+    )
+  if div_val < 1 or width < div_val ** len(cutoffs):
+    raise UserError(
+      f'div_val={div_val} needs to be 1 or more, and to leave of the width {width} '
+      f'something for each of {len(cutoffs)} clusters'
+    )
 
 
 def _project(x: Float[Array, '*b d'], kernel: Float[Array, 'd width']) -> Float[Array, '*b width']:
