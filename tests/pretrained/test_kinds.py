@@ -7,6 +7,7 @@ import pytest
 import transformers
 from _helpers import marian, published
 from _helpers.specs import SPECS, tree_of
+from transformers.models.deprecated.transfo_xl import TransfoXLConfig
 
 from vitlab import pretrained
 from vitlab.errors import UserError
@@ -122,6 +123,7 @@ CLASSES = {
   'bert': transformers.BertConfig,
   'gpt2': transformers.GPT2Config,
   'openai-gpt': transformers.OpenAIGPTConfig,
+  'transfo-xl': TransfoXLConfig,
 }
 
 

@@ -73,7 +73,7 @@ def _whole(
   trained = load(folder, average=average, weights=weights)
   experiment = setup.build(config, dataset=_dataset(config, trained))
   # What belongs to the rows of training batches, a memory, is none of the model's.
-  wanted, found = map(without_rows, (experiment.abstract_state.variables, trained.variables))
+  wanted, found = without_rows(experiment.abstract_state.variables), trained.variables
   there = computed(trained.config, trained.facts)
   here = computed(config, experiment.dataset.facts)
   same = registry.describe('models', there) == registry.describe('models', here)

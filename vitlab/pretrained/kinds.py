@@ -26,24 +26,24 @@ KINDS = {
     ' num_heads_outer first_stride vocab_size decoder_vocab_size d_model encoder_layers'
     ' decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim'
     ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions max_position_embeddings'
-    ' type_vocab_size'
+    ' type_vocab_size d_embed d_head d_inner div_val'
   ),
   WHOLE: (
     'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
-    ' unk_token_id'
+    ' unk_token_id mem_len'
   ),
   ABOVE: 'mlp_ratio crop_pct layer_norm_eps layer_norm_epsilon',
-  NUMBER: 'init_values layerscale_value',
+  NUMBER: 'init_values layerscale_value clamp_len',
   FLAG: (
     'qkv_bias qk_norm class_token no_embed_class fc_norm use_swiglu_ffn scale_embedding legacy'
-    ' pool_include_prefix tie_word_embeddings'
+    ' pool_include_prefix tie_word_embeddings same_length'
   ),
   TEXT: (
     'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
     ' pos_embed layer_type interpolation crop_mode afn'
   ),
   OBJECT: 'model_args pretrained_cfg',
-  COUNTS: 'depths hidden_sizes layers',
+  COUNTS: 'depths hidden_sizes layers cutoffs',
   NUMBERS: 'mean std pretrained_window_sizes',
   SIZE: 'image_size img_size patch_size window_size',
   SHAPE: 'input_size',
@@ -84,6 +84,21 @@ BERT = dict(
   type_vocab_size=2,
   layer_norm_eps=1e-12,
 )
+TRANSFORMER_XL = dict(
+  vocab_size=267735,
+  cutoffs=[20000, 40000, 200000],
+  div_val=4,
+  d_model=1024,
+  d_embed=1024,
+  n_head=16,
+  d_head=64,
+  d_inner=4096,
+  n_layer=18,
+  mem_len=1600,
+  clamp_len=1000,
+  same_length=True,
+  layer_norm_epsilon=1e-5,
+)
 DEFAULTS = {
   'bert': BERT,
   'vit': VIT,
@@ -94,6 +109,7 @@ DEFAULTS = {
   'swinv2': SWIN | dict(pretrained_window_sizes=[0, 0, 0, 0]),
   'gpt2': GPT | dict(vocab_size=50257, n_positions=1024, activation_function='gelu_new'),
   'openai-gpt': GPT | dict(vocab_size=40478, n_positions=512, afn='gelu'),
+  'transfo-xl': TRANSFORMER_XL,
   'marian': dict(
     vocab_size=58101,
     d_model=1024,

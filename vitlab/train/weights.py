@@ -60,6 +60,7 @@ class Weights(NamedTuple):
     known, kept = self.about.facts(), not self.fresh and self._counted is not names.WORDS
     if kept:  # of a model of classes, whatever its head: it says more than that shapes differ
       self._check_words(like['params'], facts)
+    like = tasks.without_rows({'model': like})['model']  # which weights know nothing of
     loaded = self.read(like, head=self.head, fresh=self.fresh)
     params = dict(loaded['params'])
     heads = [name for name in names.CLASSES.modules if params.get(name)]

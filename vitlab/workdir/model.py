@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitlab.errors import UserError
-from vitlab.tasks import Variables, averaged
+from vitlab.tasks import Variables, averaged, without_rows
 from vitlab.workdir.checkpoint import Checkpoints
 from vitlab.workdir.files import CHECKPOINTS, FACTS, read_json
 
@@ -34,7 +34,7 @@ def load(
 
   Returns:
     The step of the checkpoint, the facts of the data set, and the variables on the default device:
-    the averages where the run keeps them.
+    the averages where the run keeps them, and no memory of the rows of its batches.
 
   Raises:
     UserError: there is no checkpoint, or there are not as many.
@@ -56,8 +56,8 @@ def load(
     )
   # Every checkpoint has the facts too.
   facts = read_json(pathlib.Path(folder) / FACTS) or restored[-1].meta['facts']
-  variables = _mean([averaged(one.state['variables'], one.state['ema']) for one in restored])
-  return restored[-1].step, facts, variables
+  trees = [averaged(one.state['variables'], one.state['ema']) for one in restored]
+  return restored[-1].step, facts, _mean([without_rows(tree) for tree in trees])
 
 
 def _mean(trees: Sequence[Variables]) -> Variables:
