@@ -222,9 +222,13 @@ def local_attend(
 ) -> Mixed:
   """Attention within chunks of the text, and to one chunk back; arguments as of `lsh_attend`.
 
-  The first chunk looks at the last one, unless it is causal.
+  The first chunk looks at the last one, unless it is causal. Of one chunk all see all.
   """
   b, n, t, _ = q.shape
+  if t <= chunk:
+    mask = None if segments is None else (segments[:, :, None] == segments[:, None, :])[:, None]
+    options = dict(mask=mask, causal=causal)
+    return attend(q, k, v, **options), attention_weights(q, k, **options)
 
   def cut(x):  # b n t k -> (b c) n l k
     x = x.reshape(b, x.shape[1], t // chunk, chunk, -1)
