@@ -1,7 +1,8 @@
 """GPT-2 written plainly in PyTorch: the model and the recipe of nanoGPT, to run beside ours.
 
-Norms in front of the branches, learned positions, one matrix for tokens and logits, no biases,
-exact GELU; AdamW whose decay leaves norms alone, a cosine down to a tenth, gradients clipped at 1.
+Norms in front of the branches, learned positions, one matrix for tokens and logits, exact GELU,
+with or without biases; AdamW whose decay leaves norms alone, a cosine down to a tenth, gradients
+clipped at 1.
 """
 
 import math
@@ -13,14 +14,14 @@ import torch.nn.functional as F
 class Block(torch.nn.Module):
   """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-  def __init__(self, width: int, heads: int):
+  def __init__(self, width: int, heads: int, bias: bool):
     super().__init__()
     self.heads = heads
-    self.norm1, self.norm2 = (torch.nn.LayerNorm(width, bias=False) for _ in range(2))
-    self.qkv = torch.nn.Linear(width, 3 * width, bias=False)
-    self.out = torch.nn.Linear(width, width, bias=False)
-    self.up = torch.nn.Linear(width, 4 * width, bias=False)
-    self.down = torch.nn.Linear(4 * width, width, bias=False)
+    self.norm1, self.norm2 = (torch.nn.LayerNorm(width, bias=bias) for _ in range(2))
+    self.qkv = torch.nn.Linear(width, 3 * width, bias=bias)
+    self.out = torch.nn.Linear(width, width, bias=bias)
+    self.up = torch.nn.Linear(width, 4 * width, bias=bias)
+    self.down = torch.nn.Linear(4 * width, width, bias=bias)
 
   def forward(self, x):
     b, t, d = x.shape
@@ -35,12 +36,14 @@ class Block(torch.nn.Module):
 class GPT(torch.nn.Module):
   """Tokens (b, t) -> logits (b, t, vocabulary)."""
 
-  def __init__(self, vocab: int, context: int, width: int, depth: int, heads: int):
+  def __init__(
+    self, vocab: int, context: int, width: int, depth: int, heads: int, bias: bool = False
+  ):
     super().__init__()
     self.tokens = torch.nn.Embedding(vocab, width)
     self.places = torch.nn.Embedding(context, width)
-    self.blocks = torch.nn.ModuleList(Block(width, heads) for _ in range(depth))
-    self.norm = torch.nn.LayerNorm(width, bias=False)
+    self.blocks = torch.nn.ModuleList(Block(width, heads, bias) for _ in range(depth))
+    self.norm = torch.nn.LayerNorm(width, bias=bias)
     for name, p in self.named_parameters():
       if p.ndim == 2:
         last = name.endswith(('out.weight', 'down.weight'))
@@ -51,6 +54,19 @@ class GPT(torch.nn.Module):
     for block in self.blocks:
       x = block(x)
     return F.linear(self.norm(x), self.tokens.weight)
+
+
+def huggingface(model: GPT) -> dict[str, torch.Tensor]:
+  """Its weights (with biases) under the names, and in the layout, of GPT-2 of Hugging Face."""
+  names = dict(norm1='ln_1', norm2='ln_2', qkv='attn.c_attn', out='attn.c_proj')
+  names |= dict(up='mlp.c_fc', down='mlp.c_proj')
+  found = {'wte.weight': model.tokens.weight, 'wpe.weight': model.places.weight}
+  found |= {f'ln_f.{name}': p for name, p in model.norm.named_parameters()}
+  for i, block in enumerate(model.blocks):
+    for name, p in block.named_parameters():
+      layer, kind = name.split('.')
+      found[f'h.{i}.{names[layer]}.{kind}'] = p.T if p.ndim == 2 else p
+  return {f'transformer.{name}': p for name, p in found.items()}
 
 
 def optimizer(model: GPT, rate: float, b2: float, decay: float) -> torch.optim.AdamW:

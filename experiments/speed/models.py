@@ -100,7 +100,8 @@ def print_table(args):
     for work, passes in WORKS.items():
       flops[work] = passes * image * args.batches[work]
 
-  medians = race.measure(args, [*WORKS, 'matmul'], compare, plain=args.model == 'vit')
+  subjects = (*race.USUAL, *([race.PLAIN] if args.model == 'vit' else []))
+  medians = race.measure(args, [*WORKS, 'matmul'], compare, subjects)
   peak = race.peak(args, medians)
   print(f'{args.model} {args.variant}, 224 px, {args.dtype}, {args.platform}, ', end='')
   print(f'{args.threads} threads; median ms of {args.rounds} rounds, share of the ', end='')

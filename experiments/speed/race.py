@@ -9,6 +9,7 @@ import argparse
 import os
 import pathlib
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,14 +20,19 @@ from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 PLAIN = 'plain Flax'
+ALL_INSTRUCTIONS = 'torch.compile, AVX-512'
+LESS_MEMORY = 'vitlab, scan and remat'
 SUBJECTS = {
   'torch eager': 'torch',
   'torch.compile': 'torch',
+  ALL_INSTRUCTIONS: 'torch',
   PLAIN: 'flax',
   'vitlab': 'jax',
+  LESS_MEMORY: 'jax',
   'vitlab, 2 host devices': 'jax',
 }
 PEER = 'torch.compile'
+USUAL = ('torch eager', PEER, 'vitlab', 'vitlab, 2 host devices')
 Works = dict[str, Callable[[], Any]]
 
 
@@ -66,16 +72,35 @@ def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Pop
   environment = os.environ | {'OMP_NUM_THREADS': str(args.threads), 'PYTHONPATH': HERE.parents[1]}
   if args.platform == 'cpu':
     environment['JAX_PLATFORMS'] = 'cpu'
+  if subject == ALL_INSTRUCTIONS:
+    environment['LD_PRELOAD'] = _all_instructions(folder)
   command = [sys.executable, *sys.argv, f'--subject={subject}', f'--folder={folder}']
   pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
   return subprocess.Popen(command, env=environment, **pipes)
+
+
+def possible(args: argparse.Namespace, subjects: Sequence[str]) -> list[str]:
+  """Those that this machine can have; what MKL would do by itself is no subject of its own."""
+  left_out = set() if args.platform == 'cpu' else {'vitlab, 2 host devices', ALL_INSTRUCTIONS}
+  cpu = pathlib.Path('/proc/cpuinfo')
+  if not cpu.exists() or 'AuthenticAMD' not in cpu.read_text() or not shutil.which('cc'):
+    left_out.add(ALL_INSTRUCTIONS)
+  return [subject for subject in subjects if subject not in left_out]
+
+
+def _all_instructions(folder: str) -> str:
+  """A library that, loaded first, lets MKL use on AMD what it uses on Intel."""
+  library, source = f'{folder}/all.so', 'int mkl_serv_intel_cpu_true(void) { return 1; }'
+  command = ['cc', '-shared', '-fPIC', '-x', 'c', '-', '-o', library]
+  subprocess.run(command, input=source, text=True, check=True)
+  return library
 
 
 def measure(
   args: argparse.Namespace,
   works: Sequence[str],
   compare: Callable[[dict[str, dict]], None],
-  plain: bool = False,
+  subjects: Sequence[str] = USUAL,
 ) -> dict[tuple[str, str], float]:
   """The median seconds of every subject's works.
 
@@ -83,16 +108,15 @@ def measure(
     args: With the options of `make_parser`.
     works: Their names.
     compare: Given every subject's answers, before the first round; raises or prints.
-    plain: Whether there is a plain model too.
+    subjects: Of `SUBJECTS`.
   """
   import numpy as np
 
-  subjects = [s for s in SUBJECTS if args.platform == 'cpu' or '2 host' not in s]
-  subjects = [s for s in subjects if plain or s != PLAIN]
+  subjects = possible(args, subjects)
   samples = {(subject, work): [] for subject in subjects for work in works}
   with tempfile.TemporaryDirectory() as folder:
     processes = {}
-    for subject in sorted(subjects, key=lambda s: SUBJECTS[s] != 'torch'):
+    for subject in sorted(subjects, key=lambda s: SUBJECTS[s] != 'torch'):  # they make the weights
       print(f'preparing {subject} ...', file=sys.stderr)
       processes[subject] = start(args, subject, folder)
       if not processes[subject].stdout.readline():
@@ -124,10 +148,10 @@ def peak(args: argparse.Namespace, medians: dict[tuple[str, str], float]) -> flo
   return 2 * peak_size(args) ** 3 / seconds
 
 
-def compare_logits(answers: dict[str, dict]) -> float:
+def compare_logits(answers: dict[str, dict], peer: str = PEER) -> float:
   """Prints, and returns, how far any subject's logits are from the peer's."""
-  peer = answers[PEER]['logits']
-  far = max(abs(answer['logits'] - peer).max() for answer in answers.values())
+  logits = answers[peer]['logits']
+  far = max(abs(answer['logits'] - logits).max() for answer in answers.values())
   print(f'largest difference of a logit between subjects with the same weights: {far:.1e}')
   return far
 
@@ -136,11 +160,12 @@ def print_table(
   titles: dict[str, str],
   medians: dict[tuple[str, str], float],
   show: Callable[[str, float], str],
+  peer: str = PEER,
 ):
   """One row a subject, one column a work, each `show(work, seconds)` with its ratio to the peer."""
   print(f'| {"":24s} | ' + ' | '.join(f'{title:>20s}' for title in titles.values()) + ' |')
   print('|---' * (len(titles) + 1) + '|')
   for subject in dict.fromkeys(subject for subject, _ in medians):
-    ratios = {work: medians[PEER, work] / medians[subject, work] for work in titles}
+    ratios = {work: medians[peer, work] / medians[subject, work] for work in titles}
     cells = [f'{show(work, medians[subject, work])} ({ratios[work]:.2f})' for work in titles]
     print(f'| {subject:24s} | ' + ' | '.join(f'{cell:>20s}' for cell in cells) + ' |')
