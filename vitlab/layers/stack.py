@@ -35,7 +35,8 @@ class Stack(nn.Module):
       two rates to the second.
     scan: Compile one block and loop over it: depth times less to compile, some slower on CPU.
     remat: What the backward pass keeps of a block instead of recomputing it, one of `REMAT`; ''
-      keeps everything.
+      keeps everything. On a CPU only with `scan`: XLA takes the recomputation of unrolled blocks
+      for the first computation there (findings/jax_checkpoint_on_cpu.sh).
     turns: Keyword arguments that the blocks take in turn, constants of the program: a Swin's blocks
       leave their windows in place and shift them.
   """
