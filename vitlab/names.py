@@ -76,7 +76,7 @@ CLASSES = Counted(
 )
 # Keywords of a model that say which heads it has; a module that not every head needs.
 HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})
-BESIDE_HEAD = r'params/pooler/'
+BESIDE_HEAD = r'params/(pooler/|query_token$)'
 WORDS = Counted(
   'vocab_size',
   'words',

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import timm
 import torch
-from _helpers import gpts, marian, parity
+from _helpers import gpts, marian, parity, xlnets
 from timm.models import _hub
-from transformers import MarianConfig
+from transformers import MarianConfig, XLNetConfig
 
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
@@ -59,6 +59,13 @@ VALUES = dict(
   prefix=('say',),
   cross_attention_hidden_size=(8,),
   decoder_vocab_size=(11,),
+  ff_activation=('gelu', 'gelu_new', 'relu', 'selu', 'silu', 'swish'),
+  attn_type=('uni',),
+  clamp_len=(4,),
+  mem_len=(4,),
+  reuse_len=(4,),
+  summary_type=('first', 'mean'),
+  summary_activation=('relu',),
 )
 
 
@@ -153,6 +160,28 @@ def gpt_case(kind: str, words: dict[str, Any]) -> Callable[[pathlib.Path], tuple
     module = gpts.make(kind, **words)
     module.save_pretrained(folder)
     return gpts.logits(module), (gpts.TOKENS,)
+
+  return save
+
+
+def xlnet_cases(kind: str) -> Iterator[tuple]:
+  """The same for a class of XLNet."""
+  for key, default in XLNetConfig().to_dict().items():
+    if not key.startswith('_') and key not in ('model_type', 'transformers_version'):
+      for value in others(key, xlnets.TINY.get(key, default)):
+        yield key, value, xlnet_case(kind, {key: value})
+
+
+def xlnet_case(kind: str, words: dict[str, Any]) -> Callable[[pathlib.Path], tuple]:
+  """Saves an XLNet with the sinusoids that its config asks for; gives its logits, and the tokens
+  and segments."""
+
+  def save(folder):
+    module = xlnets.make(kind, **(dict(n_layer=1) | words))
+    del getattr(module, 'transformer', module).relative_positional_encoding
+    module.save_pretrained(folder)
+    segments = np.maximum(xlnets.SEGMENTS, 1)
+    return module(**xlnets.inputs(segments))[0].detach().numpy(), (xlnets.TOKENS, segments)
 
   return save
 

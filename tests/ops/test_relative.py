@@ -3,10 +3,11 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitlab.ops.relative import by_key, distances, sincos_of_distances
+from vitlab.ops.relative import by_key, by_key_at, distances, sincos_of_distances
 
 TABLES = [  # queries, keys, first and last distance
   pytest.param(4, 7, 6, 0, id='transformer_xl'),
@@ -82,3 +83,23 @@ def test_clamped_distances_are_all_the_same():
   np.testing.assert_array_equal(
     table, np.asarray(sincos_of_distances(2, -2, 8))[[0, 0, 0, 0, 1, 2, 3, 4, 4, 4]]
   )
+
+
+def test_queries_that_stand_anywhere_look_up_as_those_that_stand_last(x64):
+  random = np.random.default_rng(0)
+  scores = jnp.asarray(random.normal(size=(2, 3, 4, 12)))
+  keys, first = 7, 7
+  place = np.array([[3, 4, 5, 6]] * 2)
+  at = jax.jit(lambda x, place: by_key_at(x, place, keys, first))
+  np.testing.assert_array_equal(at(scores, place), by_key(scores, keys, first))
+
+  place = np.array([[6, 0, 2, 5], [1, 1, 4, 3]])
+  found = np.asarray(at(scores, place))
+  for b, q, j in np.ndindex(2, 4, keys):
+    column = first - (place[b, q] - j)
+    wanted = scores[b, :, q, column] if column < 12 else 0
+    np.testing.assert_array_equal(found[b, :, q, j], wanted)
+  weights = random.normal(size=found.shape)
+  gradient = jax.jit(jax.grad(lambda x, place: (at(x, place) * weights).sum()))(scores, place)
+  step = random.normal(size=scores.shape)
+  np.testing.assert_allclose((gradient * step).sum(), (at(step, place) * weights).sum())

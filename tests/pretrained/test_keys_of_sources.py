@@ -8,7 +8,7 @@ import re
 import pytest
 import timm
 import torch
-from _helpers import gpts, key_walks
+from _helpers import gpts, key_walks, xlnets
 from timm.models._pretrained import PretrainedCfg
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
@@ -79,6 +79,11 @@ def test_configs_of_marian(tmp_path, x64):
 @pytest.mark.parametrize('kind', gpts.KINDS)
 def test_configs_of_gpt(kind, tmp_path, x64):
   all_right(key_walks.gpt_cases(kind), tmp_path, equal=30, refused=7)
+
+
+@pytest.mark.parametrize('kind', xlnets.KINDS)
+def test_configs_of_xlnet(kind, tmp_path, x64):
+  all_right(key_walks.xlnet_cases(kind), tmp_path, equal=40, refused=10)
 
 
 SIZE_WORDS = (

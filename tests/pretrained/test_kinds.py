@@ -121,6 +121,7 @@ CLASSES = {
   'swinv2': transformers.Swinv2Config,
   'marian': transformers.MarianConfig,
   'bert': transformers.BertConfig,
+  'xlnet': transformers.XLNetConfig,
   'gpt2': transformers.GPT2Config,
   'openai-gpt': transformers.OpenAIGPTConfig,
   'transfo-xl': TransfoXLConfig,

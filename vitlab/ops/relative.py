@@ -80,3 +80,37 @@ def _pick(x: Float[Array, '*b t r'], index: Int[np.ndarray, 't s']) -> Float[Arr
   there = (index >= 0) & (index < x.shape[-1])
   rows = np.arange(index.shape[0])[:, None]
   return jnp.where(there, x[..., rows, np.where(there, index, 0)], 0)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_key_at(
+  scores: Float[Array, 'b n q r'], place: Int[Array, 'b q'], keys: int, first: int
+) -> Float[Array, 'b n q s']:
+  """`by_key` of queries that stand anywhere among the keys, in every row elsewhere.
+
+  Args:
+    scores: Of every query, one for each distance first, first - 1, ....
+    place: The number of the key at whose place each query stands.
+    keys: The number of keys.
+    first: The distance of the first column.
+  """
+  return _pick_at(scores, first - place[..., None] + jnp.arange(keys))
+
+
+def _forward_at(scores, place, keys, first):
+  return by_key_at(scores, place, keys, first), (place, scores.shape[-1])
+
+
+def _backward_at(keys, first, kept, gradient):
+  place, columns = kept
+  return _pick_at(gradient, place[..., None] - first + jnp.arange(columns)), None
+
+
+by_key_at.defvjp(_forward_at, _backward_at)
+
+
+def _pick_at(x: Float[Array, 'b n q r'], index: Int[Array, 'b q s']) -> Float[Array, 'b n q s']:
+  """Row by row the columns of these numbers; 0 where there is none."""
+  there = (index >= 0) & (index < x.shape[-1])
+  found = jnp.take_along_axis(x, jnp.where(there, index, 0)[:, None], axis=-1)
+  return jnp.where(there[:, None], found, 0)

@@ -40,7 +40,7 @@ KINDS = {
   ),
   TEXT: (
     'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
-    ' pos_embed layer_type interpolation crop_mode afn'
+    ' pos_embed layer_type interpolation crop_mode afn ff_activation'
   ),
   OBJECT: 'model_args pretrained_cfg',
   COUNTS: 'depths hidden_sizes layers cutoffs',
@@ -99,8 +99,18 @@ TRANSFORMER_XL = dict(
   same_length=True,
   layer_norm_epsilon=1e-5,
 )
+XLNET = dict(
+  vocab_size=32000,
+  d_model=1024,
+  n_layer=24,
+  n_head=16,
+  d_inner=4096,
+  ff_activation='gelu',
+  layer_norm_eps=1e-12,
+)
 DEFAULTS = {
   'bert': BERT,
+  'xlnet': XLNET,
   'vit': VIT,
   'deit': VIT,
   'dinov2': DINOV2,
