@@ -112,6 +112,7 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> 
 def _tokenizer(folder: pathlib.Path) -> str:
   """The vocabulary of a language model in a folder; '' and a warning if it cannot be read."""
   names = (published.WHOLE, published.WORDPIECE, published.MERGES, exported.PIECES)
+  names += (exported.XLNETS,)
   if not any((folder / name).is_file() for name in names):
     return ''
   try:

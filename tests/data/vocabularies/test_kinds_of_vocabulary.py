@@ -10,7 +10,7 @@ from vitlab.data.vocabularies import Vocabulary, kinds
 from vitlab.errors import UserError
 
 LINES = [line for side in text.sentences(200) for line in side]
-SIZES = dict(bpe=310, unigram=310, byte_bpe=300, wordpiece=60)
+SIZES = dict(bpe=310, unigram=310, xlnet=60, byte_bpe=300, wordpiece=60)
 
 
 @pytest.mark.parametrize('kind', kinds.KINDS)

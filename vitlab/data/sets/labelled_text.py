@@ -53,8 +53,8 @@ def make(
 
   Args:
     path: A table, a folder or archive, or 'tfds:NAME'.
-    tokenizer: 'wordpiece', 'byte_bpe', 'bpe', 'unigram', learned from 'train', 'chars' or 'bytes';
-      the folder of a run or of a published vocabulary; or a .model of sentencepiece.
+    tokenizer: 'wordpiece', 'byte_bpe', 'bpe', 'unigram', 'xlnet', learned from 'train', 'chars' or
+      'bytes'; the folder of a run or of a published vocabulary; or a .model of sentencepiece.
     vocab_size: Of a vocabulary that is learned: at most.
     max_length: Tokens of an example, [CLS] and [SEP] included; the end of longer ones is cut off.
     text: The column of the text, or of the first of a pair.
@@ -77,6 +77,7 @@ def make(
   columns = Columns(text, pair, label, quotes)
   known = None if tokenizer in kinds.KINDS else kinds.load(tokenizer)
   options = (vocab_size, max_length, tuple(class_names), test_fraction)
+  options += ('class last',) if known and known.class_last else ()
   key = (known.text if known else tokenizer, repr((columns, *options)))
 
   def build(folder: pathlib.Path) -> dict[str, Any]:

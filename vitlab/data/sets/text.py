@@ -56,8 +56,9 @@ def make(
 
   Args:
     path: A file, folder, archive, 'tfds:NAME' or 'sonnets:'.
-    tokenizer: 'chars', 'bytes'; 'bpe', 'unigram' (sentencepiece), 'wordpiece', 'byte_bpe', learned
-      from 'train'; the folder of a run or of a published vocabulary; or a .model of sentencepiece.
+    tokenizer: 'chars', 'bytes'; 'bpe', 'unigram' (sentencepiece), 'xlnet' (unigram with XLNet's
+      special tokens), 'wordpiece', 'byte_bpe', learned from 'train'; the folder of a run or of a
+      published vocabulary; or a .model of sentencepiece.
     vocab_size: Of a vocabulary that is learned: at most.
     context: Tokens that a model reads at once; a row holds one more.
     order: Of training: 'windows', at random and each place equally likely; 'lanes', in which row r

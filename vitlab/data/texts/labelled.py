@@ -20,12 +20,14 @@ from vitlab.errors import UserError, listed
 
 _log = logging.getLogger(__name__)
 TRAIN, TEST = 'train', 'test'
+CLASS = 3  # the segment of a classifier's token that ends a row
 _SIDES = ('text', 'pair')
 _TOGETHER = 10_000  # texts that are encoded at a time
 
 
 class Classified(ByLength):
-  """A split of rows of `tokens` and `segments` (1: the first text, 2: the second), and `label`.
+  """A split of rows of `tokens`, `segments` (1: the first text, 2: the second, 3: the token of a
+  classifier that ends a row), and `label`.
 
   Attributes:
     lengths: Of all examples, in tokens.
@@ -39,6 +41,7 @@ class Classified(ByLength):
   def __init__(self, arrays: Mapping[str, np.ndarray], buckets: Sequence[int]):
     self.buckets, self.lengths = tuple(buckets), arrays['lengths']
     self._first, self._labels = arrays['first'], arrays['label']
+    self._class_last = bool(arrays['class_last'])
     self._tokens = Rows(arrays['tokens'], self.lengths)
     sides = [side for side in _SIDES if side in arrays]
     self._text = {side: Rows(arrays[side], arrays[f'{side}_bytes']) for side in sides}
@@ -49,8 +52,10 @@ class Classified(ByLength):
   def __getitem__(self, index: int) -> Example:
     number = range(len(self))[index]
     tokens = self._tokens[number].astype(np.int32)
-    second = np.arange(len(tokens)) >= self._first[number]
-    return dict(tokens=tokens, segments=1 + second.astype(np.int32), label=self._labels[number])
+    segments = 1 + (np.arange(len(tokens)) >= self._first[number]).astype(np.int32)
+    if self._class_last:
+      segments[-1] = CLASS
+    return dict(tokens=tokens, segments=segments, label=self._labels[number])
 
   def text(self, index: int) -> dict[str, str]:
     number = range(len(self))[index]
@@ -137,6 +142,7 @@ def write(
     lengths=np.array([len(tokens) for tokens, _ in rows]),
     first=np.array([np.count_nonzero(segments == 1) for _, segments in rows]),
     label=np.array([numbers[label] for label in split.labels], np.int32),
+    class_last=np.array(vocabulary.class_last),
   )
   for side, texts in zip(_SIDES, (split.texts, split.pairs)):
     if texts is not None:
@@ -149,7 +155,8 @@ def write(
 def encode(
   vocabulary: Vocabulary, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
 ) -> Iterator[tuple[Int[np.ndarray, ' t'], Int[np.ndarray, ' t']]]:
-  """Tokens and segments of texts, or of pairs, as BERT reads them: [CLS] text [SEP] pair [SEP].
+  """Tokens and segments of texts, or of pairs, as BERT reads them: [CLS] text [SEP] pair [SEP]; or
+  as XLNet does: text <sep> pair <sep> <cls>, the last a segment of its own.
 
   What is too long loses its end: of a pair the longer text first, and then both alike. What stands
   around them where a vocabulary has not these tokens, `Special.around` says.
@@ -161,7 +168,8 @@ def encode(
     max_length: Tokens of a row at most, special ones included.
   """
   begin, end = ([] if token is None else [token] for token in vocabulary.special.around)
-  room = max_length - len(begin) - len(end) * (1 if pairs is None else 2)
+  begin, last = ([], begin) if vocabulary.class_last else (begin, [])
+  room = max_length - len(begin) - len(last) - len(end) * (1 if pairs is None else 2)
   for start in range(0, len(texts), _TOGETHER):
     part = slice(start, start + _TOGETHER)
     first = vocabulary.encode(list(texts[part]))
@@ -171,8 +179,8 @@ def encode(
       row = [*begin, *a[:kept], *end]
       other = [] if b is None else [*b[:rest], *end]
       yield (
-        np.array(row + other, np.int32),
-        np.repeat(np.array([1, 2], np.int32), [len(row), len(other)]),
+        np.array(row + other + last, np.int32),
+        np.repeat(np.array([1, 2, CLASS], np.int32), [len(row), len(other), len(last)]),
       )
 
 

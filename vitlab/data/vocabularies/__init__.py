@@ -57,11 +57,13 @@ class Vocabulary(Protocol):
     pieces: How each token is written; as many as `len`, the largest number and one.
     text: All of it as a fact of a data set: JSON, see `vitlab.data.tokenizers.from_text`.
     special: Its special tokens.
+    class_last: Whether the token of a classifier ends a row (XLNet's <cls>) and does not begin it.
   """
 
   pieces: list[str]
   text: str
   special: Special
+  class_last: bool
 
   def __len__(self) -> int: ...
 

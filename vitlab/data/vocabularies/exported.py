@@ -10,7 +10,7 @@ from vitlab.data.vocabularies import Vocabulary, pieces, plain, published
 from vitlab.data.vocabularies.published import CONFIG, WHOLE, Published
 from vitlab.errors import UserError
 
-PIECES = 'tokenizer.model'  # of sentencepiece
+PIECES, XLNETS = 'tokenizer.model', 'spiece.model'  # of sentencepiece
 
 
 def files(text: str, around: bool = False) -> dict[str, bytes]:
@@ -33,7 +33,10 @@ def files(text: str, around: bool = False) -> dict[str, bytes]:
     case plain.BYTES:
       whole, roles = _of_bytes().to_str(), {}
     case pieces.KIND:
-      return {PIECES: base64.b64decode(known['model'])}
+      model = base64.b64decode(known['model'])
+      if not pieces.Pieces(model).class_last:
+        return {PIECES: model}
+      return {XLNETS: model, CONFIG: b'{"tokenizer_class": "XLNetTokenizer"}\n'}
     case kind:
       raise UserError(f'a vocabulary of a kind {kind!r} that this version does not know')
   config = dict(tokenizer_class='PreTrainedTokenizerFast', clean_up_tokenization_spaces=False)

@@ -12,7 +12,7 @@ from vitlab.data.vocabularies.plain import BYTES, CHARS, Bytes, Characters
 from vitlab.data.vocabularies.published import Published
 from vitlab.errors import UserError
 
-LEARNED = ('bpe', 'unigram', learned.WORDPIECE, learned.BYTE_BPE)
+LEARNED = ('bpe', 'unigram', pieces.XLNET, learned.WORDPIECE, learned.BYTE_BPE)
 KINDS = (CHARS, BYTES, *LEARNED)
 SAMPLE = 50_000_000  # characters that a vocabulary is learned from, at most
 _FACTS = 'facts.json'  # of a run
@@ -36,7 +36,7 @@ def learn(kind: str, texts: Callable[[], Iterable[str]], vocab_size: int) -> Voc
     return plain.characters(texts())
   every = -(-sum(map(len, texts())) // SAMPLE) or 1
   sample = lambda: itertools.islice(texts(), 0, None, every)  # noqa: E731
-  if kind in pieces.KINDS:
+  if kind in (*pieces.KINDS, pieces.XLNET):
     lines = [line for text in sample() for line in text.split('\n') if line]
     return Pieces(pieces.train(lines, kind, vocab_size, len(lines)))
   make = dict(wordpiece=learned.wordpiece, byte_bpe=learned.byte_bpe)[kind]

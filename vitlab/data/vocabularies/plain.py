@@ -21,6 +21,7 @@ class Characters:
   """
 
   special = Special()
+  class_last = False
 
   def __init__(self, characters: str):
     self.pieces = list(characters)
@@ -63,6 +64,7 @@ class Bytes:
   """Every byte of the UTF-8 of a text is a token: 256 of them, whatever the language."""
 
   special = Special()
+  class_last = False
   pieces = [chr(i) if 32 < i < 127 else f'<0x{i:02X}>' for i in range(256)]
   text = json.dumps(dict(kind=BYTES))
 

@@ -62,6 +62,8 @@ class Published:
     known = {role: words[0] for role, words in known.items() if words} if roles is None else roles
     self._roles = {role: known[role] for role in Special._fields if known.get(role) in numbers}
     self.special = Special(**{role: numbers[word] for role, word in self._roles.items()})
+    around = self._tokenizer.encode('').ids  # what the file itself puts around a text
+    self.class_last = self.special.cls is not None and around[-1:] == [self.special.cls]
 
   def __len__(self) -> int:
     return len(self.pieces)
