@@ -7,9 +7,9 @@ from vitlab.errors import UserError
 from vitlab.evaluators import masked_tokens
 
 
-def predictions(parts):
+def predictions(parts, reads='guesses'):
   def predict(name, split):
-    assert (name, split) == ('guesses', 'test')
+    assert (name, split) == (reads, 'test')
     yield from parts
 
   return predict
@@ -45,6 +45,12 @@ def test_means_over_hidden_tokens():
 def test_the_passage_that_follows():
   parts = [part(0, [[True]] * 2, [[True]] * 2, [[1.0]] * 2, [[1.0, 0.0], [0.0, 1.0]], [0, 0])]
   assert masked_tokens.make()(predictions(parts)).metrics['next_accuracy'] == 0.5
+
+
+def test_guesses_that_do_not_know_each_other():
+  reads, parts = 'guesses_at_once', [part(0, [[True]], [[True]], [[1.0]])]
+  metrics = masked_tokens.make(reads=reads)(predictions(parts, reads)).metrics
+  assert metrics['masked_accuracy'] == 1
 
 
 def test_as_many_examples_as_a_page_shows():

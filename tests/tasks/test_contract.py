@@ -11,7 +11,7 @@ import pytest
 from _helpers import tiny
 from _helpers.drawn_batches import images, passages, sentences, texts, windows
 
-from vitlab.models import bert, gpt, rnn_seq2seq, transformer, word2vec
+from vitlab.models import bert, gpt, rnn_seq2seq, transformer, word2vec, xlnet
 from vitlab.ops import search
 from vitlab.tasks import (
   Task,
@@ -20,6 +20,7 @@ from vitlab.tasks import (
   embedding,
   language_model,
   masked_lm,
+  permutation_lm,
   text_classification,
   translation,
 )
@@ -69,19 +70,26 @@ def speak(model):
   return Row(task, texts, ('logits', 'scores', 'attention'))
 
 
+BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
+XLNET = functools.partial(xlnet.make, 9, 'mu', depth=1, dropout_rate=0.0)
+
+
 def hide(**words):
   task = functools.partial(masked_lm.make, BERT(**words), 9, dict(mask=3, pad=0), share=0.4)
   task = functools.partial(task, next_passage=words.get('next_passage', False))
   return Row(task, passages, ('logits', 'guesses', 'features', 'attention'), random=True)
 
 
-def classify_texts(**row):
-  model = BERT(head='text', num_classes=2, dropout_rate=0.5 * row.get('random', False))
+def permute():
+  task = functools.partial(permutation_lm.make, XLNET(), dict(pad=0), share=0.4)
+  predict = ('guesses', 'guesses_at_once', 'features', 'attention')
+  return Row(task, passages, predict, random=True)
+
+
+def classify_texts(make=BERT, **row):
+  model = make(head='text', num_classes=2, dropout_rate=0.5 * row.get('random', False))
   task = functools.partial(text_classification.make, model, 2, label_smoothing=0.1)
   return Row(task, passages, ('logits', 'probabilities', 'features', 'attention'), **row)
-
-
-BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
 
 
 def embed(**spec):
@@ -117,7 +125,9 @@ ROWS = {
   'language_model': speak(GPT()),
   'masked_lm': hide(pooler=False),
   'masked_lm_and_next_passage': hide(next_passage=True),
+  'permutation_lm': permute(),
   'text_classification': classify_texts(),
+  'text_classification_last': classify_texts(XLNET),
   'text_classification_dropout': classify_texts(random=True),
   'skip_gram': embed(shared=8),
   'cbow': embed(predictor='cbow', output='hierarchical'),

@@ -12,11 +12,13 @@ LEADS = 'masked_accuracy'
 SHOWN = 64  # examples whose guesses are kept
 
 
-def make(split: str = 'test') -> Callable[[Predictions], Result]:
-  """Reads the task's `guesses`, whose hidden tokens depend on the number of the example alone.
+def make(split: str = 'test', reads: str = 'guesses') -> Callable[[Predictions], Result]:
+  """Reads the task's guesses, whose hidden tokens depend on the number of the example alone.
 
   Args:
     split: Of texts.
+    reads: The prediction of the task: 'guesses', or of a permutation language model, whose guesses
+      know those that they come after, 'guesses_at_once', which do not, as in a masked one.
 
   Metrics: masked_loss (a mean over hidden tokens, in nats), masked_perplexity, masked_accuracy;
   where passages are guessed, next_accuracy.
@@ -33,7 +35,7 @@ def make(split: str = 'test') -> Callable[[Predictions], Result]:
 
   def evaluate(predictions: Predictions) -> Result:
     sums, count, following, shown = np.zeros(2), 0, [], []
-    for found, batch in predictions('guesses', split):
+    for found, batch in predictions(reads, split):
       sums += [np.sum(found['nll'], dtype=np.float64), np.sum(found['right'])]
       count += int(np.sum(found['counted']))
       if 'next_passage' in found:

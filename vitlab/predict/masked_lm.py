@@ -1,7 +1,7 @@
 """A trained masked language model at work: what may stand where a line has a mask."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +51,8 @@ class Filler:
     self.vocabulary: Vocabulary = tokenizers.of_language(trained.facts, trained.workdir)
     if self.vocabulary.special.mask is None:
       raise UserError(f'{trained.workdir}: its vocabulary has no token that hides others')
-    self.mask = self.vocabulary.pieces[self.vocabulary.special.mask]
+    self.hidden = self.vocabulary.special.mask
+    self.mask = self.vocabulary.pieces[self.hidden]
     self.length = trained.facts['context'] + 1
     self._cut = _cut_anywhere(trained.config.data)
     self._trained, self._guess = trained, jax.jit(self._probabilities)
@@ -77,7 +78,7 @@ class Filler:
 
   def fill(self, tokens: Int[np.ndarray, ' t'], count: int) -> list[list[Filling]]:
     """The most probable tokens at each mask, best first."""
-    places = np.flatnonzero(tokens == self.vocabulary.special.mask)
+    places = np.flatnonzero(tokens == self.hidden)
     length = next(n for n in buckets_up_to(self.length) if len(tokens) <= n)
     batch = {key: np.zeros((1, length), np.int32) for key in ('tokens', 'segments')}
     batch['tokens'][0, : len(tokens)], batch['segments'][0, : len(tokens)] = tokens, 1
@@ -93,7 +94,12 @@ class Filler:
     return jax.nn.softmax(self._trained.task.predict['logits'](variables, batch))[0]
 
 
-def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> None:
+def run(
+  trained: Trained,
+  paths: Sequence[str],
+  options: Options = DEFAULTS,
+  make: Callable[[Trained], Filler] = Filler,
+) -> None:
   """Fills the masks of lines of files or of standard input, each by its most probable token.
 
   A line that cannot be filled is named on standard error, and an empty line stands for it.
@@ -103,11 +109,12 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
     paths: See `vitlab.predict.inputs.read_lines`.
     options: `nbest` is the number of tokens at each mask: from two on each has a line of its own,
       with the number of the line and of the mask and the probability before it, separated by tabs.
+    make: What fills them.
 
   Raises:
     UserError: there is no vocabulary or no mask; the output cannot be written.
   """
-  filler, lines, output = Filler(trained), read_lines(paths), options.output
+  filler, lines, output = make(trained), read_lines(paths), options.output
   with open_output(output) as file:
     for number, line in enumerate(lines, 1):
       found, error = _filled(filler, line, max(1, options.nbest))

@@ -1,0 +1,179 @@
+"""A permutation language model: tokens of a text are said in a random order (XLNet, 1906.08237).
+
+A batch holds `tokens` (int32, b t), `mask` (bool, b; all True where absent) and perhaps
+
+  segments (int32, b t)   0 for padding, else numbers that tell passages or documents apart
+  begins (bool, b t)      where a word begins: spans of whole words are said then
+
+Which spans are said, and in which order, is drawn anew in every step. In evaluation it is a
+function of `index`, the number of the example: always the same. There are two evaluations:
+`guesses`, in which a token is said from the context and from those said before it, as in training;
+and `guesses_at_once`, from the context alone, which is what a masked language model is asked
+(`vitlab.tasks.masked_lm`), so that the two can be compared.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+from vitlab.errors import UserError
+from vitlab.ops import losses
+from vitlab.ops.masking import Places
+from vitlab.ops.permutations import choose_spans, draw_order
+from vitlab.ops.sampling import argmax
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+
+UNIT = 'windows'
+Draw = Callable[[Key, Batch], tuple[Int[Array, 'b t'], Places]]
+
+
+def make(
+  model: nn.Module,
+  special: Mapping[str, int | None],
+  share: float = 1 / 6,
+  longest: int = 5,
+) -> Task:
+  """Builds the task around a model that reads in any order.
+
+  Args:
+    model: `module(tokens, segments, places, order, train) -> (logits, out)` says what stands at
+      some places of each row, of tokens of lower rank in the order, with dropout from the rng
+      stream 'dropout'; without places and order it reads in both directions. (`vitlab.models.xlnet`
+      and `vitlab.ops.permutations`.)
+    special: Number of each special token by its role; none of them is said, all are context.
+    share: Share of the tokens that is said, 1/6 in the paper.
+    longest: Words of the longest span that is said.
+
+  Raises:
+    UserError: a share or a span that is none.
+  """
+  if not 0 < share < 1 or longest < 1:
+    raise UserError(
+      f'permutation_lm(share={share}, longest={longest}): the share of the tokens that are said '
+      'lies between 0 and 1, the longest span is 1 or more'
+    )
+  draw = _drawer(special, share, longest)
+
+  def init(key: Key, batch: Batch) -> Variables:
+    places = jnp.zeros((batch['tokens'].shape[0], 1), jnp.int32)
+    return {'model': model.init({'params': key}, batch['tokens'], _segments(batch), places)}
+
+  def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
+    order_key, dropout_key = jax.random.split(key)
+    batch = dict(batch, segments=_segments(batch))
+    order, places = draw(order_key, batch)
+    read = batch['tokens'], batch['segments'], places.index, order
+    (logits, _), mutated = apply_train(model, variables['model'], *read, key=dropout_key)
+    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
+    values = losses.token_cross_entropy(logits, targets, mask=places.counts)
+    value, count = losses.masked_mean(values, places.counts)
+    right = (argmax(logits) == targets) & places.counts
+    metrics = {
+      'loss': (jnp.sum(values), count),
+      'masked_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
+    }
+    return Loss(value, metrics, {'model': mutated}, weight=count)
+
+  return Task(init, {'model': training_loss}, _predict(model, draw))
+
+
+def example(facts: Mapping[str, Any]) -> dict[str, Any]:
+  """An example of any data set of this kind, all zero.
+
+  Args:
+    facts: Those of the data set; `context` says how many tokens are read at once.
+  """
+  return dict(tokens=np.zeros(facts.get('context', 1) + 1, np.int32))
+
+
+def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
+  """What a config says of text that is not here: vocab_size and context."""
+  vocab_size, context = data.get('vocab_size') or model.get('vocab_size'), data.get('context')
+  if not vocab_size or not context:
+    return None
+  facts = dict(vocab_size=vocab_size, context=context, special={})
+  return Assumed(facts, example(facts))
+
+
+def _drawer(special: Mapping[str, int | None], share: float, longest: int) -> Draw:
+  """(key, batch) -> the rank of every token, and the places that are said."""
+  numbers = jnp.array([number for number in special.values() if number is not None], jnp.int32)
+
+  def draw(key: Key, batch: Batch) -> tuple[Int[Array, 'b t'], Places]:
+    tokens, real = batch['tokens'], batch['segments'] > 0
+    allowed, most = real & ~jnp.isin(tokens, numbers), max(1, round(share * tokens.shape[1]))
+    span_key, order_key = jax.random.split(key)
+    places = choose_spans(span_key, allowed, share, most, longest, batch.get('begins'))
+    return draw_order(order_key, places, real)
+
+  return draw
+
+
+def _segments(batch: Batch) -> Int[Array, 'b t']:
+  """The segments, or that there is text at all; masked rows are padding, of which none is said."""
+  segments = batch.get('segments', jnp.ones_like(batch['tokens']))
+  return jnp.where(batch['mask'][:, None], segments, 0) if 'mask' in batch else segments
+
+
+def _predict(model: nn.Module, draw: Draw) -> dict[str, Callable[..., Any]]:
+  def forward(variables: Variables, batch: Batch, *read: Any) -> tuple[Array, Any]:
+    logits, out = model.apply(variables['model'], batch['tokens'], _segments(batch), *read)
+    return logits.astype(jnp.float32), out
+
+  def logits(variables: Variables, batch: Batch) -> Float[Array, 'b t vocab']:
+    """Of every place that is `hidden` (bool, b t), from all that is not; of no use elsewhere."""
+    places = jnp.broadcast_to(jnp.arange(batch['tokens'].shape[1]), batch['tokens'].shape)
+    return forward(variables, batch, places, batch['hidden'].astype(jnp.int32))[0]
+
+  def said(variables: Variables, batch: Batch, highest: int) -> dict[str, Array]:
+    order, places = _drawn_by_index(draw, batch)
+    order = jnp.minimum(order, highest)
+    found, _ = forward(variables, batch, places.index, order)
+    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
+    guess = argmax(found)
+    return dict(
+      nll=losses.token_cross_entropy(found, targets, mask=places.counts),
+      right=(guess == targets) & places.counts,
+      counted=places.counts,
+      place=places.index,
+      target=targets,
+      guess=guess,
+    )
+
+  def guesses(variables: Variables, batch: Batch) -> dict[str, Array]:
+    """Of the tokens that are said: 'nll', whether the most probable is 'right', which are
+    'counted', their 'place', the 'target' and the 'guess'; each from those of lower rank."""
+    return said(variables, batch, highest=batch['tokens'].shape[1])
+
+  def guesses_at_once(variables: Variables, batch: Batch) -> dict[str, Array]:
+    """The same of the same tokens, from the context alone: as if all of them were hidden."""
+    return said(variables, batch, highest=1)
+
+  def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
+    """The mean of the tokens' features, padding left out."""
+    found, real = forward(variables, batch)[1]['features'], _segments(batch) > 0
+    total = jnp.sum(jnp.where(real[..., None], found, 0), axis=1)
+    return total / jnp.maximum(real.sum(axis=1, keepdims=True), 1)
+
+  def attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t t']]:
+    return forward(variables, batch)[1]['attention']
+
+  known = (logits, guesses, guesses_at_once, features, attention)
+  return {prediction.__name__: prediction for prediction in known}
+
+
+def _drawn_by_index(draw: Draw, batch: Batch) -> tuple[Int[Array, 'b t'], Places]:
+  """Order and places of every row by its number in the split, whatever rows are beside it."""
+
+  def draw_one(index, row):
+    key = jax.random.fold_in(jax.random.key(0), index)
+    found = draw(key, {name: x[None] for name, x in row.items()})
+    return jax.tree.map(lambda x: x[0], found)
+
+  rows = {name: batch[name] for name in ('tokens', 'begins') if name in batch}
+  return jax.vmap(draw_one)(batch['index'], rows | dict(segments=_segments(batch)))
