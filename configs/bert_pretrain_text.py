@@ -49,6 +49,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     vocab_size=None,
     variant=arg.variant,
     max_length=arg.length,
+    norm_place='post',  # 'pre' and 'rope' learn faster, and no other program reads them
+    position_embedding='learned',
+    dropout_rate=0.1,
     next_passage=passages,
     pooler=passages,
   )

@@ -73,6 +73,17 @@ def test_a_token_is_read_from_both_sides():
   assert (moved > 1e-3).all()
 
 
+def test_with_rotary_positions_only_distances_count():
+  words = dict(norm_place='pre', position_embedding='rope')
+  for model, same in ((make(**words), True), (make(norm_place='pre'), False)):
+    variables = variables_of(model)
+    run = jax.jit(lambda *batch: model.apply(variables, *batch)[0])  # noqa: B023
+    late, moved = np.pad(TOKENS, ((0, 0), (3, 0))), np.pad(SEGMENTS * 0 + 1, ((0, 0), (3, 0)))
+    far = np.abs(run(late, moved)[:, 3:] - run(TOKENS)).max()
+    assert far < 2e-5 if same else far > 1e-2
+    assert np.abs(run(TOKENS[:, ::-1])[:, ::-1] - run(TOKENS)).max() > 1e-2  # their sign, too
+
+
 SHAPES = {
   'words': (dict(), (2, 9, VOCAB)),
   'text': (dict(head='text', num_classes=3), (2, 3)),
@@ -109,6 +120,7 @@ WRONG = {
   'head': (dict(head='sentence'), "head 'sentence'.*none, text, tokens, words"),
   'classes': (dict(head='text'), "head='text' needs num_classes"),
   'pooler': (dict(next_passage=True, pooler=False), 'need the pooler'),
+  'positions': (dict(position_embedding='sincos'), "position_embedding.*'sincos'"),
   'variant': (dict(variant='huge'), "BERT variant 'huge'"),
   'heads': (dict(num_heads=3), 'does not divide into 3 heads'),
   'rate': (dict(attention_dropout_rate=1.5), 'attention_dropout_rate=1.5 is not a probability'),

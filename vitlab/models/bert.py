@@ -18,13 +18,14 @@ from jaxtyping import Array, Float, Int
 from vitlab.errors import UserError, unknown
 from vitlab.layers.attention import SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.activations import gelu
+from vitlab.ops.positions import rope_1d
 
 VARIANTS = {
   'mu': Size(16, 2, 2, 32),  # for tests
@@ -35,6 +36,7 @@ VARIANTS = {
   'base': Size(768, 12, 12, 3072),  # section 3 of the paper
   'large': Size(1024, 24, 16, 4096),
 }
+CHOICES = dict(position_embedding=('learned', 'rope'), norm_place=('post', 'pre'))
 HEADS = ('words', 'text', 'tokens', 'none')
 INIT = nn.initializers.truncated_normal(0.02)
 
@@ -63,10 +65,11 @@ class BERT(nn.Module):
 
   Attributes:
     token_embedding: Vectors of tokens.
-    position_embedding: Vectors of places.
+    position_embedding: Vectors of places; None: queries and keys turn with the place instead.
     segment_embedding: Vectors of the first and the second passage.
     embedding_norm: Norm of their sum.
     encoder: Blocks in which every token attends to all that are no padding.
+    norm: Behind them; None: none.
     pooler: Layer before the tanh that makes a text of the vector of [CLS], or None.
     head: `WordHead`, or a layer on the pooled text or on every token; None: none.
     head_on: Which of `HEADS` it is.
@@ -75,10 +78,11 @@ class BERT(nn.Module):
   """
 
   token_embedding: TokenEmbed
-  position_embedding: TokenPositions
+  position_embedding: TokenPositions | None
   segment_embedding: TokenEmbed
   embedding_norm: nn.Module
   encoder: Stack
+  norm: nn.Module | None
   pooler: nn.Module | None
   head: nn.Module | None
   head_on: str
@@ -111,9 +115,11 @@ class BERT(nn.Module):
     """
     segments = jnp.ones_like(tokens) if segments is None else segments
     x = self.token_embedding(tokens) + self.segment_embedding(jnp.maximum(segments - 1, 0))
-    x = self.embedding_norm(x + self.position_embedding(x.shape[1], x.dtype))
+    places_of = self.position_embedding
+    x = self.embedding_norm(x if places_of is None else x + places_of(x.shape[1], x.dtype))
     x = self._drop(x, train)
-    x, blocks = self.encoder(x, train, mask=(segments > 0)[:, None, None])
+    x, blocks = self.encoder(x, train, mask=(segments > 0)[:, None, None], **self._angles(x))
+    x = x if self.norm is None else self.norm(x)
 
     out = dict(features=x, blocks=blocks, attention=[block['attention'] for block in blocks])
     if self.pooler is not None:
@@ -122,6 +128,14 @@ class BERT(nn.Module):
       out['next_passage'] = self.next_head(out['pooled'])
     logits = self._logits(x, out, places, train)
     return logits, dict(out, logits=logits)
+
+  def _angles(self, x: Float[Array, 'b t d']) -> dict[str, Array]:
+    """By which queries and keys turn, as an input of the blocks."""
+    if self.position_embedding is not None:
+      return {}
+    width = x.shape[-1] // self.encoder.block.attention.num_heads
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    return dict(angles=rope_1d(jnp.arange(x.shape[1]), width, dtype=dtype))
 
   def _logits(self, x: Float[Array, 'b t d'], out: dict, places: Any, train: bool) -> Array:
     if self.head_on == 'words':
@@ -144,6 +158,8 @@ def make(
   next_passage: bool = False,
   pooler: bool = True,
   max_length: int = 512,
+  position_embedding: str = 'learned',
+  norm_place: str = 'post',
   width: int | None = None,
   depth: int | None = None,
   num_heads: int | None = None,
@@ -167,7 +183,11 @@ def make(
     num_classes: Classes of the heads 'text' and 'tokens'; None: the data say it.
     next_passage: Whether a second head says if the second passage follows the first.
     pooler: Whether there is a pooled text, as the head 'text' and `next_passage` need it.
-    max_length: Tokens of the longest text: positions are learned.
+    max_length: Tokens of the longest text, where positions are learned.
+    position_embedding: 'learned', or 'rope', which turns queries and keys, as in ModernBERT
+      (arXiv:2412.13663).
+    norm_place: 'post', norm(x + f(x)), as in BERT, or 'pre', x + f(norm(x)) with one more norm at
+      the end.
     width: Channels of a token, instead of the variant's.
     depth: Blocks, instead of the variant's.
     num_heads: Heads, instead of the variant's.
@@ -190,6 +210,7 @@ def make(
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('BERT', VARIANTS, variant, **sizes)
   _check_head(head, num_classes, pooler, next_passage)
+  check_words(CHOICES, position_embedding=position_embedding, norm_place=norm_place)
   compute = compute_dtype(dtype)
   new_norm = partial(make_norm, 'layernorm', norm_epsilon, compute)
   new_embed = partial(TokenEmbed, width=size.width, dtype=compute, stddev=0.02)
@@ -201,13 +222,16 @@ def make(
     tokens=new_logits(num_classes or 0),
     none=None,
   )
-  block = _block(size, new_norm(), mlp, dropout_rate, attention_dropout_rate, compute)
+  rates = dropout_rate, attention_dropout_rate
+  block = _block(size, new_norm(), norm_place, mlp, *rates, compute)
+  learned = position_embedding == 'learned'
   return BERT(
     token_embedding=new_embed(vocab_size),
-    position_embedding=TokenPositions('learned', size.width, max_length),
+    position_embedding=TokenPositions('learned', size.width, max_length) if learned else None,
     segment_embedding=new_embed(num_segments),
     embedding_norm=new_norm(),
     encoder=Stack(block, size.depth, scan=scan, remat=check_remat(remat)),
+    norm=new_norm() if norm_place == 'pre' else None,
     pooler=new_dense(size.width) if pooler else None,
     head=heads[head],
     head_on=head,
@@ -219,6 +243,7 @@ def make(
 def _block(
   size: Size,
   norm: nn.Module,
+  norm_place: str,
   mlp: str,
   dropout_rate: float,
   attention_dropout_rate: float,
@@ -227,7 +252,7 @@ def _block(
   options = dict(dtype=compute, kernel_init=INIT)
   attention = SelfAttention(size.num_heads, dropout_rate=attention_dropout_rate, **options)
   mlp_layer = make_mlp(mlp, size.mlp_dim, **options)
-  return Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place='post')
+  return Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place=norm_place)
 
 
 def _check_head(head: str, num_classes: int | None, pooler: bool, next_passage: bool) -> None:

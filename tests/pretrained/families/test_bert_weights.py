@@ -200,6 +200,9 @@ def test_what_they_cannot_compute_is_not_written(tmp_path):
   about = pretrained.About(spec | dict(mlp='swiglu'), None)
   with pytest.raises(UserError, match='BERT of Hugging Face has no such model.*this mlp'):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
+  about = pretrained.About(spec | dict(position_embedding='rope', norm_place='pre'), None)
+  with pytest.raises(UserError, match='this position_embedding.*norm_place'):
+    pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')
   about = pretrained.About(spec | dict(head='text', num_classes=3, next_passage=True), None)
   with pytest.raises(UserError, match='this head'):
     pretrained.write(tmp_path, {'params': {}}, about, 'huggingface')

@@ -79,6 +79,8 @@ SAID = dict(
   num_segments='type_vocab_size',
   norm_epsilon='layer_norm_eps',
 )
+# Of all of theirs.
+ONLY = dict(position_embedding='learned', norm_place='post')
 
 
 def _huggingface(sides: Sides) -> PartOf:
@@ -136,7 +138,9 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   words, activations = specs.all_words(spec, VARIANTS), specs.inverse(specs.HF_ACTIVATIONS)
   heads = words['head'], words['next_passage']
   wrong = heads not in CLASSES
-  specs.refuse('BERT of Hugging Face', mlp=words['mlp'] not in activations, head=wrong)
+  differing = specs.differing(words, ONLY)
+  refused = dict(differing, mlp=words['mlp'] not in activations, head=wrong)
+  specs.refuse('BERT of Hugging Face', **refused)
   return dict(
     architectures=[CLASSES[heads]],
     model_type='bert',
