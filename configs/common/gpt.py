@@ -1,4 +1,4 @@
-"""Small GPTs: the recipe that they share, and how all of them are scored."""
+"""Small language models: the recipe that they share, and how all of them are scored."""
 
 from ml_collections import ConfigDict
 
@@ -20,6 +20,11 @@ def small(config: ConfigDict, variant: str, learning_rate: float) -> None:
     norm='rmsnorm',
     dropout_rate=0.1,
   )
+  learn(config, learning_rate)
+
+
+def learn(config: ConfigDict, learning_rate: float) -> None:
+  """How a small language model learns and goes on with a text: the task and AdamW."""
   config.task = dict(
     name='language_model', search=dict(name='sample', temperature=0.8), max_tokens=256
   )

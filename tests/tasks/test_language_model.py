@@ -9,7 +9,7 @@ import pytest
 
 from vitlab import registry
 from vitlab.errors import UserError
-from vitlab.models import gpt
+from vitlab.models import gpt, transformer_xl
 from vitlab.tasks import language_model
 
 VOCAB = 7
@@ -92,6 +92,50 @@ def test_text_that_is_not_here_is_assumed_of_a_config():
   found = language_model.assumed(dict(context=4), dict(vocab_size=9))
   assert found.facts == dict(vocab_size=9, context=4) and found.example['tokens'].shape == (5,)
   assert language_model.assumed({}, dict(vocab_size=9)) is None
+
+
+def test_a_stand_in_for_lanes_says_where_they_begin():
+  found = language_model.assumed(dict(context=4, order='lanes'), dict(vocab_size=9))
+  assert found.example['restart'].shape == () and not found.example['restart']
+
+
+@functools.cache
+def remembering():
+  """A task with a memory, its variables after a step, and its loss."""
+  model = transformer_xl.make(VOCAB, 'mu', depth=1, context=6, memory_length=5, dropout_rate=0.0)
+  task = language_model.make(model)
+  first = batch(restart=np.zeros(3, bool))
+  variables = jax.jit(task.init)(jax.random.key(0), first)
+  variables['model']['params'] = jax.tree.map(
+    lambda x: x + 0.3 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), variables['model']['params']
+  )
+  loss = jax.jit(task.losses['model'])
+  mutated = loss(variables, first, jax.random.key(0)).mutated
+  return task, variables, {'model': variables['model'] | mutated['model']}, loss
+
+
+def test_rows_that_begin_again_have_forgotten_what_was_before():
+  task, fresh, read, loss = remembering()
+  assert (read['model']['memory']['length'] == 5).all()
+  key, some = jax.random.key(0), np.array([False, True, False])
+  logits = lambda variables, restart: loss(  # noqa: E731
+    variables, batch(restart=restart), key
+  ).outputs['logits']
+  first, second, mixed = logits(fresh, ~some & some), logits(read, ~some & some), logits(read, some)
+  np.testing.assert_allclose(mixed[1], first[1], atol=1e-5)
+  np.testing.assert_array_equal(mixed[::2], second[::2])
+  assert (np.abs(second - first).max((1, 2)) > 0.01).all()
+  again = loss(read, batch(restart=some), key).mutated['model']['memory']
+  np.testing.assert_array_equal(again['length'], 5)
+  # What a prediction reads begins with nothing.
+  found = jax.jit(task.predict['logits'])(read, batch())
+  np.testing.assert_allclose(found, first, atol=1e-5)
+
+
+def test_a_memory_of_rows_that_do_not_go_on_is_refused():
+  task, variables, _, _ = remembering()
+  with pytest.raises(UserError, match='order=.lanes., or model.memory_length=0'):
+    task.losses['model'](variables, batch(), jax.random.key(0))
 
 
 @pytest.mark.parametrize(

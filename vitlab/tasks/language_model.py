@@ -6,6 +6,7 @@ to be said, `mask` (bool, b; all True where absent) and perhaps
   segments (int32, b t+1)   the document that each token is of, 1, 2, ..., and 0 for padding: no
                             document sees another, and none has to say how the next one begins
   scored (bool, b t)        which of the targets count, where windows over a text overlap
+  restart (bool, b)         in training: which rows do not go on where the batch before ended
 
 No token stands for padding: the vocabularies of other people have none.
 """
@@ -13,6 +14,7 @@ No token stands for padding: the vocabularies of other people have none.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -22,7 +24,7 @@ from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
 from vitlab.ops.search import make_search
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import BY_ROW, Assumed, Batch, Key, Loss, Task, Variables, apply_train
 
 UNIT = 'windows'
 SEARCH = dict(name='sample', temperature=0.8)
@@ -41,7 +43,8 @@ def make(
     model: `module(tokens, train, segments) -> (logits, out)` says what follows each token, with
       dropout from the rng stream 'dropout'; it is given segments where the batch has them. For
       `vitlab.predict` it reads on: `start(batch_size, max_length) -> state` and `step(state,
-      tokens) -> (logits, state)`; the state has a method `take(rows)`.
+      tokens) -> (logits, state)`; the state has a method `take(rows)`. What it remembers of the
+      batch before in training is a collection of `vitlab.tasks.BY_ROW`, in which zeros are nothing.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     search: How `vitlab.predict` continues a text: the spec of a `vitlab.ops.search`, greedy or
       sample.
@@ -65,7 +68,7 @@ def make(
     tokens, named = _read(batch)
     targets, mask = tokens[:, 1:], counted(batch)
     (logits, out), mutated = apply_train(
-      model, variables['model'], tokens[:, :-1], key=key, **named
+      model, _remembered(variables['model'], batch), tokens[:, :-1], key=key, **named
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)
     value, count = losses.masked_mean(values, mask)
@@ -92,7 +95,10 @@ def example(facts: Mapping[str, Any]) -> dict[str, Any]:
 def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
   """What a config says of text that is not here: vocab_size and context, in data or model."""
   facts = {key: data.get(key) or model.get(key) for key in ('vocab_size', 'context')}
-  return Assumed(facts, example(facts)) if all(facts.values()) else None
+  if not all(facts.values()):
+    return None
+  restart = dict(restart=np.zeros((), bool)) if data.get('order') == 'lanes' else {}
+  return Assumed(facts, example(facts) | restart)
 
 
 def counted(batch: Batch) -> Bool[Array, 'b t']:
@@ -107,6 +113,22 @@ def counted(batch: Batch) -> Bool[Array, 'b t']:
   if 'mask' in batch:
     found &= batch['mask'][:, None]
   return found
+
+
+def _remembered(collections: Mapping[str, Any], batch: Batch) -> Mapping[str, Any]:
+  """The model's collections, in which the rows that go on with nothing have forgotten all."""
+  remembered = {name: collections[name] for name in BY_ROW if name in collections}
+  if remembered and 'restart' not in batch:
+    raise UserError(
+      'the model remembers the batch before, with which these rows do not go on'
+      "\nset data.order='lanes', or model.memory_length=0"
+    )
+
+  def forget(x: Array) -> Array:
+    restart = batch['restart'].reshape(-1, *(1,) * (x.ndim - 1))
+    return jnp.where(restart, jnp.zeros_like(x), x)
+
+  return {**collections, **jax.tree.map(forget, remembered)}
 
 
 def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:

@@ -121,6 +121,15 @@ def test_orders_of_training(book, make, order):
   assert (order == 'lanes') == np.array_equal(first[:, -1], second[:, 0])
 
 
+def test_an_evaluation_may_read_longer_rows(book, make):
+  data = make(book, context=8, eval_context=24, stride=20)
+  assert data.splits['train'][0]['tokens'].shape == (9,) and data.facts['context'] == 8
+  rows = [data.splits['val'][i] for i in range(len(data.splits['val']))]
+  assert {row['tokens'].shape for row in rows} == {(25,)}
+  assert sum(row['scored'].sum() for row in rows) == data.facts['sizes']['val']['tokens']
+  assert rows[1]['scored'].sum() == 20
+
+
 @pytest.mark.parametrize('tokenizer', ['chars', 'byte_bpe'])
 def test_lines_are_packed(book, make, tokenizer):
   data = make(book, pack='line', tokenizer=tokenizer, vocab_size=280, context=64)
@@ -212,6 +221,8 @@ def test_sets_of_tfds(make, tmp_path):
     ('ab ' * 99, dict(words=True), 'do not say where a word begins'),
     ('ab ' * 99, dict(order='lanes', pack='file'), 'leave out data.order'),
     ('a' * 100, dict(stride=17), 'data.stride=17: a stride is 1 to context'),
+    ('a' * 100, dict(eval_context=-1), 'data.eval_context=-1, data.stride=0: a stride is'),
+    ('ab' * 50, dict(eval_context=11), "'val' has 10 tokens, too few for data.context=11"),
     ('a' * 100, dict(fractions=(0.5, 0.4)), r'data.fractions=\(0.5, 0.4\): give those of train'),
     (b'abc\nd\xff' * 50, {}, 'line 2 is not UTF-8'),
     ('abc' * 100, dict(tokenizer='bpe', vocab_size=9000), 'no bpe vocabulary of 9000'),

@@ -89,10 +89,13 @@ def test_rows_of_one_batch_are_drawn_anew():
 @pytest.mark.parametrize('batch_size', [1, 3, 4])
 def test_lanes_go_on_where_they_were(length, batch_size):
   source = Lanes(Numbers(length), T)
-  batches = [batch['tokens'] for batch in take(source, 60, batch_size=batch_size)]
+  taken = take(source, 60, batch_size=batch_size)
+  batches = [batch['tokens'] for batch in taken]
   last = (length - 1) // T * T + 1  # the token that ends the last row
   for before, after in itertools.pairwise(batches):
     np.testing.assert_array_equal(after[:, 0], np.where(before[:, -1] == last, 1, before[:, -1]))
+  for batch in taken:
+    np.testing.assert_array_equal(batch['restart'], batch['tokens'][:, 0] == 1)
   for row in batches:
     assert len(set(row[:, 0].tolist())) == batch_size
   epoch = np.concatenate(batches[: len(source) // batch_size])

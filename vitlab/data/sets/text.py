@@ -43,6 +43,7 @@ def make(
   order: str = 'windows',
   pack: str = '',
   stride: int = 0,
+  eval_context: int = 0,
   fractions: Sequence[float] = (0.9, 0.1),
   words: bool = False,
   text_key: str = 'text',
@@ -66,8 +67,9 @@ def make(
       in a row, with a `label`: the second follows the first (0) or is from elsewhere (1).
     pack: What divides a text into documents that are packed into rows: 'file', 'line', 'paragraph'
       (blank lines) or a mark such as '<|endoftext|>'. '': rows reach over the end of a file.
-    stride: How far the window of an evaluation goes on, 1 to context: context - stride tokens at
-      least precede a token that is scored. 0: half of the context.
+    stride: How far the window of an evaluation goes on, 1 to its length: length - stride tokens at
+      least precede a token that is scored. 0: half of the length.
+    eval_context: Length of that window, for models that read on with a memory; 0: the context.
     fractions: Of train, val and, if there are three, test, one after the other, where no file or
       folder is named after a split: of all characters, or with `pack` of the documents.
     words: Whether rows say where a word begins (`begins`), so that whole words can be hidden.
@@ -83,8 +85,10 @@ def make(
     raise UserError('data.pack deals out documents: leave out data.order')
   if order not in (*ORDERS, PASSAGES):
     raise unknown('data.order', order, (*ORDERS, PASSAGES))
-  if context < 1 or not 0 <= stride <= context:
-    raise UserError(f'data.context={context}, data.stride={stride}: a stride is 1 to context')
+  window = eval_context or context
+  if context < 1 or window < 1 or not 0 <= stride <= window:
+    given = f'data.context={context}, data.eval_context={eval_context}, data.stride={stride}'
+    raise UserError(f'{given}: a stride is 1 to context, or to eval_context where that is given')
   if not 1 <= len(fractions) <= 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
     raise UserError(
       f'data.fractions={tuple(fractions)}: give those of train, val and test, for example '
@@ -98,7 +102,7 @@ def make(
   key = (texts.digest, known.text if known else tokenizer, size, pack, repr(tuple(fractions)))
   text, splits = cache_lib.cached(key, build, encoded.opened, cache)
   vocabulary = from_text(text)
-  rows = functools.partial(_rows, vocabulary, context, stride or -(-context // 2))
+  rows = functools.partial(_rows, vocabulary, context, window, stride or -(-window // 2))
   made = {name: rows(name, split, order, bool(pack), path) for name, split in splits.items()}
   if words:
     begin = begins(vocabulary)
@@ -191,6 +195,7 @@ def _whole(everything: Callable[[], Iterable[Piece]], start: int, stop: int) -> 
 def _rows(
   vocabulary: Vocabulary,
   context: int,
+  window: int,
   stride: int,
   name: str,
   split: Encoded,
@@ -199,6 +204,7 @@ def _rows(
   path: str,
 ) -> Source:
   training, special = name == TRAIN, vocabulary.special
+  context = context if training else window
   if pack:
     return Packed(split, context, 0 if training else stride, _begin(vocabulary), special.end)
   if len(split) < context + training:

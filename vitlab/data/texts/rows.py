@@ -2,7 +2,8 @@
 
 A row holds `tokens` [t + 1]: a model reads all but the last, and its targets are all but the first.
 A row of several documents says which token is whose in `segments` [t + 1]: 1, 2, ..., and 0 for
-padding. A row of an evaluation says in `scored` [t] which targets count.
+padding. A row of an evaluation says in `scored` [t] which targets count, one of a lane in `restart`
+whether the text begins with it.
 """
 
 import functools
@@ -70,8 +71,8 @@ class Windows(_Cut):
 class Lanes(_Cut):
   """A text cut into rows one after the other; in training a batch goes on where the last one ended.
 
-  Row r of step k + 1 continues row r of step k, from the end of the text at its start. The rows of
-  a batch lie as far apart as can be, and the seed says where they begin.
+  Row r of step k + 1 continues row r of step k, from the end of the text at its start, where it
+  says `restart`. The rows of a batch lie as far apart as can be; the seed says where they begin.
   """
 
   @property
@@ -81,6 +82,9 @@ class Lanes(_Cut):
   def order(self, step: int, batch_size: int, seed: int) -> Int[np.ndarray, ' b']:
     begin = draws(np.zeros(1, np.int64), len(self), seed)
     return (begin + np.arange(batch_size) * (len(self) // batch_size) + step) % len(self)
+
+  def gather(self, numbers: Int[np.ndarray, ' b']) -> dict[str, np.ndarray]:
+    return super().gather(numbers) | dict(restart=numbers == 0)
 
 
 class Sliding(_Rows):
