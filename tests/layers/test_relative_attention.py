@@ -21,19 +21,19 @@ def layer():
 
 def by_hand(params, read, mask):
   """Equation of section 3.3: every query, every key, every head."""
-  q, kv, r = (params[name]['kernel'] for name in ('q', 'kv', 'r'))
+  qkv, r = (params[name]['kernel'] for name in ('qkv', 'r'))
   u, v = params['content_bias'], params['position_bias']
   y = np.zeros((2, T, D))
   for b, i, n in np.ndindex(2, T, HEADS):
-    query, scores, values = X[b, i] @ q[:, n], [], []
+    query, scores, values = X[b, i] @ qkv[:, 0, n], [], []
     for j in range(len(read[b])):
       frequency = 10_000 ** -(np.arange(0, D, 2) / D)
       angle = (len(read[b]) - T + i - j) * frequency
       distance = np.concatenate([np.sin(angle), np.cos(angle)]) @ r[:, n]
-      key = read[b, j] @ kv[:, 0, n]
+      key = read[b, j] @ qkv[:, 1, n]
       score = query @ key + query @ distance + u[n] @ key + v[n] @ distance
       scores.append(score / K**0.5 if mask[i, j] else -np.inf)
-      values.append(read[b, j] @ kv[:, 1, n])
+      values.append(read[b, j] @ qkv[:, 2, n])
     y[b, i] += (
       np.asarray(jax.nn.softmax(jnp.array(scores)) @ np.array(values)) @ params['out']['kernel'][n]
     )

@@ -44,6 +44,16 @@ FAMILIES = dict(
     model=TRANSFORMER | dict(vocab_size=None), optim__name='sgd', **SENTENCES | dict(data=TEXT)
   ),
 )
+# A memory that goes from step to step, and from mesh to mesh.
+LANES = dict(name='text', path='sonnets:', context=10, order='lanes')
+FAMILIES |= dict(
+  transformer_xl=dict(
+    model=dict(name='transformer_xl', variant='mu', vocab_size=None, context=10, memory_length=8),
+    data=LANES,
+    task=dict(name='language_model'),
+    optim__name='sgd',
+  )
+)
 SHORT = dict(duration='4 steps', log_every='1 steps', evaluators={}, checkpoint__best='')
 
 

@@ -80,6 +80,16 @@ MODELS = dict(
       data=dict(name='letters', length=8, letters='abcdefghij'), task=dict(name='language_model')
     ),
   ),
+  # With a memory, which lies as the batch does; its keys and values are a product of their own.
+  transformer_xl=Case(
+    dict(name='transformer_xl', variant='mu', depth=1, vocab_size=None, context=7),
+    [(7 * 16, 4)],
+    1.45,
+    config=dict(
+      data=dict(name='text', path='sonnets:', context=7, order='lanes'),
+      task=dict(name='language_model'),
+    ),
+  ),
   transformer=Case(
     dict(name='transformer', variant='mu', depth=1, vocab_size=None), [(7 * 16, 11)], config=TEXT
   ),
@@ -121,7 +131,9 @@ def stepped(model, mesh):
 
 
 # Of the others test_changed_mesh.py makes whole runs.
-@pytest.mark.parametrize('model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt'])
+@pytest.mark.parametrize(
+  'model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt', 'transformer_xl']
+)
 def test_eight_devices_do_the_step_of_one(model):
   (wanted, loss), (found, found_loss) = stepped(model, 'one'), stepped(model, 'mixed')
   assert found_loss == pytest.approx(loss, rel=1e-5)

@@ -59,15 +59,21 @@ class RelativeAttention(nn.Module):
       self.param(name, init, heads, jnp.float32).astype(self.dtype)
       for name in ('content_bias', 'position_bias')
     )
-    read = x if before is None else jnp.concatenate([before.astype(x.dtype), x], axis=1)
-    q = Dense(heads, 1, False, self.dtype, init, name='q')(x)
-    kv = Dense((2, *heads), 1, False, self.dtype, init, name='kv')(read)
+    qkv = Dense((3, *heads), 1, False, self.dtype, init, name='qkv')
+    q, key, value = _apart(qkv(x))
+    if before is not None:  # projected by itself: of its inputs nobody needs a gradient
+      past = _apart(qkv(before, skip=1))
+      key, value = (jnp.concatenate(pair, axis=1) for pair in zip(past, (key, value)))
+    key, value = (jnp.einsum('bsnk->bnsk', x) for x in (key, value))
     r = Dense(heads, 1, False, self.dtype, init, name='r')(distances)
-    key, value = (jnp.einsum('bsnk->bnsk', kv[:, :, i]) for i in range(2))
 
     by_distance = jnp.einsum('btnk,rnk->bntr', q + v, r) * self.head_dim**-0.5
-    options = dict(bias=by_key(by_distance, read.shape[1], r.shape[0] - 1), mask=mask)
+    options = dict(bias=by_key(by_distance, key.shape[2], r.shape[0] - 1), mask=mask)
     by_content = jnp.einsum('btnk->bntk', q + u)
     mixed = jnp.einsum('bntk->btnk', attend(by_content, key, value, **options))
     y = Dense(x.shape[-1], 2, False, self.dtype, init, name='out')(mixed)
     return y, dict(attention=attention_weights(by_content, key, **options), k=key, v=value)
+
+
+def _apart(x: Float[Array, 'b t c n k']) -> list[Float[Array, 'b t n k']]:
+  return [x[:, :, i] for i in range(x.shape[2])]

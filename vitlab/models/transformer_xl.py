@@ -31,6 +31,7 @@ from vitlab.layers.memory import Memory, empty
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.relative_attention import RelativeAttention
+from vitlab.layers.sharding import whole
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops.relative import distances, sincos_of_distances
 
@@ -138,7 +139,7 @@ class TransformerXL(nn.Module):
     x = self.dropout(x * x.shape[-1] ** 0.5, deterministic=not train)
     width, at_least_32 = x.shape[-1], jnp.promote_types(x.dtype, jnp.float32)
     table = sincos_of_distances(keys - 1, 0, width, self.clamp_len, at_least_32)
-    table = self.dropout(table.astype(x.dtype), deterministic=not train)
+    table = self.dropout(whole(table.astype(x.dtype)), deterministic=not train)
     first, mask = x, self._mask(t, keys, mask, train)
     x, blocks = self.decoder(x, train, each=each, distances=table, mask=mask)
     if memory is not None:

@@ -15,15 +15,13 @@ from vitlab.models.transformer_xl import VARIANTS
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, layouts, specs
 from vitlab.pretrained.assemble import Format, Shapes
-from vitlab.pretrained.layouts import Layout
 from vitlab.pretrained.tables import below, by_table
 
 KIND = 'language_model'  # see `vitlab.pretrained.kind`
 SEGMENT = 512  # tokens that a published model reads at once
 # Our module or parameter -> their name; {} is the number of the block, or of the table.
 BLOCK = {
-  'attention/q': 'dec_attn.qkv_net',
-  'attention/kv': 'dec_attn.qkv_net',
+  'attention/qkv': 'dec_attn.qkv_net',
   'attention/r': 'dec_attn.r_net',
   'attention/out': 'dec_attn.o_net',
   'attention/content_bias': 'dec_attn.r_w_bias',
@@ -71,25 +69,7 @@ SAID = dict(
   norm_epsilon='layer_norm_epsilon',
 )
 
-
-def _queries(of: int, rest: bool) -> Layout:
-  """The first of `of` equal parts of a weight, or the others: queries, or keys and values."""
-  kernel, parts = layouts.linear(), of - 1 if rest else 1
-
-  def to_ours(array, shape):
-    first = len(array) // of
-    return kernel.to_ours(array[first:] if rest else array[:first], shape)
-
-  def theirs(shape):
-    rows, columns = kernel.theirs(shape)
-    return rows // parts * of, columns
-
-  return Layout(theirs, to_ours, kernel.to_theirs, share=(0, int(rest)))
-
-
 ODD = {
-  'q/kernel': _queries(3, rest=False),
-  'kv/kernel': _queries(3, rest=True),
   'content_bias': layouts.same,
   'position_bias': layouts.same,
   'embedding': layouts.same,

@@ -1,0 +1,114 @@
+"""Runs with a memory: it is carried, saved and restored, and belongs to training alone."""
+
+import functools
+import json
+
+import jax
+import numpy as np
+import pytest
+from _helpers import runs, two_processes
+
+from vitlab.cli import config_file
+from vitlab.hosts import preemption
+from vitlab.hosts.preemption import Preempted
+from vitlab.predict import evaluation, language_model, trained
+from vitlab.predict import folder as folder_lib
+from vitlab.train import run as engine
+from vitlab.workdir.checkpoint import Checkpoints
+
+train = functools.partial(engine.train, devices=jax.devices()[:1])
+# The training text has 94 rows: those of a batch begin it again within 30 steps.
+TEXT = dict(name='text', path='sonnets:', fractions=(0.01, 0.01, 0.98), context=10, order='lanes')
+
+
+def config(**overrides):
+  words = dict(
+    data=TEXT | dict(eval_context=40),
+    model=dict(name='transformer_xl', variant='mu', vocab_size=None, context=10, memory_length=15),
+    task=dict(name='language_model', max_tokens=12),
+    evaluators=dict(val=dict(name='perplexity', split='val', sizes=None, every='10 steps')),
+    checkpoint__best='val/perplexity',
+    checkpoint__best_mode='min',
+    batch_size=8,
+    duration='30 steps',
+  )
+  return runs.config(**words | overrides)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """A run without a stop."""
+  folder = tmp_path_factory.mktemp('whole') / 'run'
+  train(config(), str(folder))
+  return folder
+
+
+def arrays(folder):
+  checkpoints = Checkpoints(folder / 'checkpoints', read_only=True)
+  return checkpoints.restore_arrays(('variables',), checkpoints.steps()[-1]).state['variables']
+
+
+def test_a_run_that_was_stopped_ends_in_the_same_bits(whole, tmp_path, monkeypatch):
+  """Between two checkpoints, with a memory that is not the one of any start."""
+  monkeypatch.setattr(preemption.StopSignal, 'at_step', lambda self, now: now >= 13)
+  with pytest.raises(Preempted):
+    train(config(), str(tmp_path / 'run'))
+  monkeypatch.undo()
+  stopped = arrays(tmp_path / 'run')['model']['memory']
+  assert np.abs(stopped['inputs']).max() > 0
+  assert sorted(set(stopped['length'].tolist())) == [10, 15]  # one has just begun the text again
+  train(config(), str(tmp_path / 'run'))
+  assert runs.rows(tmp_path / 'run') == runs.rows(whole)
+  assert runs.result(tmp_path / 'run') == runs.result(whole)
+  jax.tree.map(np.testing.assert_array_equal, arrays(tmp_path / 'run'), arrays(whole))
+
+
+def evaluated(folder, **words):
+  model = {f'model__{name}': value for name, value in words.items()}
+  return evaluation.evaluate(str(folder), config(**model))['val/bits_per_character']
+
+
+def test_it_is_evaluated_with_a_memory_of_any_length(whole):
+  """And one that is long enough gives what one pass over all of a row gives."""
+  result = json.loads((whole / 'result.json').read_text())['metrics']
+  assert evaluated(whole) == pytest.approx(result['val/bits_per_character'], rel=1e-5)
+  long = evaluated(whole, eval_memory_length=40)
+  assert long == pytest.approx(evaluated(whole, context=40), rel=1e-5)
+  found = [evaluated(whole, eval_memory_length=n) for n in (0, 5)] + [evaluated(whole), long]
+  assert len({round(x, 5) for x in found}) == 4
+  assert evaluated(whole, memory_length=0, eval_memory_length=15) == pytest.approx(found[2])
+
+
+def test_predictions_weights_and_new_starts_know_no_memory(whole, tmp_path):
+  model = trained.load(str(whole), average=2)
+  assert set(model.variables['model']) == {'params'}
+  (said,) = list(language_model.Author(model).say(np.array([3, 1, 2]), 1))[-1]
+  assert len(said.tokens) == 12  # past the segment, which is 10
+  folder = folder_lib.export(trained.load(str(whole)), 'huggingface', str(tmp_path / 'out'))
+  first = dict(name='transformer_xl', variant='mu', vocab_size=None, context=10)
+  for start in (str(whole), folder):
+    again = config(init_from=start, batch_size=4, model=first, duration='2 steps')
+    made = train(again, str(tmp_path / str(start is folder)))
+    assert made['metrics']['train/loss'] < 4.0
+
+
+def test_two_processes_do_what_one_does(tmp_path):
+  arguments = [
+    '--config=configs/transformer_xl_text.py:smoke',
+    '--config.duration=4 steps',
+    '--config.log_every=1 steps',
+    '--config.evaluators.val.every=100%',
+    '--config.checkpoint.every=100%',
+    '--config.model.width=16',
+    '--config.model.depth=1',
+    f'--workdir={tmp_path / "two"}',
+  ]
+  codes, complaints, _ = two_processes.launch([arguments, arguments])
+  assert codes == [0, 0], complaints
+  alone = config_file.load('configs/transformer_xl_text.py:smoke')
+  config_file.override(alone, arguments[1:-1])
+  engine.train(alone, str(tmp_path / 'one'), devices=jax.devices()[:4])
+  for one, two in zip(runs.rows(tmp_path / 'one'), runs.rows(tmp_path / 'two'), strict=True):
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+      assert two[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
