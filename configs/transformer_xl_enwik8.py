@@ -47,5 +47,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.duration, config.optim.learning_rate = '300 steps', 5e-3
     config.data.update(order='lanes', eval_context=128)
     config.model.update(variant='mu', width=32, context=32, dropout_rate=0.0)
+    config.evaluators.val.every = '50%'
     del config.evaluators['test']
   return config

@@ -1,9 +1,11 @@
 """Runs with a memory: it is carried, saved and restored, and belongs to training alone."""
 
 import functools
+import itertools
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from _helpers import runs, two_processes
@@ -11,9 +13,12 @@ from _helpers import runs, two_processes
 from vitlab.cli import config_file
 from vitlab.hosts import preemption
 from vitlab.hosts.preemption import Preempted
+from vitlab.ops.search import make_search
 from vitlab.predict import evaluation, language_model, trained
 from vitlab.predict import folder as folder_lib
+from vitlab.predict.continuation import Continuation
 from vitlab.train import run as engine
+from vitlab.train import setup
 from vitlab.workdir.checkpoint import Checkpoints
 
 train = functools.partial(engine.train, devices=jax.devices()[:1])
@@ -84,12 +89,34 @@ def test_predictions_weights_and_new_starts_know_no_memory(whole, tmp_path):
   assert set(model.variables['model']) == {'params'}
   (said,) = list(language_model.Author(model).say(np.array([3, 1, 2]), 1))[-1]
   assert len(said.tokens) == 12  # past the segment, which is 10
+  text = 'as it remembers a prompt that is longer'
+  prompt = language_model.Author(model).read(text)
+  assert len(prompt) == len(text)
   folder = folder_lib.export(trained.load(str(whole)), 'huggingface', str(tmp_path / 'out'))
   first = dict(name='transformer_xl', variant='mu', vocab_size=None, context=10)
   for start in (str(whole), folder):
     again = config(init_from=start, batch_size=4, model=first, duration='2 steps')
     made = train(again, str(tmp_path / str(start is folder)))
     assert made['metrics']['train/loss'] < 4.0
+
+
+@pytest.mark.parametrize('length', [15, 0])
+def test_past_the_segment_it_goes_on_with_its_memory_and_not_from_the_last_half(whole, length):
+  run = trained.load(str(whole))
+  model = setup.make_model(config(model__eval_memory_length=length), run.facts)
+  size, random = run.facts['vocab_size'], np.random.default_rng(0)
+  parameters = jax.tree.map(  # after so few steps it would say one letter again and again
+    lambda x: x + random.normal(0, 0.3, x.shape).astype(np.float32), run.variables['model']
+  )
+  go_on = Continuation(model, parameters, make_search(dict(name='greedy')), 10, size)
+  said = [int(token[0]) for token, _ in itertools.islice(go_on(np.array([3]), 1), 25)]
+  step = jax.jit(functools.partial(model.apply, method='step'))
+  state, token, wanted = model.apply(parameters, 1, 10, method='start'), 3, []
+  for _ in said:
+    logits, state = step(parameters, state, jnp.array([[token]]))
+    token = int(logits[0, -1].argmax())
+    wanted.append(token)
+  assert said[:10] == wanted[:10] and (said == wanted) == bool(length)
 
 
 def test_two_processes_do_what_one_does(tmp_path):

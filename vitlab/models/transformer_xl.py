@@ -149,8 +149,13 @@ class TransformerXL(nn.Module):
     attention = [block['attention'] for block in blocks]
     return (logits, dict(logits=logits, features=x, blocks=blocks, attention=attention)), memory
 
+  @property
+  def endless(self) -> bool:
+    """Whether what is read one by one may be longer than what `start` was told."""
+    return self.eval_memory_length > 0
+
   def start(self, batch_size: int, max_length: int) -> Memory:
-    """The state before the first token of texts; whatever their length, all fit into it.
+    """The state before the first token of texts.
 
     It holds `max_length` tokens at least: what is read one by one sees what a segment does.
     """

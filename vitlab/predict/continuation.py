@@ -20,7 +20,7 @@ class Continuation:
 
   A prompt is read in pieces of 1, 2, 4, ... tokens, so that few programs are compiled whatever its
   length. Where a text grows longer than the context, its last half is read again from the start of
-  the positions, and it goes on from there.
+  the positions, and it goes on from there; an `endless` model goes on with what it remembers.
 
   Args:
     model: See `vitlab.tasks.language_model`; its state has a method `take(rows)`.
@@ -37,6 +37,7 @@ class Continuation:
     self._options = {key: x for key, x in search.options.items() if key not in ('seed', 'samples')}
     self._greedy, self._seed = search.name == 'greedy', search.options.get('seed', 0)
     self._vocab_size = vocab_size
+    self.endless = getattr(model, 'endless', False)
     self._step = jax.jit(self._read_and_choose, donate_argnums=1)
 
   def __call__(
@@ -50,7 +51,7 @@ class Continuation:
     state = self._read(prompt[None, :-1]).take(jnp.zeros(samples, jnp.int32))
     length = len(prompt) - 1
     for number in itertools.count():
-      if length == self._context:
+      if length == self._context and not self.endless:
         recent = np.stack(texts[-max(1, self._context // 2) :], axis=1)
         state, length = self._read(recent[:, :-1]), recent.shape[1] - 1
       token, gain, state = self._step(self._variables, state, last[:, None], keys, number)

@@ -72,7 +72,7 @@ class Author:
     (tokens,) = self.vocabulary.encode([prompt])
     if not len(tokens):
       tokens = self._begin()
-    if len(tokens) > self.context:
+    if len(tokens) > self.context and not self._go_on.endless:
       raise UserError(
         f'{len(tokens):,} tokens, more than the {self.context:,} that the model reads: shorten it'
       )
@@ -112,7 +112,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
   One prompt alone is printed as it grows, with line ends as they are; several are a line each, with
   spaces for line ends, and so are several samples of any. A prompt that cannot be continued is
   named on standard error, and an empty line stands for it. A text that grows longer than the
-  context goes on from its last half.
+  context goes on from its last half, or from the memory of a model that has one.
 
   Args:
     trained: The model.

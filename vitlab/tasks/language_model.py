@@ -43,7 +43,8 @@ def make(
     model: `module(tokens, train, segments) -> (logits, out)` says what follows each token, with
       dropout from the rng stream 'dropout'; it is given segments where the batch has them. For
       `vitlab.predict` it reads on: `start(batch_size, max_length) -> state` and `step(state,
-      tokens) -> (logits, state)`; the state has a method `take(rows)`. What it remembers of the
+      tokens) -> (logits, state)`; the state has a method `take(rows)`, and where the model has
+      `endless` and it is true, texts may become longer than `max_length`. What it remembers of the
       batch before in training is a collection of `vitlab.tasks.BY_ROW`, in which zeros are nothing.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     search: How `vitlab.predict` continues a text: the spec of a `vitlab.ops.search`, greedy or
