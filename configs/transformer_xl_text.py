@@ -9,7 +9,7 @@ TEXT is a text file, or a folder or archive of them (vitlab/data/sets/text.py), 
 from batch to batch. Tokens are characters; `tokenizer=byte_bpe` learns others of the text. Once it
 is trained, the memory may have any length:
 
-  python launch.py --mode=eval --config=configs/transformer_xl_text.py:memory=256
+  python launch.py --mode=eval --workdir=RUN --config.model.eval_memory_length=256
 """
 
 from ml_collections import ConfigDict
@@ -50,6 +50,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     context=arg.context,
     variant=arg.variant,
     memory_length=arg.memory,
+    eval_memory_length=None,  # as in training
+    same_length=False,
+    clamp_len=None,
     dropout_rate=0.1,
   )
   gpt.learn(config, learning_rate=2e-3)

@@ -69,6 +69,16 @@ def test_segments_with_a_long_memory_are_one_long_pass(variables):
   assert apart(short[:, 6:], whole[:, 6:]) > 0.1
 
 
+def test_attention_of_a_long_row_is_that_of_one_pass(variables):
+  run = lambda model: jax.jit(lambda v: model.apply(v, jnp.asarray(TOKENS))[1])(variables)  # noqa: E731
+  whole, parts = run(make(context=T)), run(make(context=5, eval_memory_length=T))
+  assert [w.shape for w in parts['attention']] == [(2, 2, T, T)] * 2
+  close(parts['attention'], whole['attention'])
+  close(parts['features'], whole['features'], atol=2e-4)
+  alone = run(make(context=5, eval_memory_length=0))['attention'][0]
+  assert not alone[:, :, 5:, :5].any() and float(alone.sum(-1).min()) > 0.99
+
+
 def test_without_a_memory_each_segment_is_read_alone(variables):
   found = logits(make(memory_length=0), variables)
   close(found[:, 4:8], logits(make(), variables, TOKENS[:, 4:8]))

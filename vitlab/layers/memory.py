@@ -5,7 +5,7 @@ last ones are written, so that shapes stay the same while a text begins. It is a
 `vitlab.tasks.BY_ROW`; zeros are an empty one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -45,3 +45,44 @@ def empty(batch_size: int, blocks: int, places: int, width: int, dtype: Any) -> 
   """A memory of a text that has not begun."""
   inputs = jnp.zeros((batch_size, blocks, places, width), dtype)
   return Memory(inputs, jnp.zeros(batch_size, jnp.int32))
+
+
+def read_in_segments(
+  read: Callable[[Array, Memory], tuple[tuple[Array, dict[str, Any]], Memory]],
+  tokens: Int[Array, 'b t'],
+  segment: int,
+  memory: Memory,
+) -> tuple[Float[Array, 'b t vocab'], dict[str, Any]]:
+  """What a model says of rows that are longer than a segment, the last of which is filled up.
+
+  Args:
+    read: (tokens of a segment, memory) -> what a model gives, logits and a dict, and the memory
+      behind it.
+    tokens: The rows.
+    segment: Tokens that are read at once.
+    memory: Before the first of them.
+
+  Returns:
+    Logits, and 'logits', 'features' and 'attention' of whole rows.
+  """
+  t, m = tokens.shape[1], memory.inputs.shape[2]
+  count = -(-t // segment)
+  rows = jnp.pad(tokens, ((0, 0), (0, count * segment - t)))
+  rows = jnp.einsum('bis->ibs', rows.reshape(-1, count, segment))
+
+  def one(memory, inputs):
+    number, tokens = inputs
+    (logits, out), memory = read(tokens, memory)
+
+    def place(weights):  # of the memory and the segment, among all tokens
+      wide = jnp.zeros((*weights.shape[:3], m + count * segment), weights.dtype)
+      wide = jax.lax.dynamic_update_slice_in_dim(wide, weights, number * segment, axis=3)
+      return jnp.einsum('bnts->btns', wide[..., m : m + t])
+
+    return memory, (logits, out['features'], [place(weights) for weights in out['attention']])
+
+  _, found = jax.lax.scan(one, memory, (jnp.arange(count), rows))
+  whole = lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:])[:, :t]  # noqa: E731
+  logits, features, attention = jax.tree.map(whole, found)
+  attention = [jnp.einsum('btns->bnts', weights) for weights in attention]
+  return logits, dict(logits=logits, features=features, attention=attention)

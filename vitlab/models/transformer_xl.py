@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -27,7 +26,7 @@ from vitlab.layers.adaptive import AdaptiveEmbed, check_clusters
 from vitlab.layers.blocks import Block
 from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.embeddings import TokenEmbed
-from vitlab.layers.memory import Memory, empty
+from vitlab.layers.memory import Memory, empty, read_in_segments
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.relative_attention import RelativeAttention
@@ -90,9 +89,9 @@ class TransformerXL(nn.Module):
       segments: None: rows of several documents cannot be read.
 
     Returns:
-      Logits, and 'logits', 'features' (what they are made of); where the row is one segment also
-      'blocks' (what each block gives out) and 'attention' (a list of the weights of all blocks,
-      [b n t s], the memory first).
+      Logits, and 'logits', 'features' (what they are made of) and 'attention' (a list of the
+      weights of all blocks: in training [b n t s], the memory first, else [b n t t]); where a row
+      is one segment also 'blocks' (what each block gives out).
     """
     if segments is not None:
       raise UserError(
@@ -111,7 +110,10 @@ class TransformerXL(nn.Module):
       return found
     if tokens.shape[1] <= self.segment:
       return self.read(tokens)[0]
-    return self._read_in_segments(tokens)
+    model, variables = self.clone(parent=None), {'params': self.variables['params']}
+    read = partial(model.apply, variables, method='read')
+    memory = self._empty(tokens.shape[0], self.eval_memory_length)
+    return read_in_segments(read, tokens, self.segment, memory)
 
   def read(
     self,
@@ -167,22 +169,6 @@ class TransformerXL(nn.Module):
     """Some tokens more, a whole prompt or one: logits of what follows each, and the next state."""
     (logits, _), state = self.read(tokens, state)
     return logits, state
-
-  def _read_in_segments(self, tokens: Int[Array, 'b t']) -> tuple[Array, dict[str, Array]]:
-    """Rows that are longer than a segment, the last of which is filled up."""
-    b, t = tokens.shape
-    count = -(-t // self.segment)
-    rows = jnp.pad(tokens, ((0, 0), (0, count * self.segment - t)))
-    model, variables = self.clone(parent=None), {'params': self.variables['params']}
-
-    def segment(memory, tokens):
-      (logits, out), memory = model.apply(variables, tokens, memory, method='read')
-      return memory, (logits, out['features'])
-
-    rows = rows.reshape(b, count, self.segment).swapaxes(0, 1)
-    _, found = jax.lax.scan(segment, self._empty(b, self.eval_memory_length), rows)
-    logits, features = (x.swapaxes(0, 1).reshape(b, -1, x.shape[-1])[:, :t] for x in found)
-    return logits, dict(logits=logits, features=features)
 
   def _mask(
     self, t: int, keys: int, written: Bool[Array, 'b 1 1 s'] | None, train: bool
