@@ -13,10 +13,19 @@ from test_configs import ARGUMENTS, CONFIGS, WEIGHTS, example, load
 from vitlab import names, registry
 from vitlab.layers.attention import CosineAttention, CrossAttention, SelfAttention
 from vitlab.layers.dense import Dense
+from vitlab.layers.lsh_attention import LocalAttention, LSHAttention
 from vitlab.layers.mlp import GatedMlp, Mlp
 from vitlab.train import optim, setup
 
-PARALLEL = (SelfAttention, CosineAttention, CrossAttention, Mlp, GatedMlp)
+PARALLEL = (
+  SelfAttention,
+  CosineAttention,
+  CrossAttention,
+  Mlp,
+  GatedMlp,
+  LSHAttention,
+  LocalAttention,
+)
 VIT = dict(name='vit', variant='mu/4', num_classes=10)
 SWIN = dict(name='swin', patch_size=2, num_classes=10)
 TEXT = dict(name='transformer', variant='mu', vocab_size=10)
@@ -32,6 +41,8 @@ OTHERS = {
   'bit': dict(name='resnet', variant='mu', num_classes=10, norm='groupnorm', num_groups=4),
   'learned': TEXT | dict(position_embedding='learned', tied=False, scan=True),
   'gpt': dict(name='gpt', variant='mu', vocab_size=10),
+  'reformer': dict(name='reformer', variant='mu', vocab_size=10, axial_shape=(2, 512))
+  | dict(attn_layers=('lsh', 'local'), mlp='swiglu'),
   'gpt_grouped': dict(name='gpt', variant='mu', vocab_size=10, num_kv_heads=1, scan=True)
   | dict(tied=False, qk_norm=True, mlp='swiglu', position_embedding='rope'),
 }
@@ -104,7 +115,7 @@ def initialiser(which):
   if which in OTHERS:
     model = registry.make('models', OTHERS[which])
     text = [jnp.zeros((2, 7), 'i')]
-    of_model = dict(transformer=text * 2, gpt=text)
+    of_model = dict(transformer=text * 2, gpt=text, reformer=text)
     inputs = of_model.get(OTHERS[which]['name'], [jnp.zeros((2, 32, 32, 3), 'f')])
     return lambda key: {'model': model.init(key, *inputs)}, jax.random.key(0)
   path = next(path for path in CONFIGS if path.stem == which)

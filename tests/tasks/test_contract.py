@@ -11,7 +11,7 @@ import pytest
 from _helpers import tiny
 from _helpers.drawn_batches import images, passages, sentences, texts, windows
 
-from vitlab.models import bert, gpt, rnn_seq2seq, transformer, word2vec, xlnet
+from vitlab.models import bert, gpt, reformer, rnn_seq2seq, transformer, word2vec, xlnet
 from vitlab.ops import search
 from vitlab.tasks import (
   Task,
@@ -65,9 +65,9 @@ def translate(model, attention=True, search=search.GREEDY, **row):
   return Row(task, sentences, predict, **row)
 
 
-def speak(model):
+def speak(model, **row):
   task = functools.partial(language_model.make, model, label_smoothing=0.1)
-  return Row(task, texts, ('logits', 'scores', 'attention'))
+  return Row(task, texts, ('logits', 'scores', 'attention'), **row)
 
 
 BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
@@ -105,6 +105,9 @@ def embed(**spec):
 
 RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
 GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
+REFORMER = functools.partial(
+  reformer.make, 9, 'mu', depth=2, context=8, lsh_chunk=2, local_chunk=4, dropout_rate=0.0
+)
 TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
 
 
@@ -123,6 +126,7 @@ ROWS = {
   ),
   'transformer': translate(TRANSFORMER(), search=dict(name='beam', beams=2, coverage_penalty=0.2)),
   'language_model': speak(GPT()),
+  'reformer': speak(REFORMER(attn_layers=('lsh', 'local')), random=True),
   'masked_lm': hide(pooler=False),
   'masked_lm_and_next_passage': hide(next_passage=True),
   'permutation_lm': permute(),

@@ -90,6 +90,14 @@ MODELS = dict(
       task=dict(name='language_model'),
     ),
   ),
+  reformer=Case(
+    dict(name='reformer', variant='mu', depth=2, vocab_size=None, lsh_chunk=4, local_chunk=4)
+    | dict(attn_layers=('lsh', 'local'), context=8),
+    [(8 * 16, 12)],  # the backward pass of both reversible layers has their forward pass once more
+    config=dict(
+      data=dict(name='letters', length=9, letters='abcdefghij'), task=dict(name='language_model')
+    ),
+  ),
   transformer=Case(
     dict(name='transformer', variant='mu', depth=1, vocab_size=None), [(7 * 16, 11)], config=TEXT
   ),
@@ -132,7 +140,7 @@ def stepped(model, mesh):
 
 # Of the others test_changed_mesh.py makes whole runs.
 @pytest.mark.parametrize(
-  'model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt', 'transformer_xl']
+  'model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt', 'transformer_xl', 'reformer']
 )
 def test_eight_devices_do_the_step_of_one(model):
   (wanted, loss), (found, found_loss) = stepped(model, 'one'), stepped(model, 'mixed')

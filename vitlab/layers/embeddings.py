@@ -162,6 +162,48 @@ class TokenPositions(nn.Module):
       )
 
 
+class AxialPositions(nn.Module):
+  """Positions of a long text as places in a table: a vector of the row, a vector of the column.
+
+  Kitaev et al. 2020 (arXiv:2001.04451), in their code: for half a million tokens 1,536 vectors.
+
+  Attributes:
+    shape: Rows and columns; a text fills row after row.
+    widths: Of the vectors of rows and columns, which lie one behind the other.
+  """
+
+  shape: tuple[int, int]
+  widths: tuple[int, int]
+
+  def setup(self):
+    init = nn.initializers.normal(0.02)
+    (rows, columns), (first, second) = self.shape, self.widths
+    self.rows = self.param('rows', init, (rows, first), jnp.float32)
+    self.columns = self.param('columns', init, (columns, second), jnp.float32)
+
+  def __call__(
+    self,
+    length: int,
+    dtype: Any,
+    first: Int[Any, ''] | int = 0,
+    position: Int[Array, 'b t'] | None = None,
+  ) -> Float[Array, '*b t d']:
+    """As of `TokenPositions`."""
+    self.check(length)
+    position = first + jnp.arange(length) if position is None else position
+    row, column = jnp.divmod(position, self.shape[1])
+    return jnp.concatenate([self.rows[row], self.columns[column]], axis=-1).astype(dtype)
+
+  def check(self, length: int) -> None:
+    """Raises UserError if texts of this length do not fit into the table."""
+    rows, columns = self.shape
+    if length > rows * columns:
+      raise UserError(
+        f'the model learns positions of {rows}×{columns} tokens; texts of {length} may come'
+        '\nraise model.axial_shape'
+      )
+
+
 class TokenEmbed(nn.Module):
   """A learned vector per token of a vocabulary; the same matrix can make logits.
 

@@ -256,7 +256,7 @@ def _branches(block: ReversibleBlock, train: bool, mlp_chunk: int) -> Branches:
   def feed(p, given, x):
     # Another key than that of attention.
     key = None if given['key'] is None else jax.random.fold_in(given['key'], 1)
-    if not mlp_chunk:
+    if not mlp_chunk or x.shape[1] <= mlp_chunk:
       return apply(p, key, 'feed', x)
     b, t, d = x.shape
     parts = jnp.moveaxis(x.reshape(b, t // mlp_chunk, mlp_chunk, d), 1, 0)

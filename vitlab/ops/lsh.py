@@ -119,8 +119,8 @@ def lsh_attend(
   itself = row.pairs(operator.eq, token)
   logits = jnp.where(itself, ITSELF, jnp.where(seen, logits, HIDDEN))
 
-  total = jax.nn.logsumexp(logits, axis=-1)
-  weights = jnp.exp(logits - total[..., None])
+  # Not exp(logits - total): beside ITSELF float32 has two digits left behind the point.
+  weights, total = jax.nn.softmax(logits, axis=-1), jax.nn.logsumexp(logits, axis=-1)
   mixed = row.put_back(matmul(weights.astype(v.dtype), row.and_back(value)))
 
   share = jax.nn.softmax(row.put_back(total), axis=2)  # of each round: exp(z_r) of sum exp(z_r)

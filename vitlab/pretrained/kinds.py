@@ -15,6 +15,7 @@ from vitlab.errors import UserError
 COUNT, WHOLE = 'a whole number above 0', 'a whole number'
 ABOVE, NUMBER = 'a number above 0', 'a number'
 FLAG, TEXT, OBJECT = 'true or false', 'text', 'an object'
+TEXTS = 'a list of texts'
 COUNTS, NUMBERS = 'a list of whole numbers above 0', 'a list of numbers'
 SIZE, SHAPE = 'a whole number above 0, or height and width', '[channels, height, width]'
 
@@ -27,6 +28,8 @@ KINDS = {
     ' decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim'
     ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions max_position_embeddings'
     ' type_vocab_size d_embed d_head d_inner div_val'
+    ' feed_forward_size attention_head_size num_hashes lsh_attn_chunk_length'
+    ' local_attn_chunk_length'
   ),
   WHOLE: (
     'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
@@ -36,15 +39,16 @@ KINDS = {
   NUMBER: 'init_values layerscale_value clamp_len',
   FLAG: (
     'qkv_bias qk_norm class_token no_embed_class fc_norm use_swiglu_ffn scale_embedding legacy'
-    ' pool_include_prefix tie_word_embeddings same_length'
+    ' pool_include_prefix tie_word_embeddings same_length axial_pos_embds'
   ),
   TEXT: (
     'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
     ' pos_embed layer_type interpolation crop_mode afn ff_activation'
   ),
   OBJECT: 'model_args pretrained_cfg',
-  COUNTS: 'depths hidden_sizes layers cutoffs',
+  COUNTS: 'depths hidden_sizes layers cutoffs axial_pos_shape axial_pos_embds_dim',
   NUMBERS: 'mean std pretrained_window_sizes',
+  TEXTS: 'attn_layers',
   SIZE: 'image_size img_size patch_size window_size',
   SHAPE: 'input_size',
 }
@@ -117,6 +121,24 @@ DEFAULTS = {
   'dinov2_with_registers': DINOV2 | dict(patch_size=16, num_register_tokens=4),
   'swin': SWIN,
   'swinv2': SWIN | dict(pretrained_window_sizes=[0, 0, 0, 0]),
+  'reformer': dict(
+    vocab_size=320,
+    max_position_embeddings=4096,
+    hidden_size=256,
+    num_attention_heads=12,
+    attention_head_size=64,
+    feed_forward_size=512,
+    attn_layers=['local', 'lsh'] * 3,
+    lsh_attn_chunk_length=64,
+    local_attn_chunk_length=64,
+    num_hashes=1,
+    axial_pos_embds=True,
+    axial_pos_shape=[64, 64],
+    axial_pos_embds_dim=[64, 192],
+    hidden_act='relu',
+    layer_norm_eps=1e-12,
+    is_decoder=False,
+  ),
   'gpt2': GPT | dict(vocab_size=50257, n_positions=1024, activation_function='gelu_new'),
   'openai-gpt': GPT | dict(vocab_size=40478, n_positions=512, afn='gelu'),
   'transfo-xl': TRANSFORMER_XL,
@@ -252,6 +274,7 @@ READ = {
   OBJECT: _of(dict),
   COUNTS: lambda value: _each(_count, value),
   NUMBERS: lambda value: _each(_number, value),
+  TEXTS: lambda value: _each(_of(str), value),
   SIZE: _size,
   SHAPE: lambda value: _each(_count, value, 3),
 }
