@@ -32,6 +32,7 @@ ARGUMENTS = {
   'bert_pretrain_text': 'text.txt',
   'bert_classify': 'weights=bert,path=texts.csv',
   'gpt2_small': 'text,tokenizer=gpt2',
+  'reformer_enwik8': 'enwik8.zip',
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
   'transformer_multi30k': 'text',
@@ -56,6 +57,7 @@ WEIGHTS |= {
   'gpt_text': {'model.vocab_size': 65},
   'gpt2_small': {'model.vocab_size': 50257},
   'transformer_xl_enwik8': {'model.vocab_size': 256},
+  'reformer_enwik8': {'model.vocab_size': 256},
 }
 # Of a smoke variant, where it is not a tenth.
 CHANCE = {'bert_pretrain_text': 1 / 300, 'bert_classify': 1 / 2}

@@ -5,7 +5,9 @@ of which `jit` drops what nobody reads, and where there was hashing 'buckets', w
 again. None of their projections has a bias.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -17,6 +19,9 @@ from vitlab.layers.dense import Dense, fan_init
 from vitlab.ops.lsh import default_buckets, hashed, local_attend, lsh_attend, shared_attend
 
 Seen = dict[str, Array]
+# What parameters do not depend on: a model may be evaluated with another than in training, and its
+# repr, by which trained models are compared, does not say it.
+_way = partial(dataclasses.field, repr=False)
 
 
 class LSHAttention(nn.Module):
@@ -43,14 +48,14 @@ class LSHAttention(nn.Module):
 
   num_heads: int
   head_dim: int
-  chunk: int
-  num_hashes: int
-  num_buckets: Sequence[int] | None = None
+  chunk: int = _way()
+  num_hashes: int = _way()
+  num_buckets: Sequence[int] | None = _way(default=None)
   context: int = 0
   causal: bool = False
-  same_bucket: bool = False
-  count_once: bool = False
-  seed: int = 0
+  same_bucket: bool = _way(default=False)
+  count_once: bool = _way(default=False)
+  seed: int = _way(default=0)
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None
 
@@ -106,7 +111,7 @@ class LocalAttention(nn.Module):
 
   num_heads: int
   head_dim: int
-  chunk: int
+  chunk: int = _way()
   causal: bool = False
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None

@@ -12,6 +12,7 @@ but for rounding, and rounding may move a vector into another bucket: of every l
 and its buckets are kept, so that both passes compute the same function.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -172,8 +173,8 @@ class ReversibleStack(nn.Module):
 
   blocks: Sequence[ReversibleBlock]
   depth: int
-  backward: str = 'reversible'
-  mlp_chunk: int = 0
+  backward: str = dataclasses.field(default='reversible', repr=False)  # no part of what it is
+  mlp_chunk: int = dataclasses.field(default=0, repr=False)
 
   @nn.compact
   def __call__(

@@ -12,6 +12,7 @@ Parameters do not depend on how tokens are hashed: what was trained with some ro
 be evaluated with others (`num_hashes`), or with full attention (`attn_layers=('full',)`).
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -76,7 +77,7 @@ class Reformer(nn.Module):
   decoder: ReversibleStack
   norm: nn.Module
   head: Dense
-  chunks: Sequence[int] = ()
+  chunks: Sequence[int] = dataclasses.field(default=(), repr=False)
   dropout_rate: float = 0.0
 
   def setup(self):
