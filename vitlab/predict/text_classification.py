@@ -7,10 +7,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from vitlab.data import classes, tokenizers
-from vitlab.data.texts.labelled import buckets_up_to, encode
+from vitlab.data.texts.labelled import Row, buckets_up_to, encode, padded
 from vitlab.errors import UserError
 from vitlab.lines import json_line, one_line
 from vitlab.predict import DEFAULTS, Options, Program
@@ -27,8 +26,6 @@ KIND = 'text_classification'
 BATCH_SIZE = 64
 SHOWN = 60  # characters of a text in the table
 _UNCUT = 1 << 40  # tokens
-
-Row = tuple[Int[np.ndarray, ' _'], Int[np.ndarray, ' _']]  # tokens and segments, as long
 
 
 class Reader:
@@ -88,7 +85,7 @@ def label(trained: Trained, lines: Sequence[str]) -> Iterator[Label]:
     part = lines[start : start + size]
     found = [_tried(read, number, line) for number, line in enumerate(part, start + 1)]
     good = [row for row in found if not isinstance(row, str)]
-    rows = iter(np.asarray(classify(trained.variables, _batch(good, size, buckets))))
+    rows = iter(np.asarray(classify(trained.variables, padded(good, size, buckets))))
     for line, row in zip(part, found):
       if isinstance(row, str):
         yield Label(line, (), row)
@@ -174,17 +171,6 @@ def _tried(read: Reader, number: int, line: str) -> Row | str:
     return read(number, line)
   except UserError as error:
     return str(error).partition('\n')[0]
-
-
-def _batch(rows: Sequence[Row], size: int, buckets: Sequence[int]) -> dict[str, np.ndarray]:
-  """Rows filled up with padding to one of a few shapes, each compiled once."""
-  longest = max((len(tokens) for tokens, _ in rows), default=1)
-  length = next(bucket for bucket in buckets if longest <= bucket)
-  batch = {key: np.zeros((size, length), np.int32) for key in ('tokens', 'segments')}
-  for number, row in enumerate(rows):
-    for key, values in zip(('tokens', 'segments'), row):
-      batch[key][number, : len(values)] = values
-  return batch
 
 
 def _shown(line: str) -> str:

@@ -23,6 +23,7 @@ TRAIN, TEST = 'train', 'test'
 CLASS = 3  # the segment of a classifier's token that ends a row
 _SIDES = ('text', 'pair')
 _TOGETHER = 10_000  # texts that are encoded at a time
+Row = tuple[Int[np.ndarray, ' _'], Int[np.ndarray, ' _']]  # tokens and segments, as long
 
 
 class Classified(ByLength):
@@ -270,3 +271,20 @@ def buckets_up_to(max_length: int) -> list[int]:
   """A few lengths up to the longest there can be: 16, 32, 48, 64, 96, 128, 192, 256, ..."""
   usual = (16, 32, *(n << k for k in range(4, 20) for n in (3, 4)))
   return [length for length in usual if length < max_length] + [max_length]
+
+
+def padded(rows: Sequence[Row], size: int, buckets: Sequence[int]) -> dict[str, np.ndarray]:
+  """A batch of rows, filled up with padding to one of a few shapes, each compiled once.
+
+  Args:
+    rows: At most `size`.
+    size: Rows of the batch.
+    buckets: Its lengths, ascending.
+  """
+  longest = max((len(tokens) for tokens, _ in rows), default=1)
+  length = next(bucket for bucket in buckets if longest <= bucket)
+  batch = {key: np.zeros((size, length), np.int32) for key in ('tokens', 'segments')}
+  for number, row in enumerate(rows):
+    for key, values in zip(('tokens', 'segments'), row):
+      batch[key][number, : len(values)] = values
+  return batch
