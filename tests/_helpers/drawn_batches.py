@@ -47,6 +47,16 @@ def passages(rng: np.random.Generator, size: int) -> dict[str, Any]:
   )
 
 
+def tagged(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """A text each, of which some are followed by padding, with words of one or more tokens."""
+  at, ends = np.arange(8), rng.integers(2, 9, (size, 1))
+  return dict(
+    tokens=rng.integers(0, 9, (size, 8), dtype=np.int32),
+    segments=(at < ends).astype(np.int32),
+    classes=rng.integers(-1, 3, (size, 8), dtype=np.int32),
+  )
+
+
 def windows(rng: np.random.Generator, size: int) -> dict[str, Any]:
   """Running text; some words of it have no context."""
   return dict(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _helpers import tiny
-from _helpers.drawn_batches import images, passages, sentences, texts, windows
+from _helpers.drawn_batches import images, passages, sentences, tagged, texts, windows
 
 from vitlab.models import bert, gpt, reformer, rnn_seq2seq, transformer, word2vec, xlnet
 from vitlab.ops import search
@@ -22,6 +22,7 @@ from vitlab.tasks import (
   masked_lm,
   permutation_lm,
   text_classification,
+  token_classification,
   translation,
 )
 
@@ -92,6 +93,13 @@ def classify_texts(make=BERT, **row):
   return Row(task, passages, ('logits', 'probabilities', 'features', 'attention'), **row)
 
 
+def tag_words():
+  model = BERT(head='tokens', num_classes=3, pooler=False)
+  task = functools.partial(token_classification.make, model, 3, label_smoothing=0.1)
+  predict = ('logits', 'probabilities', 'scores', 'features', 'attention')
+  return Row(task, tagged, predict)
+
+
 def embed(**spec):
   """Of vectors in training: at its start, what words are predicted by is zero."""
 
@@ -133,6 +141,7 @@ ROWS = {
   'text_classification': classify_texts(),
   'text_classification_last': classify_texts(XLNET),
   'text_classification_dropout': classify_texts(random=True),
+  'token_classification': tag_words(),
   'skip_gram': embed(shared=8),
   'cbow': embed(predictor='cbow', output='hierarchical'),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),

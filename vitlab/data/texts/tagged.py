@@ -183,6 +183,7 @@ def row(
     max_length: Tokens of a row at most.
   """
   begin, end = ([] if token is None else [token] for token in vocabulary.special.around)
+  begin, end = ([], end + begin) if vocabulary.class_last else (begin, end)
   room = max_length - len(begin) - len(end)
   tokens = [token for word in words[: fitting(words, room)] for token in word][:room]
   firsts = np.full(len(begin) + len(tokens) + len(end), NONE, np.int32)

@@ -20,7 +20,9 @@ from vitlab.pretrained.layouts import same
 from vitlab.pretrained.rename import substituted
 from vitlab.pretrained.tables import below, by_table
 
-KIND = dict(words='masked_lm', text='text_classification')  # see `vitlab.pretrained.kind`
+KIND = dict(
+  words='masked_lm', text='text_classification', tokens='token_classification'
+)  # see `vitlab.pretrained.kind`
 # Our module or parameter -> their name; {} is the number of the block. Several names are queries,
 # keys and values apart.
 BODY = {
