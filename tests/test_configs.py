@@ -31,6 +31,7 @@ ARGUMENTS = {
   'transformer_xl_enwik8': 'enwik8.txt',
   'bert_pretrain_text': 'text.txt',
   'bert_classify': 'weights=bert,path=texts.csv',
+  'bert_tag': 'weights=bert,path=tags.conll',
   'gpt2_small': 'text,tokenizer=gpt2',
   'reformer_enwik8': 'enwik8.zip',
   'finetune': 'weights=weights,path=photos',
@@ -54,13 +55,14 @@ WEIGHTS = dict.fromkeys(
 # And a text.
 WEIGHTS |= {
   'bert_classify': {'model.vocab_size': 30522},
+  'bert_tag': {'model.vocab_size': 30522},
   'gpt_text': {'model.vocab_size': 65},
   'gpt2_small': {'model.vocab_size': 50257},
   'transformer_xl_enwik8': {'model.vocab_size': 256},
   'reformer_enwik8': {'model.vocab_size': 256},
 }
 # Of a smoke variant, where it is not a tenth.
-CHANCE = {'bert_pretrain_text': 1 / 300, 'bert_classify': 1 / 2}
+CHANCE = {'bert_pretrain_text': 1 / 300, 'bert_classify': 1 / 2, 'bert_tag': 4 / 5}
 
 
 def example(config):
