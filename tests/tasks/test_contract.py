@@ -83,7 +83,7 @@ def hide(**words):
 
 def permute():
   task = functools.partial(permutation_lm.make, XLNET(), dict(pad=0), share=0.4)
-  predict = ('guesses', 'guesses_at_once', 'features', 'attention')
+  predict = ('logits', 'guesses', 'guesses_at_once', 'features', 'attention')
   return Row(task, passages, predict, random=True)
 
 

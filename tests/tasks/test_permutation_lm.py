@@ -92,3 +92,20 @@ def test_what_a_config_says_of_text_that_is_not_here():
   found = permutation_lm.assumed(dict(vocab_size=9, context=5), {})
   assert found.facts['vocab_size'] == 9 and found.example['tokens'].shape == (6,)
   assert permutation_lm.assumed(dict(vocab_size=9), {}) is None
+
+
+def test_the_last_token_of_a_row_that_goes_on_is_left_to_the_next_one():
+  task, variables = started()
+  batch, loss = rows(4, length=30), jax.jit(task.losses['model'])
+  cut = {name: x[:, :-1] if x.ndim > 1 else x for name, x in batch.items()}
+  goes_on = batch | dict(restart=jnp.zeros(4, bool))
+  key = jax.random.key(0)
+  assert loss(variables, goes_on, key).value == loss(variables, cut, key).value
+  assert loss(variables, batch, key).value != loss(variables, cut, key).value
+
+
+def test_a_memory_of_rows_that_do_not_go_on_is_refused():
+  task, variables = started()
+  variables = {'model': {**variables['model'], 'memory': dict(inputs=jnp.ones(2))}}
+  with pytest.raises(UserError, match="set data.order='lanes', or model.memory_length=0"):
+    task.losses['model'](variables, rows(2), jax.random.key(0))

@@ -9,18 +9,17 @@ reads, <cls>, the last of its row. Nothing is learned of a place, only of distan
 may have any length, and padding may stand on either side. Out: float32 logits of the head and a
 dict of every intermediate.
 
-With `memory` a row goes on where that of the last step ended: what the blocks have read of it is
-the collection `memory`, to which they attend, and which is as long as has been read so far. It is
-carried while the model learns; a model that is applied without it reads each row by itself.
+With a memory a row goes on where that of the last step ended: the inputs of the blocks are the
+collection `memory`, to which they attend. A model that is applied without it reads rows alone.
 
 Loads XLNet of Hugging Face (`vitlab.pretrained.families.xlnet`).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -29,6 +28,7 @@ from vitlab.layers.blocks import Block
 from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed
+from vitlab.layers.memory import Memory, empty
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
@@ -43,7 +43,6 @@ VARIANTS = {
   'large': Size(1024, 24, 16, 4096),
 }
 HEADS = ('words', 'text', 'tokens', 'none')
-INIT = nn.initializers.normal(0.02)
 MEMORY = 'memory'  # one of `vitlab.tasks.BY_ROW`
 
 
@@ -67,7 +66,8 @@ class XLNet(nn.Module):
     pooler: Layer before the tanh that makes a text of the vector of its last token, or None.
     head: `WordHead`, or a layer on the pooled text or on every token; None: none.
     head_on: Which of `HEADS` it is.
-    memory: Tokens of earlier steps to which a row attends.
+    query_init: Initialiser of what a query starts from.
+    memory_length: Tokens of earlier steps to which a row attends.
     dropout_rate: Probability of dropout on embedded tokens, features and the pooled text.
   """
 
@@ -76,13 +76,14 @@ class XLNet(nn.Module):
   pooler: nn.Module | None
   head: nn.Module | None
   head_on: str
-  memory: int = 0
+  query_init: Callable
+  memory_length: int = 0
   dropout_rate: float = 0.0
 
   def setup(self):
     self.dropout = nn.Dropout(self.dropout_rate)
     if self.head_on == 'words':  # what a query knows at first: nothing
-      self.query_token = self.param('query_token', INIT, (1, self.token_embedding.width))
+      self.query_token = self.param('query_token', self.query_init, (1, self.token_embedding.width))
 
   def __call__(
     self,
@@ -111,72 +112,74 @@ class XLNet(nn.Module):
     b, t = tokens.shape
     segments = jnp.ones_like(tokens) if segments is None else segments
     order = jnp.zeros_like(tokens) if order is None else order
-    real = segments > 0
-    x = self.token_embedding(tokens)
-    seen, place = visible(order, real, places), jnp.broadcast_to(jnp.arange(t), (b, t))
-    passage = segments
+    x, place = self.token_embedding(tokens), jnp.broadcast_to(jnp.arange(t), (b, t))
     if places is not None:
       query = self.query_token.astype(x.dtype)
       x = jnp.concatenate([x, jnp.broadcast_to(query, (*places.shape, x.shape[-1]))], axis=1)
       place = jnp.concatenate([place, places], axis=1)
-      passage = jnp.take_along_axis(segments, place, axis=1)
+    seen = visible(order, segments > 0, places)
+    x, blocks = self._encode(self._drop(x, train), place, segments, seen, train)
+
     x = self._drop(x, train)
-
-    before, there = self._recall(b, x)
-    m, table = there.shape[1], jnp.promote_types(x.dtype, jnp.float32)
-    keys = jnp.concatenate([jnp.ones_like(there, passage.dtype), segments], axis=1)
-    seen = jnp.concatenate([jnp.repeat(there[:, None], x.shape[1], axis=1), seen], axis=2)
-    y, blocks = self.encoder(
-      x,
-      train,
-      each=dict(before=before) if m else None,
-      place=m + place,
-      distances=sincos_of_distances(m + t, 1 - t, x.shape[-1], dtype=table),
-      different=passage[:, :, None] != keys[:, None],
-      mask=seen[:, None],
-    )
-    self._remember([x, *(block['tokens'] for block in blocks[:-1])], real)
-
-    y = self._drop(y, train)
-    content, queries = y[:, :t], y[:, t:]
+    content, queries = x[:, :t], x[:, t:]
     out = dict(features=content, blocks=blocks)
     out['attention'] = [block['attention'][:, :, :t] for block in blocks]
     if self.head_on == 'words':
       logits = self.head(content if places is None else queries, self.token_embedding)
     elif self.head_on == 'text':
-      out['features'] = at_places(content, _last(real))[:, 0]
+      out['features'] = at_places(content, _last(segments > 0))[:, 0]
       out['pooled'] = jnp.tanh(self.pooler(out['features']))
       logits = self.head(self._drop(out['pooled'], train))
     else:
       logits = content if self.head is None else self.head(content)
     return logits, dict(out, logits=logits)
 
-  def _recall(self, b: int, x: Float[Array, 'b rows d']) -> tuple[list[Array], Bool[Array, 'b m']]:
-    """What each block reads of earlier steps, [b m d], and which of it is there."""
-    shape = (b, self.encoder.depth, self.memory, x.shape[-1])
-    if self.memory and self.is_initializing():
-      self.put_variable(MEMORY, 'hidden', jnp.zeros(shape, x.dtype))
-      self.put_variable(MEMORY, 'length', jnp.zeros(b, jnp.int32))
-    if not self.has_variable(MEMORY, 'hidden') or self.is_initializing():
-      return [], jnp.zeros((b, 0), bool)
-    hidden, length = (self.get_variable(MEMORY, name) for name in ('hidden', 'length'))
-    there = jnp.arange(self.memory) >= self.memory - length[:, None]
-    return [hidden[:, i] for i in range(self.encoder.depth)], there
+  def _encode(
+    self,
+    x: Float[Array, 'b rows d'],
+    place: Int[Array, 'b rows'],
+    segments: Int[Array, 'b t'],
+    seen: Bool[Array, 'b rows t'],
+    train: bool,
+  ) -> tuple[Float[Array, 'b rows d'], list[dict[str, Array]]]:
+    """Runs the blocks, behind what is remembered, which all may see and which is of passage 1."""
+    b, t = segments.shape
+    memory, each, m = self._kept(b), None, 0
+    passage, keys = jnp.take_along_axis(segments, place, axis=1), segments
+    if memory is not None:
+      each, m = dict(before=list(jnp.moveaxis(memory.inputs, 1, 0))), memory.inputs.shape[2]
+      keys = jnp.pad(segments, ((0, 0), (m, 0)), constant_values=1)
+      seen = jnp.pad(seen, ((0, 0), (0, 0), (m, 0)), constant_values=True)
+      seen &= memory.written(t)[:, 0]
+    table = jnp.promote_types(x.dtype, jnp.float32)
+    y, blocks = self.encoder(
+      x,
+      train,
+      each=each,
+      place=m + place,
+      distances=sincos_of_distances(m + t, 1 - t, x.shape[-1], dtype=table),
+      different=passage[:, :, None] != keys[:, None],
+      mask=seen[:, None],
+    )
+    if memory is not None and self.is_mutable_collection(MEMORY):
+      inputs = [x, *(block['tokens'] for block in blocks[:-1])]
+      self._keep(memory.then([rows[:, :t] for rows in inputs]))
+    return y, blocks
 
-  def _remember(self, read: list[Float[Array, 'b rows d']], real: Bool[Array, 'b t']) -> None:
-    """Keeps the last contents that each block has read; of rows that are nothing but padding, those
-    of before."""
-    known = self.has_variable(MEMORY, 'hidden') and self.is_mutable_collection(MEMORY)
-    if not known or self.is_initializing():
-      return
-    t, empty = real.shape[1], ~jnp.any(real, axis=1)
-    old = {name: self.get_variable(MEMORY, name) for name in ('hidden', 'length')}
-    new = jax.lax.stop_gradient(jnp.stack([x[:, :t] for x in read], axis=1))
-    hidden = jnp.concatenate([old['hidden'], new.astype(old['hidden'].dtype)], axis=2)
-    hidden = jnp.where(empty[:, None, None, None], old['hidden'], hidden[:, :, -self.memory :])
-    length = jnp.where(empty, old['length'], jnp.minimum(old['length'] + t, self.memory))
-    self.put_variable(MEMORY, 'hidden', hidden)
-    self.put_variable(MEMORY, 'length', length)
+  def _kept(self, b: int) -> Memory | None:
+    """What the blocks have read of earlier steps; None where nobody remembers it."""
+    if self.is_initializing():
+      if self.memory_length:
+        width, dtype = self.token_embedding.width, self.token_embedding.dtype
+        self._keep(empty(b, self.encoder.depth, self.memory_length, width, dtype))
+      return None
+    if not self.has_variable(MEMORY, 'inputs'):
+      return None
+    return Memory(*(self.get_variable(MEMORY, name) for name in Memory._fields))
+
+  def _keep(self, memory: Memory) -> None:
+    for name, array in memory._asdict().items():
+      self.put_variable(MEMORY, name, array)
 
   def _drop(self, x: Array, train: bool) -> Array:
     return self.dropout(x, deterministic=not train)
@@ -193,7 +196,7 @@ def make(
   *,
   head: str = 'words',
   num_classes: int | None = None,
-  memory: int = 0,
+  memory_length: int = 0,
   width: int | None = None,
   depth: int | None = None,
   num_heads: int | None = None,
@@ -213,8 +216,8 @@ def make(
     head: 'words' (permutation language model), 'text' (classes of a text or a pair), 'tokens'
       (classes of each token) or 'none' (features alone).
     num_classes: Classes of the heads 'text' and 'tokens'; None: the data say it.
-    memory: Tokens of earlier steps to which a row attends while the model learns; for data whose
-      rows go on from batch to batch (`order='lanes'` of text).
+    memory_length: Tokens of earlier steps to which a row attends while the model learns to say
+      words; for data whose rows go on from batch to batch (`order='lanes'` of text).
     width: Channels of a token, instead of the variant's.
     depth: Blocks, instead of the variant's.
     num_heads: Heads, instead of the variant's.
@@ -239,21 +242,27 @@ def make(
     raise unknown('head', head, HEADS)
   if head in ('text', 'tokens') and not num_classes:
     raise UserError(f'XLNet: head={head!r} needs num_classes')
-  if memory < 0 or size.width % 2:
-    raise UserError(f'XLNet: memory={memory} is 0 or more, and the width {size.width} is even')
+  if memory_length < 0 or size.width % 2:
+    given = f'memory_length={memory_length}, width={size.width}'
+    raise UserError(f'XLNet: {given}: a memory is 0 or longer, a width even')
   compute = compute_dtype(dtype)
-  new_logits = partial(Dense, dtype=jnp.promote_types(compute, jnp.float32), kernel_init=INIT)
+  # 0.02 at the width of the paper's large one. Nothing norms what the first block reads, so that
+  # narrower ones of 0.02 would begin deaf.
+  stddev = 0.64 * size.width**-0.5
+  init = nn.initializers.normal(stddev)
+  new_logits = partial(Dense, dtype=jnp.promote_types(compute, jnp.float32), kernel_init=init)
   classes = new_logits(num_classes or 0)
-  attention = TwoStreamAttention(size.num_heads, dropout_rate, compute, INIT)
-  mlp_layer = make_mlp(mlp, size.mlp_dim, dropout_rate, compute, kernel_init=INIT)
+  attention = TwoStreamAttention(size.num_heads, dropout_rate, compute, init)
+  mlp_layer = make_mlp(mlp, size.mlp_dim, dropout_rate, compute, kernel_init=init)
   norm = make_norm('layernorm', norm_epsilon, compute)
   block = Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place='post')
   return XLNet(
-    token_embedding=TokenEmbed(vocab_size, size.width, compute, stddev=0.02),
+    token_embedding=TokenEmbed(vocab_size, size.width, compute, stddev=stddev),
     encoder=Stack(block, size.depth, scan=scan, remat=check_remat(remat)),
-    pooler=Dense(size.width, dtype=compute, kernel_init=INIT) if head == 'text' else None,
+    pooler=Dense(size.width, dtype=compute, kernel_init=init) if head == 'text' else None,
     head=dict(words=WordHead(), text=classes, tokens=classes, none=None)[head],
     head_on=head,
-    memory=memory,
+    query_init=init,
+    memory_length=memory_length if head == 'words' else 0,
     dropout_rate=dropout_rate,
   )

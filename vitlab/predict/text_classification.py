@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 KIND = 'text_classification'
 BATCH_SIZE = 64
+ANY_LENGTH = 512  # tokens of a text, of weights that have learned no places
 SHOWN = 60  # characters of a text in the table
 _UNCUT = 1 << 40  # tokens
 
@@ -161,7 +162,7 @@ def published(
     raise UserError(f'{path}: these weights give one number a text and no classes')
   names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
   facts = about.text(path) | dict(num_classes=count, class_names=names)
-  facts |= dict(max_length=about.spec['max_length'])
+  facts |= dict(max_length=about.spec.get('max_length', ANY_LENGTH))
   return dict(name=KIND, num_classes=None), facts
 
 

@@ -125,7 +125,8 @@ def transfer(
   same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
   if same_shapes or not has_timm(spec['name']):
     part_of = lambda path, shape: Part((path,), same)  # noqa: E731
-    options = dict(left_out=left_out, fresh=fresh, optional=optional)
+    # Beside a new head there may be less, too: an XLNet that classifies has no queries.
+    options = dict(ignored=optional, left_out=left_out, fresh=fresh, optional=optional)
     return assemble(like, flatten(tree), part_of, **options)
   family = spec['name']
   tensors = export_tensors(tree, family, 'timm', spec)

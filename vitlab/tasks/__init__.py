@@ -14,12 +14,14 @@ have stands in files of the same name: vitlab/predict/<name>.py and vitlab/repor
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 from ml_collections import ConfigDict
 
 from vitlab import registry
+from vitlab.errors import UserError
 
 Key = Shaped[Array, '']  # a typed PRNG key (jax.random.key)
 Batch = Mapping[str, Array]  # keys: image label tokens targets boxes classes mask segments
@@ -101,6 +103,30 @@ def apply_train(
   mutable = [collection for collection in variables if collection != 'params']
   rngs = {'dropout': key}
   return model.apply(variables, *inputs, train=True, **named, rngs=rngs, mutable=mutable)
+
+
+def remembered(collections: Mapping[str, PyTree], batch: Batch) -> Mapping[str, PyTree]:
+  """A model's collections, of which rows that go on with nothing have forgotten those of `BY_ROW`.
+
+  Args:
+    collections: Those of the model; in a memory zeros are nothing.
+    batch: With `restart` (bool, b) where rows go on in the next batch: those that do not.
+
+  Raises:
+    UserError: the model remembers, and the rows do not go on.
+  """
+  memory = {name: collections[name] for name in BY_ROW if name in collections}
+  if memory and 'restart' not in batch:
+    raise UserError(
+      'the model remembers the batch before, with which these rows do not go on'
+      "\nset data.order='lanes', or model.memory_length=0"
+    )
+
+  def forget(x: Array) -> Array:
+    restart = batch['restart'].reshape(-1, *(1,) * (x.ndim - 1))
+    return jnp.where(restart, jnp.zeros_like(x), x)
+
+  return {**collections, **jax.tree.map(forget, memory)}
 
 
 def mask_of(batch: Batch) -> Bool[Array, ' b']:

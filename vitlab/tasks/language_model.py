@@ -14,7 +14,6 @@ No token stands for padding: the vocabularies of other people have none.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -24,7 +23,16 @@ from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.sampling import argmax
 from vitlab.ops.search import make_search
-from vitlab.tasks import BY_ROW, Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import (
+  Assumed,
+  Batch,
+  Key,
+  Loss,
+  Task,
+  Variables,
+  apply_train,
+  remembered,
+)
 
 UNIT = 'windows'
 SEARCH = dict(name='sample', temperature=0.8)
@@ -69,7 +77,7 @@ def make(
     tokens, named = _read(batch)
     targets, mask = tokens[:, 1:], counted(batch)
     (logits, out), mutated = apply_train(
-      model, _remembered(variables['model'], batch), tokens[:, :-1], key=key, **named
+      model, remembered(variables['model'], batch), tokens[:, :-1], key=key, **named
     )
     values = losses.token_cross_entropy(logits, targets, mask=mask, label_smoothing=label_smoothing)
     value, count = losses.masked_mean(values, mask)
@@ -114,22 +122,6 @@ def counted(batch: Batch) -> Bool[Array, 'b t']:
   if 'mask' in batch:
     found &= batch['mask'][:, None]
   return found
-
-
-def _remembered(collections: Mapping[str, Any], batch: Batch) -> Mapping[str, Any]:
-  """The model's collections, in which the rows that go on with nothing have forgotten all."""
-  remembered = {name: collections[name] for name in BY_ROW if name in collections}
-  if remembered and 'restart' not in batch:
-    raise UserError(
-      'the model remembers the batch before, with which these rows do not go on'
-      "\nset data.order='lanes', or model.memory_length=0"
-    )
-
-  def forget(x: Array) -> Array:
-    restart = batch['restart'].reshape(-1, *(1,) * (x.ndim - 1))
-    return jnp.where(restart, jnp.zeros_like(x), x)
-
-  return {**collections, **jax.tree.map(forget, remembered)}
 
 
 def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:

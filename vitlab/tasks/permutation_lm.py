@@ -4,6 +4,8 @@ A batch holds `tokens` (int32, b t), `mask` (bool, b; all True where absent) and
 
   segments (int32, b t)   0 for padding, else numbers that tell passages or documents apart
   begins (bool, b t)      where a word begins: spans of whole words are said then
+  restart (bool, b)       in training, of rows that the next batch goes on with: those that do not
+                          go on with one. Their last token is the first one of the next row
 
 Which spans are said, and in which order, is drawn anew in every step. In evaluation it is a
 function of `index`, the number of the example: always the same. There are two evaluations:
@@ -26,7 +28,17 @@ from vitlab.ops import losses
 from vitlab.ops.masking import Places
 from vitlab.ops.permutations import choose_spans, draw_order
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train
+from vitlab.tasks import (
+  Assumed,
+  Batch,
+  Key,
+  Loss,
+  Task,
+  Variables,
+  apply_train,
+  remembered,
+  without_rows,
+)
 
 UNIT = 'windows'
 Draw = Callable[[Key, Batch], tuple[Int[Array, 'b t'], Places]]
@@ -65,10 +77,11 @@ def make(
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     order_key, dropout_key = jax.random.split(key)
-    batch = dict(batch, segments=_segments(batch))
+    batch = _read(batch)
     order, places = draw(order_key, batch)
     read = batch['tokens'], batch['segments'], places.index, order
-    (logits, _), mutated = apply_train(model, variables['model'], *read, key=dropout_key)
+    collections = remembered(variables['model'], batch)
+    (logits, _), mutated = apply_train(model, collections, *read, key=dropout_key)
     targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
     values = losses.token_cross_entropy(logits, targets, mask=places.counts)
     value, count = losses.masked_mean(values, places.counts)
@@ -97,7 +110,8 @@ def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None
   if not vocab_size or not context:
     return None
   facts = dict(vocab_size=vocab_size, context=context, special={})
-  return Assumed(facts, example(facts))
+  restart = dict(restart=np.zeros((), bool)) if data.get('order') == 'lanes' else {}
+  return Assumed(facts, example(facts) | restart)
 
 
 def _drawer(special: Mapping[str, int | None], share: float, longest: int) -> Draw:
@@ -114,6 +128,13 @@ def _drawer(special: Mapping[str, int | None], share: float, longest: int) -> Dr
   return draw
 
 
+def _read(batch: Batch) -> Batch:
+  """The batch with segments, and no token that the next one has as well: a memory would tell it."""
+  batch = dict(batch, segments=_segments(batch))
+  cut = ('tokens', 'segments', 'begins') if 'restart' in batch else ()
+  return batch | {name: batch[name][:, :-1] for name in cut if name in batch}
+
+
 def _segments(batch: Batch) -> Int[Array, 'b t']:
   """The segments, or that there is text at all; masked rows are padding, of which none is said."""
   segments = batch.get('segments', jnp.ones_like(batch['tokens']))
@@ -122,11 +143,15 @@ def _segments(batch: Batch) -> Int[Array, 'b t']:
 
 def _predict(model: nn.Module, draw: Draw) -> dict[str, Callable[..., Any]]:
   def forward(variables: Variables, batch: Batch, *read: Any) -> tuple[Array, Any]:
-    logits, out = model.apply(variables['model'], batch['tokens'], _segments(batch), *read)
+    alone = without_rows(variables)['model']  # an evaluation remembers no rows of a training
+    logits, out = model.apply(alone, batch['tokens'], _segments(batch), *read)
     return logits.astype(jnp.float32), out
 
   def logits(variables: Variables, batch: Batch) -> Float[Array, 'b t vocab']:
-    """Of every place that is `hidden` (bool, b t), from all that is not; of no use elsewhere."""
+    """Of every place, the tokens as they stand there; or, where a batch says what is `hidden`
+    (bool, b t), of these places from all that is not."""
+    if 'hidden' not in batch:
+      return forward(variables, batch)[0]
     places = jnp.broadcast_to(jnp.arange(batch['tokens'].shape[1]), batch['tokens'].shape)
     return forward(variables, batch, places, batch['hidden'].astype(jnp.int32))[0]
 

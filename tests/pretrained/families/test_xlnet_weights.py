@@ -144,13 +144,13 @@ def streams(oracle, model, variables, memory):
     yield mine, theirs.logits.numpy()
     kept = int(state['length'][0])
     for i, layer in enumerate(mems):
-      yield state['hidden'][:, i, memory - kept :], layer.numpy().transpose(1, 0, 2)
+      yield state['inputs'][:, i, memory - kept :], layer.numpy().transpose(1, 0, 2)
 
 
 @pytest.mark.parametrize('memory', [6, 12])
 def test_a_text_that_goes_on_is_theirs(memory, saved, x64):
   oracle, folder = saved['words']
-  model, variables = xlnets.in_double(pretrained.read(str(folder)), memory=memory)
+  model, variables = xlnets.in_double(pretrained.read(str(folder)), memory_length=memory)
   found = list(streams(oracle, model, variables, memory))
   assert len(found) == 9
   assert max(parity.error(mine, theirs) for mine, theirs in found) < 1e-12
@@ -161,7 +161,7 @@ def test_their_own_sinusoids_in_float32(tmp_path):
   del oracle.transformer.relative_positional_encoding
   oracle.save_pretrained(tmp_path)
   weights = pretrained.read(str(tmp_path))
-  model = registry.make('models', weights.about.spec | dict(memory=6))
+  model = registry.make('models', weights.about.spec | dict(memory_length=6))
   like = jax.eval_shape(model.init, jax.random.key(0), xlnets.TOKENS)
   variables = jax.tree.map(jnp.asarray, weights.load(dict(params=like['params'])))
   with jax.default_matmul_precision('highest'):

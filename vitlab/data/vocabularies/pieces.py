@@ -28,6 +28,7 @@ KINDS = ('bpe', 'unigram', 'char')
 _NAMED = dict(pad='<pad>', cls='<cls>', sep='<sep>', mask='<mask>')
 _OF_XLNET = dict(  # as its authors have learned theirs
   model_type='unigram',
+  hard_vocab_limit=False,  # fewer pieces where the text does not give as many
   control_symbols=['<cls>', '<sep>', '<pad>', '<mask>', '<eod>'],  # numbers 3 to 7
   user_defined_symbols=['<eop>', '.', '(', ')', '"', '-', '–', '£', '€'],
 )
@@ -119,7 +120,7 @@ def train(lines: Sequence[str], kind: str, vocab_size: int, of: int) -> bytes:
     lines: Of text, not normalised.
     kind: One of `KINDS`; all but characters fall back to bytes. Or `XLNET`: a unigram model with
       the special tokens of XLNet in the place of ours, of a text that is normalised.
-    vocab_size: Special tokens and bytes included; of characters: at most.
+    vocab_size: Special tokens and bytes included; of characters and `XLNET`: at most.
     of: How many lines there were to take these from, for messages.
 
   Raises:

@@ -170,7 +170,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     **specs.said(words, SAID),
     ff_activation=activations[words['mlp']],
     dropout=words['dropout_rate'],
-    mem_len=words['memory'] or None,
+    mem_len=words['memory_length'] or None,
     attn_type='bi',
     summary_type='last',
     summary_activation='tanh',
