@@ -30,6 +30,7 @@ ARGUMENTS = {
   'gpt_text': 'text.txt',
   'transformer_xl_enwik8': 'enwik8.txt',
   'bert_pretrain_text': 'text.txt',
+  'xlnet_text': 'text.txt',
   'bert_classify': 'weights=bert,path=texts.csv',
   'bert_tag': 'weights=bert,path=tags.conll',
   'gpt2_small': 'text,tokenizer=gpt2',
@@ -62,7 +63,12 @@ WEIGHTS |= {
   'reformer_enwik8': {'model.vocab_size': 256},
 }
 # Of a smoke variant, where it is not a tenth.
-CHANCE = {'bert_pretrain_text': 1 / 300, 'bert_classify': 1 / 2, 'bert_tag': 4 / 5}
+CHANCE = {
+  'bert_pretrain_text': 1 / 300,
+  'xlnet_text': 1 / 300,
+  'bert_classify': 1 / 2,
+  'bert_tag': 4 / 5,
+}
 
 
 def example(config):
