@@ -98,6 +98,15 @@ MODELS = dict(
       data=dict(name='letters', length=9, letters='abcdefghij'), task=dict(name='language_model')
     ),
   ),
+  # Eight contents and three queries; keys and values are of the contents.
+  xlnet=Case(
+    dict(name='xlnet', variant='mu', depth=1, vocab_size=None),
+    [(11 * 16, 4), (8 * 16, 1)],
+    config=dict(
+      data=dict(name='letters', length=8, letters='abcdefghij'),
+      task=dict(name='permutation_lm', special={}, share=0.4),
+    ),
+  ),
   transformer=Case(
     dict(name='transformer', variant='mu', depth=1, vocab_size=None), [(7 * 16, 11)], config=TEXT
   ),
@@ -140,7 +149,7 @@ def stepped(model, mesh):
 
 # Of the others test_changed_mesh.py makes whole runs.
 @pytest.mark.parametrize(
-  'model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt', 'transformer_xl', 'reformer']
+  'model', ['vit', 'swin_v2', 'tnt', 'cnn', 'hybrid', 'gpt', 'transformer_xl', 'reformer', 'xlnet']
 )
 def test_eight_devices_do_the_step_of_one(model):
   (wanted, loss), (found, found_loss) = stepped(model, 'one'), stepped(model, 'mixed')
