@@ -1,6 +1,7 @@
 """Transformer-XL comes in and goes out: its numbers, and each thing that is easy to get wrong."""
 
 import _helpers.torchvision_shim  # noqa: F401  isort: skip
+import copy
 import json
 import shutil
 
@@ -12,7 +13,7 @@ import torch
 from _helpers import parity
 from _helpers import transformer_xls as oracles
 from _helpers.gpts import error
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers.models.deprecated.transfo_xl import TransfoXLLMHeadModel
 
 from vitlab import pretrained
@@ -183,6 +184,37 @@ def test_clusters_are_numbered_as_they_lie(saved, x64):
     lambda x: x[..., ::-1], clusters
   )
   assert error(jax.jit(lambda v: oracles.ours(model, v))(variables), oracles.logits(oracle)) > 1e-2
+
+
+@pytest.mark.parametrize('way', ['plain', 'narrower'])
+def test_the_layout_of_the_authors_says_the_same(way, saved, tmp_path, x64):
+  """No prefix, biases that all blocks share, and the last cluster first."""
+  oracle = copy.deepcopy(saved[way][0])
+  layers = oracle.transformer.layers
+  for name in ('r_w_bias', 'r_r_bias'):
+    layers[1].dec_attn.get_parameter(name).data = layers[0].dec_attn.get_parameter(name).data
+  tensors = {name.removeprefix('transformer.'): x for name, x in oracle.state_dict().items()}
+  for name in ('r_w_bias', 'r_r_bias'):
+    tensors[name] = tensors.pop(f'layers.0.dec_attn.{name}')
+    del tensors[f'layers.1.dec_attn.{name}']
+  for name in tensors.keys() & {'crit.cluster_weight', 'crit.cluster_bias'}:
+    tensors[name] = tensors[name].flip(0)
+  save_file({name: x.clone() for name, x in tensors.items()}, tmp_path / 'x.safetensors')
+  weights = pretrained.read(str(tmp_path / 'x.safetensors'))
+  assert weights.format == 'original'
+  words = dict(memory_length=7, same_length=way == 'narrower')
+  model, variables = oracles.in_double(weights, **words)
+  assert error(jax.jit(lambda v: oracles.ours(model, v))(variables), oracles.logits(oracle)) < 1e-12
+
+
+def test_of_the_authors_layout_clusters_that_are_as_wide_are_refused(saved, tmp_path):
+  tensors = {
+    k.removeprefix('transformer.'): x for k, x in saved['clusters'][0].state_dict().items()
+  }
+  tensors['r_w_bias'] = tensors['layers.0.dec_attn.r_w_bias']
+  save_file({name: x.clone() for name, x in tensors.items()}, tmp_path / 'x.safetensors')
+  with pytest.raises(UserError, match='no tensor says where they begin'):
+    pretrained.read(str(tmp_path / 'x.safetensors'))
 
 
 @pytest.mark.parametrize(
