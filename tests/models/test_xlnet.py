@@ -130,6 +130,18 @@ def test_a_scanned_stack_is_the_same():
     np.testing.assert_allclose(*found, atol=1e-5)
 
 
+@pytest.mark.parametrize('rate', ['dropout_rate', 'attention_dropout_rate'])
+def test_dropout_acts_in_training_alone(rate):
+  model = make(head='text', num_classes=3, **{rate: 0.5})
+  variables = variables_of(model)
+  apply = jax.jit(model.apply, static_argnames='train')
+  still = apply(variables, TOKENS)[0]
+  one, other = (
+    apply(variables, TOKENS, train=True, rngs={'dropout': jax.random.key(i)})[0] for i in range(2)
+  )
+  assert np.abs(one - other).max() > 1e-3 and np.abs(one - still).max() > 1e-3
+
+
 WRONG = {
   'head': (dict(head='sum'), "unknown head 'sum'"),
   'classes': (dict(head='text'), 'needs num_classes'),

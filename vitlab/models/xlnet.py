@@ -204,6 +204,7 @@ def make(
   mlp: str = 'gelu',
   norm_epsilon: float = 1e-12,
   dropout_rate: float = 0.1,
+  attention_dropout_rate: float = 0.0,
   scan: bool = False,
   remat: str = '',
   dtype: str = 'float32',
@@ -224,8 +225,9 @@ def make(
     mlp_dim: Hidden units of the mlps, instead of the variant's.
     mlp: 'gelu' (exact, as in XLNet), 'gelu_tanh', 'relu' or 'swish'.
     norm_epsilon: Added to the variance in the norms.
-    dropout_rate: Probability of dropout on embedded tokens, on weights of attention, on branches,
-      in the mlps and before the head.
+    dropout_rate: Probability of dropout on embedded tokens, on branches, in the mlps and before the
+      head.
+    attention_dropout_rate: Probability of dropout on the weights of attention.
     scan: Whether one block is compiled and looped over: less to compile, never another result.
     remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
       everything. Less is memory against time, never another result.
@@ -235,7 +237,7 @@ def make(
   Raises:
     UserError: a word or number that cannot be used; lists what is possible.
   """
-  check_rates(dropout_rate=dropout_rate)
+  check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('XLNet', VARIANTS, variant, **sizes)
   if head not in HEADS:
@@ -252,7 +254,7 @@ def make(
   init = nn.initializers.normal(stddev)
   new_logits = partial(Dense, dtype=jnp.promote_types(compute, jnp.float32), kernel_init=init)
   classes = new_logits(num_classes or 0)
-  attention = TwoStreamAttention(size.num_heads, dropout_rate, compute, init)
+  attention = TwoStreamAttention(size.num_heads, attention_dropout_rate, compute, init)
   mlp_layer = make_mlp(mlp, size.mlp_dim, dropout_rate, compute, kernel_init=init)
   norm = make_norm('layernorm', norm_epsilon, compute)
   block = Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place='post')

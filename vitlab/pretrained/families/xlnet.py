@@ -80,6 +80,7 @@ KEYS = keys.huggingface(
     'is of attention that is causal': 'same_length',
     'is of the files of TensorFlow': 'untie_r',
     'is of answers to questions': 'start_n_top end_n_top',
+    'is vocab_size in old files': 'n_token',
   },
 )
 # Our word -> their key.
