@@ -1,6 +1,7 @@
 """Everything a config can get wrong is said before anything runs; nothing is traced twice."""
 
 import collections
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,13 @@ import pytest
 from _helpers import runs
 
 from vitlab import registry
+from vitlab.cli import config_file
 from vitlab.errors import UserError
 from vitlab.train import initial, setup, sharding
 from vitlab.workdir import fingerprint
 
 ONE = jax.devices()[:1]
+FINETUNE = pathlib.Path(__file__).parents[2] / 'configs' / 'finetune.py'
 
 
 def _build(devices=ONE, **overrides):
@@ -145,3 +148,15 @@ def test_bad_values_are_refused_in_words(overrides, words):
 def test_batches_that_do_not_spread_over_the_devices():
   with pytest.raises(UserError, match='batch_size=12 is not a multiple of 8'):
     _build(None, batch_size=12)
+
+
+def test_what_the_weights_would_have_said_is_named_where_there_are_none():
+  """A config of fine-tuning from scratch: a number that is None was met in a sum, much later."""
+  config = config_file.load(f'{FINETUNE}:weights=none,path=none')
+  with config.unlocked():
+    config.init_from = None
+    config.model.update(name='vit', variant='mu/4')
+  with pytest.raises(UserError, match='folder needs image_size: it is None, and no weights'):
+    setup.build(config)
+  with pytest.raises(UserError, match='config.task.mean is None, to be filled from the weights'):
+    setup.make_task(config, dict(num_classes=2))
