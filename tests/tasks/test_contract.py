@@ -73,6 +73,12 @@ def speak(model, **row):
 
 BERT = functools.partial(bert.make, 9, 'mu', depth=1, max_length=8, dropout_rate=0.0)
 XLNET = functools.partial(xlnet.make, 9, 'mu', depth=1, dropout_rate=0.0)
+RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
+GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
+REFORMER = functools.partial(
+  reformer.make, 9, 'mu', depth=2, context=8, lsh_chunk=2, local_chunk=4, dropout_rate=0.0
+)
+TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
 
 
 def hide(**words):
@@ -109,14 +115,6 @@ def embed(**spec):
     return made._replace(init=lambda *args: jax.tree.map(moved, made.init(*args)))
 
   return Row(task, windows, ('features',), random=spec.get('output') != 'hierarchical')
-
-
-RNN = functools.partial(rnn_seq2seq.make, 9, width=4)
-GPT = functools.partial(gpt.make, 9, 'mu', depth=1, context=7, dropout_rate=0.0)
-REFORMER = functools.partial(
-  reformer.make, 9, 'mu', depth=2, context=8, lsh_chunk=2, local_chunk=4, dropout_rate=0.0
-)
-TRANSFORMER = functools.partial(transformer.make, 9, 'mu', depth=1, dropout_rate=0.0)
 
 
 AUGMENT = 'random_crop(2)|flip|mixup(0.8)'
@@ -265,10 +263,8 @@ def test_weights_average_microbatches_to_the_whole(independent_case):
   half = SIZE // 2
   parts = [{name: x[i : i + half] for name, x in case.batch.items()} for i in (0, half)]
   for run in case.steps.values():
-    (first, second), whole = (
-      [weighted(run, case, b) for b in parts],
-      weighted(run, case, case.batch),
-    )
+    first, second = (weighted(run, case, part) for part in parts)
+    whole = weighted(run, case, case.batch)
     close(jax.tree.map(jnp.add, first, second), whole, rtol=1e-5, atol=1e-6)
 
 

@@ -8,6 +8,7 @@ second. Out: float32 logits of the head and a dict of every intermediate. Loads 
 Face, with and without pooler and heads (`vitlab.pretrained.families.bert`).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -216,14 +217,8 @@ def make(
   new_embed = partial(TokenEmbed, width=size.width, dtype=compute, stddev=0.02)
   new_dense = partial(Dense, dtype=compute, kernel_init=INIT)
   new_logits = partial(Dense, dtype=jnp.promote_types(compute, jnp.float32), kernel_init=INIT)
-  heads = dict(
-    words=WordHead(new_dense(size.width), new_norm()),
-    text=new_logits(num_classes or 0),
-    tokens=new_logits(num_classes or 0),
-    none=None,
-  )
   rates = dropout_rate, attention_dropout_rate
-  block = _block(size, new_norm(), norm_place, mlp, *rates, compute)
+  block = _block(size, new_norm(), norm_place, mlp, rates, compute)
   learned = position_embedding == 'learned'
   return BERT(
     token_embedding=new_embed(vocab_size),
@@ -233,7 +228,7 @@ def make(
     encoder=Stack(block, size.depth, scan=scan, remat=check_remat(remat)),
     norm=new_norm() if norm_place == 'pre' else None,
     pooler=new_dense(size.width) if pooler else None,
-    head=heads[head],
+    head=_head(head, num_classes, new_dense(size.width), new_norm(), new_logits),
     head_on=head,
     next_head=new_logits(2) if next_passage else None,
     dropout_rate=dropout_rate,
@@ -245,14 +240,22 @@ def _block(
   norm: nn.Module,
   norm_place: str,
   mlp: str,
-  dropout_rate: float,
-  attention_dropout_rate: float,
+  rates: tuple[float, float],
   compute: jnp.dtype,
 ) -> Block:
+  dropout_rate, attention_dropout_rate = rates
   options = dict(dtype=compute, kernel_init=INIT)
   attention = SelfAttention(size.num_heads, dropout_rate=attention_dropout_rate, **options)
   mlp_layer = make_mlp(mlp, size.mlp_dim, **options)
   return Block(attention, mlp_layer, norm, dropout_rate=dropout_rate, norm_place=norm_place)
+
+
+def _head(
+  head: str, num_classes: int | None, dense: Dense, norm: nn.Module, new_logits: Callable
+) -> nn.Module | None:
+  if head == 'words':
+    return WordHead(dense, norm)
+  return new_logits(num_classes) if head in ('text', 'tokens') else None
 
 
 def _check_head(head: str, num_classes: int | None, pooler: bool, next_passage: bool) -> None:
