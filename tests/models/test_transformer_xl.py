@@ -151,6 +151,15 @@ def test_a_prompt_and_then_one_by_one_is_all_at_once(words):
   close(again[0], ahead[1])
 
 
+def test_weights_of_attention_are_dropped_in_training_alone(variables):
+  model = make(attention_dropout_rate=0.5, memory_length=0)
+  tokens, key = jnp.asarray(TOKENS[:, :4]), jax.random.key(0)
+  run = jax.jit(lambda v: model.apply(v, tokens, train=True, rngs={'dropout': key})[0])
+  wanted = logits(make(memory_length=0), variables, TOKENS[:, :4])
+  assert apart(run(variables), wanted) > 0.1
+  close(logits(model, variables, TOKENS[:, :4]), wanted)
+
+
 def test_a_scanned_stack_gives_the_same(variables):
   scanned = {'params': stack_blocks(variables['params'])}
   close(logits(make(scan=True), scanned), logits(make(), variables))

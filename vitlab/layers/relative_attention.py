@@ -24,12 +24,14 @@ class RelativeAttention(nn.Module):
     head_dim: Width of each.
     dtype: Type of the computation; the softmax is at least float32.
     kernel_init: Initialiser of the kernels and of both biases.
+    dropout_rate: Probability with which a weight becomes zero in training, after the softmax.
   """
 
   num_heads: int
   head_dim: int
   dtype: Any = jnp.float32
   kernel_init: Callable = nn.initializers.normal(0.02)
+  dropout_rate: float = 0.0
 
   @nn.compact
   def __call__(
@@ -45,7 +47,7 @@ class RelativeAttention(nn.Module):
 
     Args:
       x: Tokens.
-      train: As a `Block` says it to every attention; nothing differs.
+      train: Whether dropout acts, with the rng 'dropout'.
       distances: The sinusoids of the distances r - 1, ..., 0.
       before: Tokens before x, to which x attends and which do not attend.
       mask: True where a query may attend to a key, the keys before x first.
@@ -53,7 +55,6 @@ class RelativeAttention(nn.Module):
     Returns:
       The attended tokens, and the dict of weights, keys and values.
     """
-    del train
     heads, init = (self.num_heads, self.head_dim), self.kernel_init
     u, v = (
       self.param(name, init, heads, jnp.float32).astype(self.dtype)
@@ -70,7 +71,9 @@ class RelativeAttention(nn.Module):
     by_distance = jnp.einsum('btnk,rnk->bntr', q + v, r) * self.head_dim**-0.5
     options = dict(bias=by_key(by_distance, key.shape[2], r.shape[0] - 1), mask=mask)
     by_content = jnp.einsum('btnk->bntk', q + u)
-    mixed = jnp.einsum('bntk->btnk', attend(by_content, key, value, **options))
+    dropped = train and self.dropout_rate
+    drop = nn.Dropout(self.dropout_rate, deterministic=False) if dropped else None
+    mixed = jnp.einsum('bntk->btnk', attend(by_content, key, value, drop=drop, **options))
     y = Dense(x.shape[-1], 2, False, self.dtype, init, name='out')(mixed)
     return y, dict(attention=attention_weights(by_content, key, **options), k=key, v=value)
 

@@ -213,6 +213,7 @@ def make(
   div_val: int = 1,
   norm_epsilon: float = 1e-5,
   dropout_rate: float = 0.1,
+  attention_dropout_rate: float = 0.0,
   scan: bool = False,
   remat: str = '',
   dtype: str = 'float32',
@@ -238,6 +239,7 @@ def make(
     norm_epsilon: Added to the variance in the norms.
     dropout_rate: Probability of dropout on embedded tokens, distances, branches, hidden units and
       in front of the logits.
+    attention_dropout_rate: Probability of dropout on the weights of attention.
     scan: Whether one block is compiled and looped over: less to compile, never another result.
     remat: What the backward pass keeps of a block, one of `vitlab.layers.stack.REMAT`; '' is
       everything. Less is memory against time, never another result.
@@ -247,20 +249,18 @@ def make(
   Raises:
     UserError: a word or number that cannot be used; lists what is possible.
   """
-  check_rates(dropout_rate=dropout_rate)
+  check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('Transformer-XL', VARIANTS, variant, **sizes)
   memory_length = context if memory_length is None else memory_length
   eval_length = memory_length if eval_memory_length is None else eval_memory_length
   _check(size, context, memory_length, eval_length, clamp_len)
-  check_clusters(vocab_size, size.width, cutoffs, div_val)
   compute, init = compute_dtype(dtype), nn.initializers.normal(STDDEV)
-  if cutoffs or div_val > 1:
-    embedding = AdaptiveEmbed(vocab_size, size.width, tuple(cutoffs), div_val, compute, STDDEV)
-  else:
-    embedding = TokenEmbed(vocab_size, size.width, compute, logits_bias=True, stddev=STDDEV)
+  embedding = _embedding(vocab_size, size.width, tuple(cutoffs), div_val, compute)
   block = Block(
-    RelativeAttention(size.num_heads, size.width // size.num_heads, compute, init),
+    RelativeAttention(
+      size.num_heads, size.width // size.num_heads, compute, init, attention_dropout_rate
+    ),
     make_mlp('relu', size.mlp_dim, dropout_rate, compute, init),
     make_norm('layernorm', norm_epsilon, compute),
     dropout_rate=dropout_rate,
@@ -283,3 +283,13 @@ def _check(
   for name, (value, smallest) in least.items():
     if value < smallest:
       raise UserError(f'Transformer-XL: {name}={value} needs to be {smallest} or more')
+
+
+def _embedding(
+  vocab_size: int, width: int, cutoffs: tuple[int, ...], div_val: int, dtype: Any
+) -> TokenEmbed | AdaptiveEmbed:
+  """One table of all tokens, or clusters of them; raises UserError where they cannot be cut."""
+  check_clusters(vocab_size, width, cutoffs, div_val)
+  if cutoffs or div_val > 1:
+    return AdaptiveEmbed(vocab_size, width, cutoffs, div_val, dtype, STDDEV)
+  return TokenEmbed(vocab_size, width, dtype, logits_bias=True, stddev=STDDEV)

@@ -167,6 +167,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     d_head=words['width'] // words['num_heads'],
     clamp_len=words['clamp_len'] or -1,
     dropout=words['dropout_rate'],
+    dropatt=words['attention_dropout_rate'],
     eos_token_id=0,
   )
 
