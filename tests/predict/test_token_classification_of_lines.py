@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from _helpers import berts, text
+from _helpers import berts, text, xlnets
 from _helpers.lines import lines_in, rows_of
 
 import launch
 from vitlab.cli import command_line
+from vitlab.data.vocabularies import exported, pieces
 from vitlab.errors import UserError
 from vitlab.predict import Options, stablehlo, token_classification, trained
 from vitlab.predict import folder as folder_lib
@@ -51,6 +52,21 @@ def theirs(folder, words):
   numbers = given.word_ids()
   rows = rows[[numbers.index(i) for i in range(len(words))]]
   return [NAMES[i] for i in rows.argmax(1)], rows.max(1)
+
+
+def test_an_xlnet_tags_as_transformers_does(tmp_path):
+  vocabulary = pieces.Pieces(pieces.train(LINES, pieces.XLNET, 45, len(LINES)))
+  names = dict(enumerate(NAMES))
+  module = xlnets.make('tokens', vocab_size=len(vocabulary), id2label=names).float()
+  module.save_pretrained(tmp_path)
+  for name, content in exported.files(vocabulary.text).items():
+    (tmp_path / name).write_bytes(content)
+  lines = ['the dog runs', *LINES[:3]]
+  tagger = token_classification.Tagger(trained.load(str(tmp_path)))
+  for line, found in zip(lines, tagger(lines), strict=True):
+    tags, probabilities = theirs(tmp_path, line.split())
+    assert list(found.tags) == tags
+    np.testing.assert_allclose(found.probabilities, probabilities, atol=1e-4)
 
 
 def test_a_folder_says_what_transformers_does(folder, model, tmp_path, capsys):

@@ -21,6 +21,7 @@ from vitlab.pretrained import About
 
 KIND = 'token_classification'
 BATCH_SIZE = 64
+ANY_LENGTH = 512  # tokens of a text, of weights that have learned no places
 
 
 class Line(NamedTuple):
@@ -97,7 +98,8 @@ class Tagger:
     """Of the words of each row; rows are filled up to one of a few shapes, each compiled once."""
     for start in range(0, len(rows), size):
       part = rows[start : start + size]
-      given = [(tokens, np.ones_like(tokens)) for tokens, _ in part]
+      last = self._vocabulary.class_last
+      given = [(tokens, tagged.segments(tokens, last)) for tokens, _ in part]
       batch = padded(given, size, buckets_up_to(self._length))
       for one, (_, firsts) in zip(np.asarray(self._classify(self._variables, batch)), part):
         yield one[firsts]
@@ -158,5 +160,5 @@ def published(
   count = about.spec['num_classes']
   names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
   facts = about.text(path) | dict(num_classes=count, class_names=names)
-  facts |= dict(max_length=about.spec['max_length'])
+  facts |= dict(max_length=about.spec.get('max_length', ANY_LENGTH))
   return dict(name=KIND, num_classes=None), facts

@@ -13,7 +13,7 @@ from vitlab.data import Dataset, Example
 from vitlab.data.identity import digest
 from vitlab.data.sentences import Rows
 from vitlab.data.sources import ByLength
-from vitlab.data.texts.labelled import buckets_up_to
+from vitlab.data.texts.labelled import CLASS, buckets_up_to
 from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError, listed, unknown
 
@@ -41,7 +41,7 @@ class Tagged(NamedTuple):
 
 
 class Tokens(ByLength):
-  """A split of rows of `tokens`, `segments` (all 1) and `classes`.
+  """A split of rows of `tokens`, `segments` (see there) and `classes`.
 
   Attributes:
     lengths: Of all examples, in tokens.
@@ -54,6 +54,7 @@ class Tokens(ByLength):
 
   def __init__(self, arrays: Mapping[str, np.ndarray], buckets: Sequence[int]):
     self.buckets, self.lengths = tuple(buckets), arrays['lengths']
+    self._class_last = bool(arrays['class_last'])
     self._rows = {key: Rows(arrays[key], self.lengths) for key in ('tokens', 'classes')}
 
   def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Tokens(ByLength):
   def __getitem__(self, index: int) -> Example:
     number = range(len(self))[index]
     found = {key: rows[number].astype(np.int32) for key, rows in self._rows.items()}
-    return found | dict(segments=np.ones_like(found['tokens']))
+    return found | dict(segments=segments(found['tokens'], self._class_last))
 
   def digest(self) -> str:
     return digest(*(rows.flat for rows in self._rows.values()), self.lengths)
@@ -192,6 +193,14 @@ def row(
   return np.array([*begin, *tokens, *end], np.int32), firsts
 
 
+def segments(tokens: Int[np.ndarray, ' t'], class_last: bool) -> Int[np.ndarray, ' t']:
+  """All 1, but for a classifier's token that ends the row."""
+  found = np.ones_like(tokens)
+  if class_last:
+    found[-1] = CLASS
+  return found
+
+
 def write(
   split: Tagged,
   vocabulary: Vocabulary,
@@ -220,7 +229,7 @@ def write(
   tokens, classes = zip(*found)
   lengths = np.array([len(each) for each in tokens])
   arrays = dict(tokens=np.concatenate(tokens), classes=np.concatenate(classes), lengths=lengths)
-  np.savez(path, **arrays)
+  np.savez(path, **arrays, class_last=np.array(vocabulary.class_last))
 
 
 def opened(place: pathlib.Path, about: Mapping[str, Any]) -> Dataset:

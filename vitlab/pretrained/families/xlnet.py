@@ -22,7 +22,9 @@ from vitlab.pretrained.files import Files
 from vitlab.pretrained.layouts import Layout, batched, same
 from vitlab.pretrained.tables import below, by_table
 
-KIND = dict(words='permutation_lm', text='text_classification')  # see `vitlab.pretrained.kind`
+KIND = dict(  # see `vitlab.pretrained.kind`
+  words='permutation_lm', text='text_classification', tokens='token_classification'
+)
 # Our module or parameter -> their name; {} is the number of the block. Their kernels of attention
 # are parameters by themselves, and [d, n, k] all of them.
 BODY = {'token_embedding/embedding': 'word_embedding.weight', 'query_token': 'mask_emb'}
