@@ -7,7 +7,8 @@
   reached   depends on your texts
 
 `weights` is a folder of a BERT of Hugging Face (config.json, model.safetensors, vocab.txt) or the
-workdir of a run of configs/bert_pretrain_text.py: its words stay, its head is replaced. `path` is a
+workdir of a run of configs/bert_pretrain_text.py: its words stay, its head is replaced. For an
+XLNet (spiece.model), or a run of configs/xlnet_text.py, say `model=xlnet` as well. `path` is a
 file of words and tags, a folder or an archive (vitlab/data/sets/labelled_tokens.py): names of
 people and places, parts of speech. Then
 
@@ -23,8 +24,8 @@ from vitlab.errors import UserError
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """`weights`, `path`: see above; `length`: tokens of a text; `epochs`; `smoke`: seconds."""
-  arg = parse_arg(arg, weights='', path='', length=128, epochs=3, smoke=False)
+  """`weights`, `path`, `model`: see above; `length` of a text; `epochs`; `smoke`: seconds."""
+  arg = parse_arg(arg, weights='', path='', model='bert', length=128, epochs=3, smoke=False)
   if not arg.smoke and not (arg.weights and arg.path):
     raise UserError(
       'configs/bert_tag.py needs weights and texts: '
@@ -43,7 +44,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     class_names=(),
   )
   config.init_from = dict(path=arg.weights, head='new')
-  config.model = dict(name='bert', vocab_size=None, num_classes=None, head='tokens')
+  config.model = dict(name=arg.model, vocab_size=None, num_classes=None, head='tokens')
   config.task = dict(name='token_classification', num_classes=None)
   config.optim = dict(
     name='adamw',
