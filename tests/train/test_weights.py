@@ -1,13 +1,14 @@
 """Weights with all that travels with them: folders of others and runs of ours, in and out."""
 
 import inspect
+import re
 
 import jax
 import numpy as np
 import pytest
 from _helpers import parity, runs
 
-from vitlab import pretrained, workdir
+from vitlab import pretrained, registry, workdir
 from vitlab.data import pictures as pictures_lib
 from vitlab.errors import UserError
 from vitlab.train import weights as lib
@@ -49,6 +50,13 @@ def test_other_words_are_refused_and_a_new_head_is_advised_where_it_helps(counts
   assert ("head='new'" in str(error.value)) == ('num_classes' not in counts)
   loaded = weights.load(dict(params=params), facts | dict(vocabulary=['a', 'b']))['params']
   assert loaded['token_embedding'] is words
+
+
+@pytest.mark.parametrize('name', registry.names('models'))
+def test_how_a_model_is_trained_is_no_other_model(name):
+  words = set(registry.keywords('models', name))
+  ways = {word for word in words if re.search('dropout|drop_path|scan|remat|backward|memory', word)}
+  assert ways | words & {'dtype'} <= lib.TRAINING
 
 
 def test_a_run_is_weights_to_start_from(run):

@@ -18,7 +18,13 @@ from vitlab.workdir import model as model_lib
 from vitlab.workdir.model import is_run
 
 # Words of a model that say how it is trained and run, not what it is.
-TRAINING = frozenset({'dropout_rate', 'drop_path_rate', 'scan', 'remat', 'dtype'})
+TRAINING = frozenset(
+  {
+    *('dropout_rate', 'attention_dropout_rate', 'drop_path_rate'),
+    *('scan', 'remat', 'backward', 'mlp_chunk', 'dtype'),
+    *('memory_length', 'eval_memory_length'),
+  }
+)
 
 
 class Weights(NamedTuple):
