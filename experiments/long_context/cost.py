@@ -2,11 +2,12 @@
 
   python experiments/long_context/cost.py [--lengths=256,...] [--depths=2,...] [--output=FOLDER]
 
-A step is the gradient of a Reformer's loss for one text. Its attention is full, local or hashed
-(arXiv:2001.04451) with 4 rounds, by length; and its backward pass keeps everything, computes layers
-again, or goes back through reversible ones, by depth. Memory is what the compiled program says it
-needs beside parameters and gradients; time is the shortest of a few steps. Steps that would need
-more than `--limit` GB are compiled alone. Exponents are those of the last half of the lengths.
+A step is the gradient of a loss for one text. By length, of four layers: with full or local
+attention, whose backward pass keeps everything, and of a Reformer (arXiv:2001.04451), which hashes
+in 4 rounds and goes back through reversible layers. By depth, of Reformers that keep everything,
+compute layers again, or go back. Memory is what the compiled program says it needs beside
+parameters and gradients; time is the shortest of a few steps. Steps that would need more than
+`--limit` GB are compiled alone. Exponents are those of the last half of the points.
 
 Leaves `cost.json` and `cost.png`, and prints tables. Quote times of a machine that does nothing
 else.
@@ -28,7 +29,11 @@ sys.path.insert(0, str(ROOT))
 from vitlab.models import reformer  # noqa: E402
 from vitlab.ops.losses import token_cross_entropy  # noqa: E402
 
-KINDS = dict(full=('full',), local=('local',), hashed=('lsh',))
+KINDS = dict(
+  full=dict(attn_layers=('full',), backward='plain'),
+  local=dict(attn_layers=('local',), backward='plain'),
+  Reformer=dict(attn_layers=('lsh',), backward='reversible'),
+)
 BACKWARD = ('plain', 'remat', 'reversible')
 LENGTHS, DEPTHS = [2**n for n in range(8, 16)], [2, 4, 8, 16, 24]
 SIZE = dict(width=128, num_heads=2, mlp_dim=256, dropout_rate=0.0, lsh_chunk=64, local_chunk=64)
@@ -46,9 +51,9 @@ def main() -> None:
   values = parser.parse_args()
   values.output.mkdir(parents=True, exist_ok=True)
   by_length, by_depth = [], []
-  for kind, attention in KINDS.items():
+  for kind, words in KINDS.items():
     for length in values.lengths:
-      cost = measured(length, 1, values.limit, attn_layers=attention)
+      cost = measured(length, 4, values.limit, **words)
       by_length.append(dict(kind=kind, length=length, **cost))
       print(by_length[-1], file=sys.stderr, flush=True)
   for backward in BACKWARD:

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import timm
 import torch
-from _helpers import gpts, marian, parity, xlnets
+from _helpers import gpts, marian, parity, reformers, xlnets
 from timm.models import _hub
-from transformers import MarianConfig, XLNetConfig
+from transformers import MarianConfig, ReformerConfig, XLNetConfig
 
 from vitlab import pretrained, registry
 from vitlab.errors import UserError
@@ -160,6 +160,27 @@ def gpt_case(kind: str, words: dict[str, Any]) -> Callable[[pathlib.Path], tuple
     module = gpts.make(kind, **words)
     module.save_pretrained(folder)
     return gpts.logits(module), (gpts.TOKENS,)
+
+  return save
+
+
+def reformer_cases() -> Iterator[tuple]:
+  """The same for a Reformer, of texts that are no longer than a chunk of LSH: nothing is hashed."""
+  tiny = reformers.TINY | dict(lsh_attn_chunk_length=16)
+  for key, default in ReformerConfig().to_dict().items():
+    if not key.startswith('_') and key not in ('model_type', 'transformers_version'):
+      for value in others(key, tiny.get(key, default)):
+        yield key, value, reformer_case(dict(lsh_attn_chunk_length=16) | {key: value})
+
+
+def reformer_case(words: dict[str, Any]) -> Callable[[pathlib.Path], tuple]:
+  """Saves a Reformer; gives its logits and its tokens."""
+
+  def save(folder):
+    module = reformers.make(**words)
+    module.save_pretrained(folder)
+    tokens = reformers.TOKENS[:, :12]
+    return reformers.logits(module, tokens), (tokens,)
 
   return save
 

@@ -81,6 +81,10 @@ def test_configs_of_gpt(kind, tmp_path, x64):
   all_right(key_walks.gpt_cases(kind), tmp_path, equal=30, refused=7)
 
 
+def test_configs_of_reformer(tmp_path, x64):
+  all_right(key_walks.reformer_cases(), tmp_path, equal=40, refused=10)
+
+
 @pytest.mark.parametrize('kind', xlnets.KINDS)
 def test_configs_of_xlnet(kind, tmp_path, x64):
   all_right(key_walks.xlnet_cases(kind), tmp_path, equal=40, refused=10)

@@ -7,6 +7,7 @@ Hashes are drawn, not stored: theirs by torch, ours by JAX, so that models of mo
 agree as much as two draws of theirs do, and exactly where the same rotations are given.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,6 +104,7 @@ def _from_huggingface(config: Mapping[str, Any], shapes: Shapes) -> dict[str, An
   if config['axial_pos_embds']:
     shape, widths = config['axial_pos_shape'], config['axial_pos_embds_dim']
     words |= dict(axial_shape=list(shape), axial_widths=list(widths))
+    words['context'] = min(words['context'], math.prod(shape))  # longer texts they refuse
   return dict(
     name='reformer',
     **specs.size_words(words, VARIANTS, 'tiny'),
