@@ -41,7 +41,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     dropout_rate=0.1,
     dtype='bfloat16',
   )
-  config.task = dict(name='language_model')
+  config.task = dict(name='language_model', max_tokens=256)
   config.optim = dict(
     name='adamw',
     learning_rate=5e-4,

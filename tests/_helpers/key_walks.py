@@ -166,11 +166,11 @@ def gpt_case(kind: str, words: dict[str, Any]) -> Callable[[pathlib.Path], tuple
 
 def reformer_cases() -> Iterator[tuple]:
   """The same for a Reformer, of texts that are no longer than a chunk of LSH: nothing is hashed."""
-  tiny = reformers.TINY | dict(lsh_attn_chunk_length=16)
+  words = dict(lsh_attn_chunk_length=16, attn_layers=['local', 'lsh'])
   for key, default in ReformerConfig().to_dict().items():
     if not key.startswith('_') and key not in ('model_type', 'transformers_version'):
-      for value in others(key, tiny.get(key, default)):
-        yield key, value, reformer_case(dict(lsh_attn_chunk_length=16) | {key: value})
+      for value in others(key, (reformers.TINY | words).get(key, default)):
+        yield key, value, reformer_case(words | {key: value})
 
 
 def reformer_case(words: dict[str, Any]) -> Callable[[pathlib.Path], tuple]:
