@@ -8,9 +8,12 @@ last ones are written, so that shapes stay the same while a text begins. It is a
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+COLLECTION = 'memory'  # of a model, one of `vitlab.tasks.BY_ROW`
 
 
 class Memory(NamedTuple):
@@ -45,6 +48,19 @@ def empty(batch_size: int, blocks: int, places: int, width: int, dtype: Any) -> 
   """A memory of a text that has not begun."""
   inputs = jnp.zeros((batch_size, blocks, places, width), dtype)
   return Memory(inputs, jnp.zeros(batch_size, jnp.int32))
+
+
+def kept(model: nn.Module) -> Memory | None:
+  """The memory of the step before, in the collection of a model; None where there is none."""
+  if not model.has_variable(COLLECTION, 'inputs'):
+    return None
+  return Memory(*(model.get_variable(COLLECTION, name) for name in Memory._fields))
+
+
+def keep(model: nn.Module, memory: Memory) -> None:
+  """Leaves a memory in the collection of a model, for its next step."""
+  for name, array in memory._asdict().items():
+    model.put_variable(COLLECTION, name, array)
 
 
 def read_in_segments(

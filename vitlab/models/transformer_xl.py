@@ -26,7 +26,7 @@ from vitlab.layers.adaptive import AdaptiveEmbed, check_clusters
 from vitlab.layers.blocks import Block
 from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.embeddings import TokenEmbed
-from vitlab.layers.memory import Memory, empty, read_in_segments
+from vitlab.layers.memory import COLLECTION, Memory, empty, keep, kept, read_in_segments
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.relative_attention import RelativeAttention
@@ -100,13 +100,13 @@ class TransformerXL(nn.Module):
       )
     if self.is_initializing():
       if self.memory_length:
-        self._keep(self._empty(tokens.shape[0], self.memory_length))
+        keep(self, self._empty(tokens.shape[0], self.memory_length))
       return self.read(tokens)[0]
     if train:
-      memory = self._kept() or self._empty(tokens.shape[0], self.memory_length)
+      memory = kept(self) or self._empty(tokens.shape[0], self.memory_length)
       found, memory = self.read(tokens, memory, train)
-      if self.is_mutable_collection('memory') and self.memory_length:
-        self._keep(memory)
+      if self.is_mutable_collection(COLLECTION) and self.memory_length:
+        keep(self, memory)
       return found
     if tokens.shape[1] <= self.segment:
       return self.read(tokens)[0]
@@ -184,16 +184,6 @@ class TransformerXL(nn.Module):
   def _empty(self, batch_size: int, places: int) -> Memory:
     embedding = self.token_embedding
     return empty(batch_size, self.decoder.depth, places, embedding.width, embedding.dtype)
-
-  def _kept(self) -> Memory | None:
-    """The memory of the step before."""
-    if not self.has_variable('memory', 'inputs'):
-      return None
-    return Memory(*(self.get_variable('memory', name) for name in Memory._fields))
-
-  def _keep(self, memory: Memory) -> None:
-    for name, value in memory._asdict().items():
-      self.put_variable('memory', name, value)
 
 
 def make(

@@ -28,7 +28,7 @@ from vitlab.layers.blocks import Block
 from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed
-from vitlab.layers.memory import Memory, empty
+from vitlab.layers.memory import COLLECTION, Memory, empty, keep, kept
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
 from vitlab.layers.stack import Stack, check_remat
@@ -43,7 +43,6 @@ VARIANTS = {
   'large': Size(1024, 24, 16, 4096),
 }
 HEADS = ('words', 'text', 'tokens', 'none')
-MEMORY = 'memory'  # one of `vitlab.tasks.BY_ROW`
 
 
 class WordHead(nn.Module):
@@ -161,9 +160,9 @@ class XLNet(nn.Module):
       different=passage[:, :, None] != keys[:, None],
       mask=seen[:, None],
     )
-    if memory is not None and self.is_mutable_collection(MEMORY):
+    if memory is not None and self.is_mutable_collection(COLLECTION):
       inputs = [x, *(block['tokens'] for block in blocks[:-1])]
-      self._keep(memory.then([rows[:, :t] for rows in inputs]))
+      keep(self, memory.then([rows[:, :t] for rows in inputs]))
     return y, blocks
 
   def _kept(self, b: int) -> Memory | None:
@@ -171,15 +170,9 @@ class XLNet(nn.Module):
     if self.is_initializing():
       if self.memory_length:
         width, dtype = self.token_embedding.width, self.token_embedding.dtype
-        self._keep(empty(b, self.encoder.depth, self.memory_length, width, dtype))
+        keep(self, empty(b, self.encoder.depth, self.memory_length, width, dtype))
       return None
-    if not self.has_variable(MEMORY, 'inputs'):
-      return None
-    return Memory(*(self.get_variable(MEMORY, name) for name in Memory._fields))
-
-  def _keep(self, memory: Memory) -> None:
-    for name, array in memory._asdict().items():
-      self.put_variable(MEMORY, name, array)
+    return kept(self)
 
   def _drop(self, x: Array, train: bool) -> Array:
     return self.dropout(x, deterministic=not train)
