@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from jaxtyping import Array, Float, Int, Key
 from vitlab.ops.sampling import argmax, draw, keys_of
 from vitlab.ops.search import Search
 from vitlab.tasks import Variables
+
+_keys_of = jax.jit(keys_of, static_argnums=0)
 
 
 class Continuation:
@@ -39,6 +42,8 @@ class Continuation:
     self._vocab_size = vocab_size
     self.endless = getattr(model, 'endless', False)
     self._step = jax.jit(self._read_and_choose, donate_argnums=1)
+    self._start = jax.jit(partial(model.apply, method='start'), static_argnums=(1, 2))
+    self._take = jax.jit(lambda state, rows: state.take(rows))
 
   def __call__(
     self, prompt: Int[np.ndarray, ' t'], samples: int
@@ -46,9 +51,8 @@ class Continuation:
     """What each of k samples says next, and its log-probability, for ever."""
     last = np.tile(prompt[-1:], samples)
     texts = [np.tile(token, samples) for token in prompt]
-    (key,) = keys_of(self._seed, jnp.asarray(prompt)[None])
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(samples))
-    state = self._read(prompt[None, :-1]).take(jnp.zeros(samples, jnp.int32))
+    keys = self._keys(prompt, samples)
+    state = self._take(self._read(prompt[None, :-1]), np.zeros(samples, np.int32))
     length = len(prompt) - 1
     for number in itertools.count():
       if length == self._context and not self.endless:
@@ -59,10 +63,19 @@ class Continuation:
       texts.append(last)
       yield last, np.asarray(gain)
 
+  def _keys(self, prompt: Int[np.ndarray, ' t'], samples: int) -> Key[Array, ' k']:
+    """A key for each sample, by the seed and the prompt."""
+    if self._greedy:
+      return jax.random.split(jax.random.key(0), samples)
+    # Padding changes no key: few lengths are compiled.
+    padded = np.pad(prompt, (0, (1 << (len(prompt) - 1).bit_length()) - len(prompt)))
+    (key,) = _keys_of(self._seed, padded[None])
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(samples))
+
   def _read(self, tokens: Int[np.ndarray, 'k t']) -> Any:
     """The state of texts that are as long."""
     rows, length = tokens.shape
-    state = self._model.apply(self._variables, rows, self._context, method='start')
+    state = self._start(self._variables, rows, self._context)
     keys = jax.random.split(jax.random.key(0), rows)
     first = 0
     while first < length:
