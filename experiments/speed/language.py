@@ -31,7 +31,10 @@ class Work(NamedTuple):
 
 TORCH = ('torch eager', race.PEER, race.ALL_INSTRUCTIONS)
 WORKS = {
-  'step': Work('AdamW step', 384, 6, 6, 65, 256, 8, (*TORCH, 'vitlab', 'vitlab, 2 host devices')),
+  'step': Work(
+    *('AdamW step', 384, 6, 6, 65, 256, 8),
+    (*TORCH, 'vitlab', race.LESS_MEMORY, 'vitlab, 2 host devices'),
+  ),
   'generation': Work('128 tokens', 384, 6, 6, 65, 256, 1, ('torch eager', 'vitlab'), 'torch eager'),
   'gpt2': Work('64 tokens', 768, 12, 12, 50257, 256, 1, ('torch eager', 'vitlab'), 'torch eager'),
   'encoder': Work(
