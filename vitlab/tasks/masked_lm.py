@@ -24,7 +24,7 @@ from vitlab.errors import UserError
 from vitlab.ops import losses
 from vitlab.ops.masking import Places, choose_places, corrupt
 from vitlab.ops.sampling import argmax
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
+from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, _words, apply_train, mask_of
 
 UNIT = 'windows'
 
@@ -72,15 +72,8 @@ def make(
     (logits, out), mutated = apply_train(
       model, variables['model'], read, _segments(batch), places.index, key=dropout_key
     )
-    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
-    values = losses.token_cross_entropy(logits, targets, mask=places.counts)
-    value, count = losses.masked_mean(values, places.counts)
-    right = (argmax(logits) == targets) & places.counts
-    metrics = {
-      'masked_loss': (jnp.sum(values), count),
-      'masked_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
-    }
-    metrics['loss'] = metrics['masked_loss']
+    value, count, loss, accuracy = _words.learned(logits, batch['tokens'], places)
+    metrics = {'masked_loss': loss, 'masked_accuracy': accuracy, 'loss': loss}
     if next_passage:
       more, metrics['next_accuracy'] = _next(batch, out)
       value += more[0] / jnp.maximum(more[1], 1.0)
@@ -165,32 +158,15 @@ def _predict(
     """Of hidden tokens: 'nll', whether the most probable is 'right', which are 'counted', their
     'place', the 'target' and the 'guess'; of passages 'next_passage', the logits."""
     batch = _visible(batch, next_passage)
-
-    def hide_one(index, row):
-      key = jax.random.fold_in(jax.random.key(0), index)
-      found = hide(key, {name: x[None] for name, x in row.items()})
-      return jax.tree.map(lambda x: x[0], found)
-
     rows = {k: batch[k] for k in ('tokens', 'segments', 'begins') if k in batch}
-    read, places = jax.vmap(hide_one)(batch['index'], rows)
+    read, places = _words.by_index(hide, batch['index'], rows)
     found, out = forward(variables, dict(batch, tokens=read), places.index)
-    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
-    guess = argmax(found)
-    result = dict(
-      nll=losses.token_cross_entropy(found, targets, mask=places.counts),
-      right=(guess == targets) & places.counts,
-      counted=places.counts,
-      place=places.index,
-      target=targets,
-      guess=guess,
-    )
+    result = _words.guessed(found, batch['tokens'], places)
     return result | (dict(next_passage=out['next_passage']) if next_passage else {})
 
   def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
     """The mean of the tokens' features, padding left out."""
-    found, real = forward(variables, batch)[1]['features'], _segments(batch) > 0
-    total = jnp.sum(jnp.where(real[..., None], found, 0), axis=1)
-    return total / jnp.maximum(real.sum(axis=1, keepdims=True), 1)
+    return _words.mean_of_tokens(forward(variables, batch)[1]['features'], _segments(batch) > 0)
 
   def attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t t']]:
     return forward(variables, batch)[1]['attention']

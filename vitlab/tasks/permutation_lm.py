@@ -24,10 +24,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
-from vitlab.ops import losses
 from vitlab.ops.masking import Places
 from vitlab.ops.permutations import choose_spans, draw_order
-from vitlab.ops.sampling import argmax
 from vitlab.tasks import (
   Assumed,
   Batch,
@@ -35,6 +33,7 @@ from vitlab.tasks import (
   Loss,
   Task,
   Variables,
+  _words,
   apply_train,
   remembered,
   without_rows,
@@ -82,14 +81,8 @@ def make(
     read = batch['tokens'], batch['segments'], places.index, order
     collections = remembered(variables['model'], batch)
     (logits, _), mutated = apply_train(model, collections, *read, key=dropout_key)
-    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
-    values = losses.token_cross_entropy(logits, targets, mask=places.counts)
-    value, count = losses.masked_mean(values, places.counts)
-    right = (argmax(logits) == targets) & places.counts
-    metrics = {
-      'loss': (jnp.sum(values), count),
-      'masked_accuracy': (jnp.sum(right, dtype=jnp.float32), count),
-    }
+    value, count, loss, accuracy = _words.learned(logits, batch['tokens'], places)
+    metrics = {'loss': loss, 'masked_accuracy': accuracy}
     return Loss(value, metrics, {'model': mutated}, weight=count)
 
   return Task(init, {'model': training_loss}, _predict(model, draw))
@@ -156,19 +149,11 @@ def _predict(model: nn.Module, draw: Draw) -> dict[str, Callable[..., Any]]:
     return forward(variables, batch, places, batch['hidden'].astype(jnp.int32))[0]
 
   def said(variables: Variables, batch: Batch, highest: int) -> dict[str, Array]:
-    order, places = _drawn_by_index(draw, batch)
+    rows = {name: batch[name] for name in ('tokens', 'begins') if name in batch}
+    order, places = _words.by_index(draw, batch['index'], rows | dict(segments=_segments(batch)))
     order = jnp.minimum(order, highest)
     found, _ = forward(variables, batch, places.index, order)
-    targets = jnp.take_along_axis(batch['tokens'], places.index, axis=1)
-    guess = argmax(found)
-    return dict(
-      nll=losses.token_cross_entropy(found, targets, mask=places.counts),
-      right=(guess == targets) & places.counts,
-      counted=places.counts,
-      place=places.index,
-      target=targets,
-      guess=guess,
-    )
+    return _words.guessed(found, batch['tokens'], places)
 
   def guesses(variables: Variables, batch: Batch) -> dict[str, Array]:
     """Of the tokens that are said: 'nll', whether the most probable is 'right', which are
@@ -181,24 +166,10 @@ def _predict(model: nn.Module, draw: Draw) -> dict[str, Callable[..., Any]]:
 
   def features(variables: Variables, batch: Batch) -> Float[Array, 'b d']:
     """The mean of the tokens' features, padding left out."""
-    found, real = forward(variables, batch)[1]['features'], _segments(batch) > 0
-    total = jnp.sum(jnp.where(real[..., None], found, 0), axis=1)
-    return total / jnp.maximum(real.sum(axis=1, keepdims=True), 1)
+    return _words.mean_of_tokens(forward(variables, batch)[1]['features'], _segments(batch) > 0)
 
   def attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t t']]:
     return forward(variables, batch)[1]['attention']
 
   known = (logits, guesses, guesses_at_once, features, attention)
   return {prediction.__name__: prediction for prediction in known}
-
-
-def _drawn_by_index(draw: Draw, batch: Batch) -> tuple[Int[Array, 'b t'], Places]:
-  """Order and places of every row by its number in the split, whatever rows are beside it."""
-
-  def draw_one(index, row):
-    key = jax.random.fold_in(jax.random.key(0), index)
-    found = draw(key, {name: x[None] for name, x in row.items()})
-    return jax.tree.map(lambda x: x[0], found)
-
-  rows = {name: batch[name] for name in ('tokens', 'begins') if name in batch}
-  return jax.vmap(draw_one)(batch['index'], rows | dict(segments=_segments(batch)))
