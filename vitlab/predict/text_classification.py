@@ -133,13 +133,23 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
 
 def exported(trained: Trained) -> Program:
   """int32 [b 2 max_length], tokens and segments -> probabilities: see `vitlab.tasks`."""
+  return program(trained, '0 padding, 1 the first text, 2 the second')
+
+
+def program(trained: Trained, segments: str) -> Program:
+  """Tokens and segments -> the task's probabilities, of texts or of their words.
+
+  Args:
+    trained: The model.
+    segments: What its segments say.
+  """
   classify, facts = trained.task.predict['probabilities'], trained.facts
 
   def function(rows: Any) -> Any:
     return classify(trained.variables, dict(tokens=rows[:, 0], segments=rows[:, 1]))
 
   known = {key: facts.get(key) for key in ('class_names', 'max_length', 'tokenizer')}
-  known |= dict(rows=['tokens', 'segments: 0 padding, 1 the first text, 2 the second'])
+  known |= dict(rows=['tokens', f'segments: {segments}'])
   return Program(function, jax.ShapeDtypeStruct((1, 2, facts['max_length']), np.int32), known)
 
 
@@ -157,13 +167,18 @@ def published(
     UserError: the vocabulary has more tokens than the weights; they give one number.
   """
   del overrides
-  count = about.spec['num_classes']
-  if count < 2:
+  if about.spec['num_classes'] < 2:
     raise UserError(f'{path}: these weights give one number a text and no classes')
+  return task_and_facts(KIND, path, about)
+
+
+def task_and_facts(kind: str, path: str, about: About) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Those of published weights of a kind, which classify texts or their words."""
+  count = about.spec['num_classes']
   names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
   facts = about.text(path) | dict(num_classes=count, class_names=names)
   facts |= dict(max_length=about.spec.get('max_length', ANY_LENGTH))
-  return dict(name=KIND, num_classes=None), facts
+  return dict(name=kind, num_classes=None), facts
 
 
 def _tried(read: Reader, number: int, line: str) -> Row | str:

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from vitlab.data import classes, tokenizers
+from vitlab import registry
+from vitlab.data import tokenizers
 from vitlab.data.texts import tagged
 from vitlab.data.texts.labelled import buckets_up_to, padded
 from vitlab.errors import UserError
@@ -19,9 +20,9 @@ from vitlab.predict.output import open_output
 from vitlab.predict.trained import Trained
 from vitlab.pretrained import About
 
+text_classification = registry.module('predict', 'text_classification')
 KIND = 'token_classification'
 BATCH_SIZE = 64
-ANY_LENGTH = 512  # tokens of a text, of weights that have learned no places
 
 
 class Line(NamedTuple):
@@ -133,14 +134,7 @@ def run(trained: Trained, paths: Sequence[str], options: Options = DEFAULTS) -> 
 
 def exported(trained: Trained) -> Program:
   """int32 [b 2 max_length], tokens and segments -> probabilities of each token, b t classes."""
-  classify, facts = trained.task.predict['probabilities'], trained.facts
-
-  def function(rows: Any) -> Any:
-    return classify(trained.variables, dict(tokens=rows[:, 0], segments=rows[:, 1]))
-
-  known = {key: facts.get(key) for key in ('class_names', 'max_length', 'tokenizer')}
-  known |= dict(rows=['tokens', 'segments: 0 padding, 1 the text'])
-  return Program(function, jax.ShapeDtypeStruct((1, 2, facts['max_length']), np.int32), known)
+  return text_classification.program(trained, '0 padding, 1 the text')
 
 
 def published(
@@ -157,8 +151,4 @@ def published(
     UserError: the vocabulary has more tokens than the weights.
   """
   del overrides
-  count = about.spec['num_classes']
-  names = list(about.class_names) or [classes.placeholder(i) for i in range(count)]
-  facts = about.text(path) | dict(num_classes=count, class_names=names)
-  facts |= dict(max_length=about.spec.get('max_length', ANY_LENGTH))
-  return dict(name=KIND, num_classes=None), facts
+  return text_classification.task_and_facts(KIND, path, about)
