@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vitlab.data import letters as rows_of_letters
 from vitlab.data.sets import spans
 from vitlab.errors import UserError
 
@@ -14,14 +15,14 @@ def test_an_entity_is_an_a_and_all_b_behind_it():
   tags = dataset.facts['class_names']
   for tokens, segments, classes in zip(*(rows[key] for key in ('tokens', 'segments', 'classes'))):
     length = segments.sum()
-    letters = ''.join(spans.VOCABULARY[token] for token in tokens[1 : length - 1])
+    letters = ''.join(rows_of_letters.VOCABULARY[token] for token in tokens[1 : length - 1])
     found, within = [], False
     for letter in letters:
       within = letter == 'a' or (within and letter == 'b')
       found.append('B-A' if letter == 'a' else 'I-A' if within else 'O')
     assert [tags[i] for i in classes[1 : length - 1]] == found
     assert (classes[[0, length - 1]] == -1).all() and (classes[length:] == -1).all()
-    assert tokens[0] == spans.CLS and tokens[length - 1] == spans.SEP
+    assert tokens[0] == rows_of_letters.CLS and tokens[length - 1] == rows_of_letters.SEP
   lengths = rows['segments'].sum(1)
   assert (lengths.min(), lengths.max()) == (7, 16)
   assert 0.2 < np.mean(rows['classes'][rows['tokens'] == spans.B] == 2) < 0.8

@@ -7,12 +7,9 @@ none, so that a letter alone does not tell its tag.
 
 import numpy as np
 
-from vitlab.data import Dataset
-from vitlab.data.sources import Arrays
-from vitlab.errors import UserError
+from vitlab.data import Dataset, letters
 
-VOCABULARY = ('[PAD]', '[CLS]', '[SEP]', 'a', 'b', 'c')
-PAD, CLS, SEP, A, B, C = range(6)
+A, B, C = range(letters.FIRST, letters.FIRST + 3)
 TAGS = ('B-A', 'I-A', 'O')
 NONE = -1  # the class of what is no letter
 
@@ -32,26 +29,15 @@ def make(
   Raises:
     UserError: lengths or numbers that cannot be.
   """
-  if not 1 <= min_length <= max_length or train < 1 or test < 1:
-    raise UserError(
-      f'spans(min_length={min_length}, max_length={max_length}, train={train}, test={test}): '
-      'give lengths of 1 or more, the longest last, and at least one row of each split'
-    )
+  letters.check('spans', min_length, max_length, train, test)
   generator, count = np.random.default_rng(seed), train + test
-  at, length = np.arange(max_length + 2), generator.integers(min_length, max_length + 1, (count, 1))
-  letters = generator.choice([A, B, C], (count, max_length + 2), p=[0.25, 0.5, 0.25])
-  tokens = np.where(at <= length, letters, np.where(at == length + 1, SEP, PAD))
-  tokens[:, 0] = CLS
+  length = generator.integers(min_length, max_length + 1, (count, 1))
+  drawn = generator.choice([A, B, C], (count, max_length + 2), p=[0.25, 0.5, 0.25])
+  tokens = letters.framed(drawn, length)
   classes = np.full(tokens.shape, NONE)
   within = np.zeros(count, bool)
-  for i in at[1:]:
+  for i in range(1, max_length + 2):
     within = (tokens[:, i] == A) | within & (tokens[:, i] == B)
     tag = np.where(tokens[:, i] == A, 0, np.where(within, 1, 2))
     classes[:, i] = np.where(tokens[:, i] >= A, tag, NONE)
-  rows = dict(tokens=tokens, segments=at <= length + 1, classes=classes)
-  rows = {key: x.astype(np.int32) for key, x in rows.items()}
-  facts = dict(vocab_size=len(VOCABULARY), vocabulary=list(VOCABULARY), num_classes=len(TAGS))
-  facts |= dict(class_names=list(TAGS), max_length=max_length + 2)
-  splits = dict(train=slice(train), test=slice(train, None))
-  arrays = {name: {key: x[part] for key, x in rows.items()} for name, part in splits.items()}
-  return Dataset({name: Arrays(x) for name, x in arrays.items()}, facts)
+  return letters.dataset(tokens, length, train, TAGS, classes=classes)
