@@ -18,48 +18,22 @@ table, a folder or an archive (vitlab/data/sets/labelled_text.py), perhaps of pa
 
 from ml_collections import ConfigDict
 
-from vitlab.config import base, parse_arg
-from vitlab.errors import UserError
+from configs.common import fine_tune
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """`weights`, `path`, `model`: see above; `length` of a text; `epochs`; `smoke`: seconds."""
-  arg = parse_arg(arg, weights='', path='', model='bert', length=128, epochs=3, smoke=False)
-  if not arg.smoke and not (arg.weights and arg.path):
-    raise UserError(
-      'configs/bert_classify.py needs weights and texts: '
-      '--config=configs/bert_classify.py:weights=FOLDER,path=FILE'
-    )
-  config = base()
-  config.duration = f'{arg.epochs} epochs'
-  config.batch_size = 32
-  config.data = dict(
-    name='labelled_text',
-    path=arg.path,
-    tokenizer=arg.weights,
-    max_length=arg.length,
+  config, smoke = fine_tune.start(
+    arg, 'bert_classify', 'labelled_text', 'text_classification', head='text'
+  )
+  config.data.update(
     text='',  # columns, by name or position, where theirs are none that is known
     pair='',
     label='',
     class_names=(),
   )
-  config.init_from = dict(path=arg.weights, head='new')
-  config.model = dict(name=arg.model, vocab_size=None, num_classes=None, head='text')
-  config.task = dict(name='text_classification', num_classes=None)
-  config.optim = dict(
-    name='adamw',
-    learning_rate=5e-5,
-    schedule='linear',
-    warmup='10%',
-    weight_decay=0.01,
-    clip_norm=1.0,
-  )
   config.evaluators.test = dict(name='text_classification', split='test', every='50%')
-  config.checkpoint.best = 'test/accuracy'
-  if arg.smoke:
-    config.init_from = None
+  if smoke:
     config.data = dict(name='majority')
     config.duration, config.log_every = '60 steps', '10 steps'
-    config.model.update(variant='mu', max_length=32)
-    config.optim.learning_rate = 1e-2
   return config

@@ -19,47 +19,22 @@ people and places, parts of speech. Then
 
 from ml_collections import ConfigDict
 
-from vitlab.config import base, parse_arg
-from vitlab.errors import UserError
+from configs.common import fine_tune
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """`weights`, `path`, `model`: see above; `length` of a text; `epochs`; `smoke`: seconds."""
-  arg = parse_arg(arg, weights='', path='', model='bert', length=128, epochs=3, smoke=False)
-  if not arg.smoke and not (arg.weights and arg.path):
-    raise UserError(
-      'configs/bert_tag.py needs weights and texts: '
-      '--config=configs/bert_tag.py:weights=FOLDER,path=FILE'
-    )
-  config = base()
-  config.duration = f'{arg.epochs} epochs'
-  config.batch_size = 32
-  config.data = dict(
-    name='labelled_tokens',
-    path=arg.path,
-    tokenizer=arg.weights,
-    max_length=arg.length,
+  config, smoke = fine_tune.start(
+    arg, 'bert_tag', 'labelled_tokens', 'token_classification', head='tokens'
+  )
+  config.data.update(
     word='',  # columns by position, or keys of JSON, where theirs are none that is known
     tag='',
     class_names=(),
   )
-  config.init_from = dict(path=arg.weights, head='new')
-  config.model = dict(name=arg.model, vocab_size=None, num_classes=None, head='tokens')
-  config.task = dict(name='token_classification', num_classes=None)
-  config.optim = dict(
-    name='adamw',
-    learning_rate=5e-5,
-    schedule='linear',
-    warmup='10%',
-    weight_decay=0.01,
-    clip_norm=1.0,
-  )
   config.evaluators.test = dict(name='entities', class_names=None, split='test', every='50%')
-  config.checkpoint.best = 'test/accuracy'
-  if arg.smoke:
-    config.init_from = None
+  if smoke:
     config.data = dict(name='spans')
     config.duration, config.log_every = '600 steps', '50 steps'
-    config.model.update(variant='mu', max_length=32, pooler=False)
-    config.optim.learning_rate = 1e-2
+    config.model.pooler = False
   return config
