@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vitlab.data import Dataset, prepared
-from vitlab.data.archive import Tree, counted, list_folder, open_tree
+from vitlab.data.archive import Tree, counted, open_tree
 from vitlab.data.pictures import ending
 from vitlab.data.splits import canonical
 from vitlab.data.texts import labelled, reading, tables
@@ -95,12 +95,7 @@ def _digest(path: str, data_dir: str) -> str:
     return reading.digest_of_prepared(
       prepared.open_prepared(path.removeprefix(TFDS), data_dir, download=False)
     )
-  place = pathlib.Path(path).expanduser()
-  if place.is_file():
-    return reading.digest_of(place.parent, [place.name])
-  if not place.is_dir():
-    raise UserError(f'{path} does not exist: give a table, or a folder or archive of texts')
-  return reading.digest_of(place, [name for name in list_folder(place) if not name.endswith('/')])
+  return reading.digest_at(path, 'a table, or a folder or archive of texts')
 
 
 def _read(path: str, data_dir: str, columns: Columns) -> tuple[dict[str, Labelled], Sequence[str]]:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from vitlab.data import Dataset
-from vitlab.data.archive import Tree, list_folder, open_tree
+from vitlab.data.archive import Tree, open_tree
 from vitlab.data.pictures import ending
 from vitlab.data.splits import canonical
-from vitlab.data.texts import reading, tagged
+from vitlab.data.texts import labelled, reading, tagged
 from vitlab.data.texts.cache import cached
 from vitlab.data.texts.tagged import Tagged
 from vitlab.data.vocabularies import kinds
@@ -71,7 +71,12 @@ def make(
     raise UserError(f'data.test_fraction={test_fraction}: expected a number between 0 and 1')
   known = None if tokenizer in kinds.KINDS else kinds.load(tokenizer)
   options = (vocab_size, max_length, word, tag, tuple(class_names), test_fraction)
-  key = ('tagged', _digest(path), known.text if known else tokenizer, repr(options))
+  key = (
+    'tagged',
+    reading.digest_at(path, 'a file of words and tags, a folder or an archive'),
+    known.text if known else tokenizer,
+    repr(options),
+  )
 
   def build(folder: pathlib.Path) -> dict[str, Any]:
     splits = _read(path, word, tag)
@@ -86,23 +91,10 @@ def make(
     numbers = {one: i for i, one in enumerate(written)}
     for name, split in splits.items():
       tagged.write(split, vocabulary, max_length, numbers, folder / f'{name}.npz')
-    facts = dict(num_classes=len(names), class_names=names, max_length=max_length)
-    facts |= dict(vocab_size=len(vocabulary), tokenizer=vocabulary.text)
-    facts |= dict(special=vocabulary.special._asdict())
+    facts = labelled.facts_of(names, max_length, vocabulary)
     return dict(facts=facts, splits=sorted(splits))
 
   return cached(key, build, tagged.opened, cache)
-
-
-def _digest(path: str) -> str:
-  """Of what lies there, as it lies there."""
-  place = pathlib.Path(path).expanduser()
-  if place.is_dir():
-    names = [name for name in list_folder(place) if not name.endswith('/')]
-    return reading.digest_of(place, names)
-  if not place.is_file():
-    raise UserError(f'{path} does not exist: give a file of words and tags, a folder or an archive')
-  return reading.digest_of(place.parent, [place.name])
 
 
 def _read(path: str, word: str, tag: str) -> dict[str, Tagged]:

@@ -110,12 +110,22 @@ def build(
   else:
     vocabulary = kinds.load(tokenizer)
   names = list(class_names) or written
-  facts = dict(num_classes=len(names), class_names=names, max_length=max_length)
-  facts |= dict(vocab_size=len(vocabulary), tokenizer=vocabulary.text)
-  facts |= dict(special=vocabulary.special._asdict())
+  facts = facts_of(names, max_length, vocabulary)
   for name, split in splits.items():
     write(split, vocabulary, max_length, numbers, folder / f'{name}.npz')
   return dict(facts=facts, splits=sorted(splits))
+
+
+def facts_of(names: Sequence[str], max_length: int, vocabulary: Vocabulary) -> dict[str, Any]:
+  """Those of texts, or of words in them, with classes of these names."""
+  return dict(
+    num_classes=len(names),
+    class_names=names,
+    max_length=max_length,
+    vocab_size=len(vocabulary),
+    tokenizer=vocabulary.text,
+    special=vocabulary.special._asdict(),
+  )
 
 
 def opened(place: pathlib.Path, about: Mapping[str, Any]) -> Dataset:

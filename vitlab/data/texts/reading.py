@@ -128,6 +128,16 @@ def digest_of(root: pathlib.Path, names: Sequence[str]) -> str:
   return found.hexdigest()
 
 
+def digest_at(path: str, expected: str) -> str:
+  """Of a file, or of all files of a folder, as they lie there; UserError says what is expected."""
+  place = pathlib.Path(path).expanduser()
+  if place.is_file():
+    return digest_of(place.parent, [place.name])
+  if not place.is_dir():
+    raise UserError(f'{path} does not exist: give {expected}')
+  return digest_of(place, [name for name in list_folder(place) if not name.endswith('/')])
+
+
 def digest_of_prepared(builder: Any) -> str:
   """Of the version of a set of TFDS, and of what its preparation noted."""
   splits = builder.info.splits.items()
