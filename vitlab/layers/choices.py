@@ -1,6 +1,8 @@
 """What the words that all families share stand for in a config."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import flax.linen as nn
@@ -9,6 +11,11 @@ import jax.numpy as jnp
 from vitlab.errors import UserError, unknown
 from vitlab.layers.dense import Dense
 
+# A field of a module that says how it reads, which is no part of what it has learned: models are
+# compared by their repr, and those that differ in ways alone are the same.
+way = partial(dataclasses.field, repr=False)
+
+HEADS = ('words', 'text', 'tokens', 'none')  # of models of texts
 AnySize = TypeVar('AnySize', bound=tuple[Any, ...])
 
 
@@ -60,6 +67,14 @@ def check_words(possible: Mapping[str, Collection[str]], **words: str) -> None:
   for key, choices in possible.items():
     if words[key] not in choices:
       raise unknown(key, words[key], choices)
+
+
+def check_head(family: str, head: str, num_classes: int | None) -> None:
+  """Raises UserError unless it is one of `HEADS`, with the number of classes that it needs."""
+  if head not in HEADS:
+    raise unknown('head', head, HEADS)
+  if head in ('text', 'tokens') and not num_classes:
+    raise UserError(f'{family}: head={head!r} needs num_classes')
 
 
 def check_rates(**rates: float) -> None:

@@ -5,9 +5,7 @@ of which `jit` drops what nobody reads, and where there was hashing 'buckets', w
 again. None of their projections has a bias.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -15,13 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from vitlab.layers.choices import way
 from vitlab.layers.dense import Dense, fan_init
 from vitlab.ops.lsh import default_buckets, hashed, local_attend, lsh_attend, shared_attend
 
 Seen = dict[str, Array]
-# What parameters do not depend on: a model may be evaluated with another than in training, and its
-# repr, by which trained models are compared, does not say it.
-_way = partial(dataclasses.field, repr=False)
 
 
 class LSHAttention(nn.Module):
@@ -48,14 +44,14 @@ class LSHAttention(nn.Module):
 
   num_heads: int
   head_dim: int
-  chunk: int = _way()
-  num_hashes: int = _way()
-  num_buckets: Sequence[int] | None = _way(default=None)
+  chunk: int = way()
+  num_hashes: int = way()
+  num_buckets: Sequence[int] | None = way(default=None)
   context: int = 0
   causal: bool = False
-  same_bucket: bool = _way(default=False)
-  count_once: bool = _way(default=False)
-  seed: int = _way(default=0)
+  same_bucket: bool = way(default=False)
+  count_once: bool = way(default=False)
+  seed: int = way(default=0)
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None
 
@@ -111,7 +107,7 @@ class LocalAttention(nn.Module):
 
   num_heads: int
   head_dim: int
-  chunk: int = _way()
+  chunk: int = way()
   causal: bool = False
   dtype: Any = jnp.float32
   kernel_init: Callable | None = None

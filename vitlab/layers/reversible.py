@@ -12,7 +12,6 @@ but for rounding, and rounding may move a vector into another bucket: of every l
 and its buckets are kept, so that both passes compute the same function.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,6 +20,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
+
+from vitlab.layers.choices import way
 
 Halves = tuple[Float[Array, 'b t d'], Float[Array, 'b t d']]
 Given = dict[str, Array | None]
@@ -173,8 +174,8 @@ class ReversibleStack(nn.Module):
 
   blocks: Sequence[ReversibleBlock]
   depth: int
-  backward: str = dataclasses.field(default='reversible', repr=False)  # no part of what it is
-  mlp_chunk: int = dataclasses.field(default=0, repr=False)
+  backward: str = way(default='reversible')
+  mlp_chunk: int = way(default=0)
 
   @nn.compact
   def __call__(

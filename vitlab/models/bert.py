@@ -16,10 +16,17 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers.attention import SelfAttention
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size
+from vitlab.layers.choices import (
+  Size,
+  check_head,
+  check_rates,
+  check_words,
+  compute_dtype,
+  pick_size,
+)
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed, TokenPositions
 from vitlab.layers.mlp import make_mlp
@@ -38,7 +45,6 @@ VARIANTS = {
   'large': Size(1024, 24, 16, 4096),
 }
 CHOICES = dict(position_embedding=('learned', 'rope'), norm_place=('post', 'pre'))
-HEADS = ('words', 'text', 'tokens', 'none')
 INIT = nn.initializers.truncated_normal(0.02)
 
 
@@ -73,7 +79,7 @@ class BERT(nn.Module):
     norm: Behind them; None: none.
     pooler: Layer before the tanh that makes a text of the vector of [CLS], or None.
     head: `WordHead`, or a layer on the pooled text or on every token; None: none.
-    head_on: Which of `HEADS` it is.
+    head_on: Which of `vitlab.layers.choices.HEADS` it is.
     next_head: Layer on the pooled text: does the second passage follow the first? Or None.
     dropout_rate: Probability of dropout on embedded tokens and in front of the head.
   """
@@ -259,9 +265,6 @@ def _head(
 
 
 def _check_head(head: str, num_classes: int | None, pooler: bool, next_passage: bool) -> None:
-  if head not in HEADS:
-    raise unknown('head', head, HEADS)
-  if head in ('text', 'tokens') and not num_classes:
-    raise UserError(f'BERT: head={head!r} needs num_classes')
+  check_head('BERT', head, num_classes)
   if not pooler and (head == 'text' or next_passage):
     raise UserError(f'BERT: head={head!r}, next_passage={next_passage} need the pooler')

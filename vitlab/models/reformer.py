@@ -12,7 +12,6 @@ Parameters do not depend on how tokens are hashed: what was trained with some ro
 be evaluated with others (`num_hashes`), or with full attention (`attn_layers=('full',)`).
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError
-from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, check_words, compute_dtype, pick_size, way
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import AxialPositions, TokenEmbed, TokenPositions
 from vitlab.layers.lsh_attention import LocalAttention, LSHAttention
@@ -77,7 +76,7 @@ class Reformer(nn.Module):
   decoder: ReversibleStack
   norm: nn.Module
   head: Dense
-  chunks: Sequence[int] = dataclasses.field(default=(), repr=False)
+  chunks: Sequence[int] = way(default=())
   dropout_rate: float = 0.0
 
   def setup(self):

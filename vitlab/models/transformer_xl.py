@@ -12,7 +12,6 @@ a memory that begins empty. Loads Transformer-XLs of Hugging Face
 (`vitlab.pretrained.families.transformer_xl`).
 """
 
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 from vitlab.errors import UserError
 from vitlab.layers.adaptive import AdaptiveEmbed, check_clusters
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size, way
 from vitlab.layers.embeddings import TokenEmbed
 from vitlab.layers.memory import COLLECTION, Memory, empty, keep, kept, read_in_segments
 from vitlab.layers.mlp import make_mlp
@@ -44,9 +43,6 @@ VARIANTS = {
 }
 STDDEV = 0.02  # of all initial matrices and of their biases
 
-# How a model reads is no part of what it has learned: another way to read is the same model.
-_way = partial(dataclasses.field, repr=False)
-
 
 class TransformerXL(nn.Module):
   """Tokens, a stack of blocks that attend to a memory, logits.
@@ -65,11 +61,11 @@ class TransformerXL(nn.Module):
   token_embedding: nn.Module
   decoder: Stack
   dropout_rate: float = 0.0
-  segment: int = _way(default=1)
-  memory_length: int = _way(default=0)
-  eval_memory_length: int = _way(default=0)
-  same_length: bool = _way(default=False)
-  clamp_len: int | None = _way(default=None)
+  segment: int = way(default=1)
+  memory_length: int = way(default=0)
+  eval_memory_length: int = way(default=0)
+  same_length: bool = way(default=False)
+  clamp_len: int | None = way(default=None)
 
   def setup(self):
     self.dropout = nn.Dropout(self.dropout_rate)

@@ -23,9 +23,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from vitlab.errors import UserError, unknown
+from vitlab.errors import UserError
 from vitlab.layers.blocks import Block
-from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
+from vitlab.layers.choices import Size, check_head, check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense
 from vitlab.layers.embeddings import TokenEmbed
 from vitlab.layers.memory import COLLECTION, Memory, empty, keep, kept
@@ -42,7 +42,6 @@ VARIANTS = {
   'base': Size(768, 12, 12, 3072),  # appendix A.4 of the paper
   'large': Size(1024, 24, 16, 4096),
 }
-HEADS = ('words', 'text', 'tokens', 'none')
 
 
 class WordHead(nn.Module):
@@ -64,7 +63,7 @@ class XLNet(nn.Module):
     encoder: Blocks with `TwoStreamAttention`.
     pooler: Layer before the tanh that makes a text of the vector of its last token, or None.
     head: `WordHead`, or a layer on the pooled text or on every token; None: none.
-    head_on: Which of `HEADS` it is.
+    head_on: Which of `vitlab.layers.choices.HEADS` it is.
     query_init: Initialiser of what a query starts from.
     memory_length: Tokens of earlier steps to which a row attends.
     dropout_rate: Probability of dropout on embedded tokens, features and the pooled text.
@@ -233,10 +232,7 @@ def make(
   check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
   sizes = dict(width=width, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
   size = pick_size('XLNet', VARIANTS, variant, **sizes)
-  if head not in HEADS:
-    raise unknown('head', head, HEADS)
-  if head in ('text', 'tokens') and not num_classes:
-    raise UserError(f'XLNet: head={head!r} needs num_classes')
+  check_head('XLNet', head, num_classes)
   if memory_length < 0 or size.width % 2:
     given = f'memory_length={memory_length}, width={size.width}'
     raise UserError(f'XLNet: {given}: a memory is 0 or longer, a width even')
