@@ -18,6 +18,7 @@ import race
 class Work(NamedTuple):
   """What is timed, and of what."""
 
+  kind: str  # of `texts.py`
   title: str
   width: int
   depth: int
@@ -32,13 +33,17 @@ class Work(NamedTuple):
 TORCH = ('torch eager', race.PEER, race.ALL_INSTRUCTIONS)
 WORKS = {
   'step': Work(
-    *('AdamW step', 384, 6, 6, 65, 256, 8),
+    *('step', 'AdamW step', 384, 6, 6, 65, 256, 8),
     (*TORCH, 'vitlab', race.LESS_MEMORY, 'vitlab, 2 host devices'),
   ),
-  'generation': Work('128 tokens', 384, 6, 6, 65, 256, 1, ('torch eager', 'vitlab'), 'torch eager'),
-  'gpt2': Work('64 tokens', 768, 12, 12, 50257, 256, 1, ('torch eager', 'vitlab'), 'torch eager'),
+  'generation': Work(
+    'generation', '128 tokens', 384, 6, 6, 65, 256, 1, ('torch eager', 'vitlab'), 'torch eager'
+  ),
+  'gpt2': Work(
+    'generation', '64 tokens', 768, 12, 12, 50257, 256, 1, ('torch eager', 'vitlab'), 'torch eager'
+  ),
   'encoder': Work(
-    'forward', 768, 12, 12, 30522, 128, 4, (*TORCH, 'vitlab', 'vitlab, 2 host devices')
+    'encoder', 'forward', 768, 12, 12, 30522, 128, 4, (*TORCH, 'vitlab', 'vitlab, 2 host devices')
   ),
 }
 FAR = {'float32': 1e-3, 'bfloat16': 0.5}
@@ -60,24 +65,22 @@ def main():
   if args.subject:
     import texts
 
-    works, answers = getattr(texts, f'{race.SUBJECTS[args.subject]}_{KINDS[args.work]}')(args)
+    works, answers = getattr(texts, f'{race.SUBJECTS[args.subject]}_{args.size.kind}')(args)
     race.serve(args, works | texts.product(args), answers)
   else:
     print_table(args)
 
 
-KINDS = {'step': 'step', 'generation': 'generation', 'gpt2': 'generation', 'encoder': 'encoder'}
-
-
 def print_table(args):
-  said = {}
+  flops, memory = 0.0, {}
 
   def compare(answers):
+    nonlocal flops
     far = race.compare_logits(answers, args.size.peer)
     if far > FAR[args.dtype]:
       raise SystemExit('the subjects do not compute the same: nothing is timed')
-    said.update(flops=float(answers['vitlab']['flops']))
-    said.update({name: float(answer.get('memory', 0)) for name, answer in answers.items()})
+    flops = float(answers['vitlab']['flops'])
+    memory.update({name: float(x['memory']) for name, x in answers.items() if 'memory' in x})
 
   subjects = race.possible(args, args.size.subjects)
   medians = race.measure(args, [args.work, 'matmul'], compare, subjects)
@@ -88,16 +91,15 @@ def print_table(args):
   )
   print(f'rounds, share of the {peak / 1e9:.0f} GFLOP/s of the largest matrix product ', end='')
   print(f'(ratio against {args.size.peer})\n')
-  flops = said.pop('flops')
   race.print_table(
     {args.work: args.size.title},
     medians,
     lambda work, seconds: f'{1e3 * seconds:8.1f}, {flops / seconds / peak:.0%}',
     args.size.peer,
   )
-  if any(said.values()):
+  if memory:
     print('\nMB at the height of a training step, weights and optimiser included:')
-    print(', '.join(f'{subject} {memory / 1e6:,.0f}' for subject, memory in said.items()))
+    print(', '.join(f'{subject} {x / 1e6:,.0f}' for subject, x in memory.items()))
 
 
 if __name__ == '__main__':
