@@ -24,7 +24,7 @@ from vitlab.workdir.checkpoint import Checkpoints
 ONE = jax.devices()[:1]
 LEARNED = {
   'letters': ('test/perplexity', 1.2, 2.5),
-  'detection': ('test/mean_iou', 0.38, 1.0),
+  'localization': ('test/mean_iou', 0.38, 1.0),
   'game': ('test/distance', 0.0, 1.2),
   'stream': ('test/error', 0.0, 2.0),
   'regression': ('test/mean_absolute_error', 0.0, 30.0),
@@ -109,7 +109,7 @@ def test_eight_devices_do_what_one_does(kind, short, tmp_path):
     np.testing.assert_allclose(many[name], one[name], atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize('kind', ['letters', 'detection', 'stream', 'regression'])
+@pytest.mark.parametrize('kind', ['letters', 'localization', 'stream', 'regression'])
 def test_microbatches_do_what_the_whole_batch_does(kind, short, tmp_path):
   train(kind, tmp_path / 'many', duration='6 steps', microbatches=2)
   one, many = short(kind), parameters(tmp_path / 'many')
@@ -169,10 +169,10 @@ def test_its_page(kind, finished, tmp_path, caplog):
   folder, _ = finished(kind)
   page = tmp_path / 'page.html'
   assert launch.main(['--mode=report', f'--output={page}', str(folder)]) == 0
-  title = dict(letters='Surprise by place', detection='Boxes', game='Samples').get(kind)
+  title = dict(letters='Surprise by place', localization='Boxes', game='Samples').get(kind)
   assert '<h2>Curves' in page.read_text() and '<h2>Mistakes' not in page.read_text()
   assert title is None or f'<h2>{title}' in page.read_text()
-  assert kind != 'detection' or page.read_text().count('<img') == 4
+  assert kind != 'localization' or page.read_text().count('<img') == 4
   assert ('function errors(figure' in page.read_text()) == (kind == 'regression')
   assert 'function confusion(figure' not in page.read_text()
   assert not caplog.records
@@ -195,7 +195,7 @@ def test_a_detector_finds(finished, tmp_path, capsys):
   picture = np.full((12, 12), 128, np.uint8)
   picture[4:9, 2:8] = 255
   Image.fromarray(picture).save(tmp_path / 'one.png')
-  (line,) = map(json.loads, predicted(capsys, finished('detection')[0], tmp_path / 'one.png'))
+  (line,) = map(json.loads, predicted(capsys, finished('localization')[0], tmp_path / 'one.png'))
   assert line['name'] == 'bright'
   np.testing.assert_allclose(line['box'], np.array([2, 4, 8, 9]) / 12, atol=0.25)
 

@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / 'tests' / 'kinds'
-KINDS = ('letters', 'detection', 'game', 'stream', 'regression')
+KINDS = ('letters', 'localization', 'game', 'stream', 'regression')
 ROOMS = ('models', 'tasks', 'data.sets', 'evaluators', 'predict', 'report')
 
 
