@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+BESIDE = ('text', 'truth')  # what a source has beside the arrays of an example, for evaluators
+
 Example = dict[str, np.ndarray | np.generic]  # a label is a NumPy scalar
 
 
@@ -27,6 +29,7 @@ class Source(Protocol):
               not to come in random order.
     describe(index)    the name of an example for messages, such as its file.
     text(index)    of sentences: key -> the line that became these tokens, to the letter.
+    truth(index)    of pictures with objects: their `vitlab.data.annotations.Annotation`, untouched.
     digest()    which examples it holds, in which order, found without decoding them: see
               `vitlab.data.identity`.
   """

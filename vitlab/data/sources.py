@@ -1,5 +1,6 @@
 """The kinds of split that data sets are made of: in memory, encoded pictures, parts of others."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from vitlab.data import Dataset, Example, Source
+from vitlab.data import BESIDE, Dataset, Example, Source
 from vitlab.data.identity import digest, digest_of, digest_of_arrays
 from vitlab.data.order import batch_by_length
 from vitlab.data.pictures import preprocess
@@ -76,8 +77,9 @@ class Selection:
   def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
     self._pieces = list(pieces)
     self._ends = np.cumsum([stop - start for _, start, stop in pieces])
-    if all(hasattr(source, 'text') for source, _, _ in pieces):
-      self.text = self._text
+    for name in BESIDE:
+      if all(hasattr(source, name) for source, _, _ in pieces):
+        setattr(self, name, functools.partial(self._beside, name))
 
   def __len__(self) -> int:
     return int(self._ends[-1])
@@ -93,9 +95,9 @@ class Selection:
     found = [(digest_of(source), start, stop) for source, start, stop in self._pieces]
     return None if any(one is None for one, *_ in found) else digest(repr(found))
 
-  def _text(self, index: int) -> Mapping[str, str]:
+  def _beside(self, name: str, index: int) -> Any:
     source, inner = self._find(index)
-    return source.text(inner)
+    return getattr(source, name)(inner)
 
   def _find(self, index: int) -> tuple[Source, int]:
     piece = int(np.searchsorted(self._ends, index, side='right'))

@@ -3,9 +3,10 @@
 `vitlab/evaluators/<name>.py` holds `make(**spec) -> evaluate`. `evaluate(predictions) -> Result` is
 plain NumPy: the engine has run the task's predict functions over the split, on whatever devices
 there are, gathered the rows in the order of the split and dropped the padding, so no evaluator can
-count it; `batch['index']` says which example of the split a row is, and `batch['text']`, where the
-split has it, is a list of their lines, key -> line (`vitlab.data.Source`). `LEADS` in the file
-names the metric that a sweep is decided by where its config does not say.
+count it; `batch['index']` says which example of the split a row is. Where the split has them,
+`batch['text']` is a list of the lines of the rows, key -> line, and `batch['truth']` one of their
+annotations (`vitlab.data.Source`). `LEADS` in the file names the metric that a sweep is decided by
+where its config does not say.
 """
 
 from collections.abc import Callable, Iterator, Mapping

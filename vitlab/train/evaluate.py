@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from vitlab import tasks
-from vitlab.data import Source, pipeline
+from vitlab.data import BESIDE, Source, pipeline
 from vitlab.errors import UserError, listed
 from vitlab.evaluators import Predictions
 from vitlab.tasks import Variables
@@ -76,9 +76,9 @@ def predictions(
         # Hand out the next batch before the rows of this one are fetched: the devices stay busy.
         running, done = (function(variables, on_devices), batch), running
         if done is not None:
-          yield _with_text(source, *_rows(*done))
+          yield _with_beside(source, *_rows(*done))
       if running is not None:
-        yield _with_text(source, *_rows(*running))
+        yield _with_beside(source, *_rows(*running))
 
   return shared(predict, tasks.inputs(experiment.config.task))
 
@@ -156,10 +156,13 @@ def _rows(outputs: Any, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str,
   return outputs, rows
 
 
-def _with_text(
+def _with_beside(
   source: Source, outputs: Any, rows: dict[str, np.ndarray]
 ) -> tuple[Any, dict[str, Any]]:
-  """The lines of the rows beside them, where the split has them: every process does."""
-  if not hasattr(source, 'text'):
-    return outputs, rows
-  return outputs, rows | {'text': [source.text(int(i)) for i in rows['index']]}
+  """What the split has beside the rows, such as their lines: every process has it."""
+  beside = {
+    name: [getattr(source, name)(int(i)) for i in rows['index']]
+    for name in BESIDE
+    if hasattr(source, name)
+  }
+  return outputs, rows | beside
