@@ -30,3 +30,19 @@ class Annotation(NamedTuple):
   area: Float[np.ndarray, ' o']
   crowd: Bool[np.ndarray, ' o']
   difficult: Bool[np.ndarray, ' o']
+
+
+def in_file(
+  boxes: Float[np.ndarray, 'q 4'],
+  size: Int[np.ndarray, ' 2'],
+  original: tuple[int, int],
+) -> Float[np.ndarray, 'q 4']:
+  """Boxes in pixels of the picture that a model saw, as boxes in pixels of its file.
+
+  Args:
+    boxes: Left, top, right, bottom.
+    size: Height and width of the picture inside of what the model saw.
+    original: Those of the file's picture.
+  """
+  height, width = np.divide(original, size)
+  return np.asarray(boxes, np.float64) * (width, height, width, height)

@@ -87,7 +87,7 @@ class Assumed(NamedTuple):
 
 def apply_train(
   model: nn.Module, variables: PyTree, *inputs: Any, key: Key, **named: Any
-) -> tuple[tuple[Any, dict[str, Any]], PyTree]:
+) -> tuple[Any, PyTree]:
   """Applies a model in training mode.
 
   Args:
