@@ -52,27 +52,35 @@ def assert_close(ours, theirs):
 
 
 @pytest.mark.parametrize(
-  ('kind', 'size', 'stride', 'groups'),
+  ('kind', 'size', 'stride', 'groups', 'dilation'),
   [
     *[
-      ('symmetric', *numbers) for numbers in [(1, 1, 1), (1, 2, 1), (1, 2, 2), (3, 1, 1), (7, 2, 1)]
+      ('symmetric', *numbers, 1)
+      for numbers in [(1, 1, 1), (1, 2, 1), (1, 2, 2), (3, 1, 1), (7, 2, 1)]
     ],
-    *[('same', *numbers) for numbers in [(1, 2, 1), (3, 2, 2), (7, 2, 1)]],
-    ('symmetric standardized', 3, 2, 1),
-    ('same standardized', 3, 2, 2),
+    *[('same', *numbers, 1) for numbers in [(1, 2, 1), (3, 2, 2), (7, 2, 1)]],
+    ('symmetric standardized', 3, 2, 1, 1),
+    ('same standardized', 3, 2, 2, 1),
+    ('symmetric', 3, 1, 1, 2),
+    ('symmetric', 3, 2, 2, 4),
   ],
 )
-def test_equals_torch(kind, size, stride, groups, x64):
+def test_equals_torch(kind, size, stride, groups, dilation, x64):
   padding, _, standardize = kind.partition(' ')
   kernel = KERNELS[size][:, :, : 4 // groups]
-  zeros = size // 2 if kind != 'same standardized' else 'same'  # Conv2dSame finds its own
-  theirs = TORCH[kind](4, 6, size, stride, padding=zeros, groups=groups, bias=True).double()
+  zeros = (
+    size // 2 * dilation if kind != 'same standardized' else 'same'
+  )  # Conv2dSame finds its own
+  options = dict(padding=zeros, groups=groups, dilation=dilation, bias=True)
+  theirs = TORCH[kind](4, 6, size, stride, **options).double()
   weight = torch.tensor(kernel.transpose(3, 2, 0, 1))
   theirs.load_state_dict(dict(weight=weight, bias=torch.tensor(BIAS)))
   x = channels_first(MAP)
   y = theirs(x)
   y.sin().sum().backward()
-  conv = Conv(6, size, stride, groups, True, padding, bool(standardize), dtype=jnp.float64)
+  conv = Conv(
+    6, size, stride, groups, True, padding, dilation, bool(standardize), dtype=jnp.float64
+  )
 
   def ours(x, kernel, bias):
     return conv.apply({'params': {'kernel': kernel, 'bias': bias}}, x)

@@ -2,11 +2,13 @@
 
 from functools import cache, partial
 
+import _helpers.torchvision_shim  # noqa: F401  isort: skip
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import FrozenBatchNorm2d
 
 from vitlab.errors import UserError
 from vitlab.layers.norms import MAP_NORMS, TOKEN_NORMS, BatchNorm, make_norm
@@ -64,7 +66,7 @@ def apart(a, b):
 
 @pytest.mark.parametrize('train', [False, True])
 @pytest.mark.parametrize('epsilon', [0.5, 1e-5])
-@pytest.mark.parametrize('name', MAP_NORMS)
+@pytest.mark.parametrize('name', [name for name in MAP_NORMS if name != 'frozen_batchnorm'])
 def test_equals_torch_s(name, epsilon, train, x64):
   expected = torch_s(name, epsilon, train)
   got = ours(make_norm(name, epsilon, jnp.float64, maps=True, num_groups=3), train)
@@ -80,15 +82,41 @@ def test_mistakes_about_running_averages_would_be_seen(x64):
   assert abs(biased - var).min() > 1e-3
 
 
+@pytest.mark.parametrize('train', [False, True])
+def test_a_frozen_batchnorm_is_torchvision_s_and_leaves_training_alone(train, x64):
+  theirs = FrozenBatchNorm2d(6, eps=1e-5).double()
+  tensors = dict(weight=SCALE, bias=BIAS, running_mean=MEAN, running_var=VAR)
+  theirs.load_state_dict({name: torch.tensor(x) for name, x in tensors.items()})
+  x = torch.tensor(MAP.transpose(0, 3, 1, 2), requires_grad=True)
+  y = theirs(x)
+  y.sin().sum().backward()
+  norm = make_norm('frozen_batchnorm', 1e-5, jnp.float64, maps=True)
+  frozen = dict(scale=SCALE, bias=BIAS, mean=MEAN, var=VAR)
+
+  @jax.jit
+  def run(x):
+    y, mutated = norm.apply({'frozen': frozen}, x, train, mutable='frozen')
+    return jnp.sin(y).sum(), (y, mutated)
+
+  dx, (ours, mutated) = jax.grad(run, has_aux=True)(jnp.asarray(MAP))
+  channels_last = lambda y: y.detach().permute(0, 2, 3, 1).numpy()  # noqa: E731
+  assert apart([ours, dx], [channels_last(y), channels_last(x.grad)]) < 1e-11
+  assert apart(jax.tree.leaves(mutated), jax.tree.leaves({'frozen': frozen})) == 0
+
+
 @pytest.mark.parametrize('name', MAP_NORMS)
 def test_all_have_one_interface(name):
   norm = make_norm(name, 1e-5, maps=True, num_groups=2, scale_init=jax.nn.initializers.zeros)
   x = jnp.asarray(MAP, jnp.bfloat16)
   variables = norm.init(jax.random.key(0), x)
-  assert set(variables['params']) == {'scale'} | ({'bias'} if name != 'rmsnorm' else set())
+  frozen = name == 'frozen_batchnorm'
+  learned = variables['frozen' if frozen else 'params']
+  statistics = {'mean', 'var'} if frozen else set()
+  assert set(learned) - statistics == {'scale'} | ({'bias'} if name != 'rmsnorm' else set())
   assert {leaf.shape for leaf in jax.tree.leaves(variables)} == {(6,)}
   y, mutated = norm.apply(variables, x, train=True, mutable='batch_stats')
-  assert (y.shape, y.dtype) == (x.shape, jnp.float32) and not y.any()
+  assert (y.shape, y.dtype) == (x.shape, jnp.float32)
+  assert y.any() == frozen  # which is never trained: at zero it would stay silent
   assert set(mutated) == ({'batch_stats'} if name == 'batchnorm' else set())
 
 

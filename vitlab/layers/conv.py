@@ -28,9 +28,11 @@ class Conv(nn.Module):
     stride: In pixels.
     groups: Of channels that do not see each other.
     use_bias: Whether there is a bias; a norm that follows has one of its own.
-    padding: 'symmetric' puts (size - 1) // 2 zeros on every side, as torch's models do; 'same' what
-      makes ceil(h / stride) rows, the odd one at the end, as TensorFlow does. They differ only if
-      the stride is not 1.
+    padding: 'symmetric' puts (size - 1) // 2 zeros on every side, times the dilation, as torch's
+      models do; 'same' what makes ceil(h / stride) rows, the odd one at the end, as TensorFlow
+      does. They differ only if the stride is not 1.
+    dilation: Distance of two neighbours in the kernel, in pixels: 2 sees as far as a kernel of
+      twice the size (Yu and Koltun 2015, arXiv:1511.07122).
     standardize: Whether every filter is used with mean 0 and variance 1 (weight standardisation,
       Qiao et al. 2019, arXiv:1903.10520).
     kernel_init: Initialiser of the kernel.
@@ -43,6 +45,7 @@ class Conv(nn.Module):
   groups: int = 1
   use_bias: bool = False
   padding: str = 'symmetric'
+  dilation: int = 1
   standardize: bool = False
   kernel_init: Callable = HE_NORMAL
   dtype: Any = jnp.float32
@@ -56,6 +59,7 @@ class Conv(nn.Module):
       kernel = standardized(kernel)
     x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
     options = dict(stride=self.stride, groups=self.groups, padding=self.padding)
+    options |= dict(dilation=self.dilation)
     y = apply_split(partial(convolve, **options), x, kernel)
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
@@ -87,9 +91,10 @@ def convolve(
   stride: int = 1,
   groups: int = 1,
   padding: str = 'symmetric',
+  dilation: int = 1,
 ) -> Float[Array, 'b rows columns o']:
   """The convolution of `Conv`."""
-  pads = _padding(x.shape, kernel.shape[0], stride, padding)
+  pads = _padding(x.shape, (kernel.shape[0] - 1) * dilation + 1, stride, padding)
   if kernel.shape[:2] == (1, 1) and groups == 1:
     # A matmul of pixels: XLA:CPU differentiates it two to four times as fast as a convolution.
     return contract(x[:, ::stride, ::stride], kernel[0, 0])
@@ -98,6 +103,7 @@ def convolve(
     kernel,
     (stride, stride),
     pads,
+    rhs_dilation=(dilation, dilation),
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     feature_group_count=groups,
   )

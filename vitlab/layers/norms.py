@@ -5,6 +5,7 @@ All share one interface, norm(x, train=False), and one form: (x - mean) / sqrt(v
 
 | name         | of x [b h w c]               | paper                                   |
 | batchnorm    | b h w, or running averages   | Ioffe and Szegedy 2015, arXiv:1502.03167 |
+| frozen_batchnorm | running averages alone   | detectors on published backbones        |
 | layernorm    | c                            | Ba et al. 2016, arXiv:1607.06450        |
 | instancenorm | h w                          | Ulyanov et al. 2016, arXiv:1607.08022   |
 | groupnorm    | h w and c / groups channels  | Wu and He 2018, arXiv:1803.08494        |
@@ -123,6 +124,36 @@ class BatchNorm(nn.Module):
     return (1 - self.momentum) * running + self.momentum * batch
 
 
+class FrozenBatchNorm(nn.Module):
+  """A batchnorm that has been learned: running averages, scale and bias stay as they are.
+
+  What detectors make of the batchnorms of published backbones: their batches are too small for
+  statistics. All four vectors are the collection 'frozen', which is neither trained nor averaged
+  nor counted among the parameters; weights of a batchnorm fill it (`vitlab.pretrained`).
+
+  Attributes:
+    epsilon: Added to the variance.
+    dtype: Of the result, which is computed in at least float32.
+    scale_init: Not used: a last norm that stays at zero would silence its branch for ever.
+  """
+
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+  scale_init: Callable = nn.initializers.ones
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b *n c'], train: bool = False) -> Float[Array, 'b *n c']:
+    del train
+    starts = dict(scale=jnp.ones, bias=jnp.zeros, mean=jnp.zeros, var=jnp.ones)
+    scale, bias, mean, var = (
+      self.variable('frozen', name, start, x.shape[-1:], jnp.float32).value
+      for name, start in starts.items()
+    )
+    factor = scale * jax.lax.rsqrt(var + self.epsilon)
+    # As torchvision's: one multiplication and one addition per pixel.
+    return (_float32(x) * factor + (bias - mean * factor)).astype(self.dtype)
+
+
 class GroupNorm(nn.Module):
   """Over the pixels and the channels of each group, image by image (arXiv:1803.08494).
 
@@ -181,6 +212,7 @@ def _centred(x: Float[Array, '...'], axes: Axes) -> tuple[Array, Array, Array]:
 TOKEN_NORMS = {'layernorm': LayerNorm, 'rmsnorm': RMSNorm}
 MAP_NORMS = TOKEN_NORMS | {
   'batchnorm': BatchNorm,
+  'frozen_batchnorm': FrozenBatchNorm,
   'groupnorm': GroupNorm,
   'instancenorm': InstanceNorm,
 }
@@ -199,7 +231,8 @@ def make_norm(
   """A norm by name, called as norm(x, train=False).
 
   Args:
-    name: 'layernorm' or 'rmsnorm'; for maps also 'batchnorm', 'groupnorm' or 'instancenorm'.
+    name: 'layernorm' or 'rmsnorm'; for maps also 'batchnorm', 'frozen_batchnorm', 'groupnorm' or
+      'instancenorm'.
     epsilon: Added to the variance (the mean square for 'rmsnorm'): 1e-6 in JAX's ViTs, timm and
       DeiT, 1e-12 in Hugging Face's ViT, 1e-5 in DINOv3, Swin, TNT and ResNet.
     dtype: Of the result.

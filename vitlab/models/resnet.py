@@ -18,7 +18,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
-from vitlab.errors import unknown
+from vitlab.errors import UserError, unknown
 from vitlab.layers.choices import check_rates, classifier, compute_dtype, pick_size
 from vitlab.layers.conv import Conv, ConvNormAct, check_padding, max_pool, mean_pool
 from vitlab.layers.norms import make_norm
@@ -67,6 +67,7 @@ class Block(nn.Module):
     conv: (channels, kernel size, stride, name=...) -> convolution.
     norm: Copied to norm1, norm2, ...
     stride: Of the block.
+    dilation: Of the kernels with the stride, and of the others.
   """
 
   layers: Sequence[Layer]
@@ -74,6 +75,7 @@ class Block(nn.Module):
   conv: Callable[..., nn.Module]
   norm: nn.Module
   stride: int = 1
+  dilation: tuple[int, int] = (1, 1)
 
   @nn.compact
   def __call__(
@@ -86,7 +88,8 @@ class Block(nn.Module):
       shortcut = self.norm.copy(name='norm_shortcut')(shortcut, train)
     for i, layer in enumerate(self.layers, 1):
       stride, last = self.stride if layer.strided else 1, i == len(self.layers)
-      x = self.conv(self.width * layer.expansion, layer.size, stride, name=f'conv{i}')(x)
+      channels, wide = self.width * layer.expansion, self.dilation[not layer.strided]
+      x = self.conv(channels, layer.size, stride, dilation=wide, name=f'conv{i}')(x)
       start = dict(scale_init=nn.initializers.zeros) if last else {}
       x = self.norm.copy(name=f'norm{i}', **start)(x, train)
       x = x if last else nn.relu(x)
@@ -96,7 +99,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-  """Blocks on maps of one size; the first one has the stride.
+  """Blocks on maps of one size; the first one has the stride, or the dilation before it.
 
   Attributes:
     block: Copied to block_0, block_1, ...
@@ -114,7 +117,8 @@ class Stage(nn.Module):
   ) -> tuple[Float[Array, 'b y x d'], list[Out]]:
     outs = []
     for i, rate in enumerate(self.drop_path_rates):
-      block = self.block.copy(name=f'block_{i}', **({'stride': 1} if i else {}))
+      later = dict(stride=1, dilation=(self.block.dilation[1],) * 2) if i else {}
+      block = self.block.copy(name=f'block_{i}', **later)
       run = partial(_run, train=train, drop_path_rate=rate)
       if self.remat:
         run = nn.remat(run, policy=remat_policy(self.remat))
@@ -185,6 +189,7 @@ def make(
   num_groups: int = 32,
   weight_standardization: bool = False,
   padding: str = 'symmetric',
+  dilated_stages: int = 0,
   dropout_rate: float = 0.0,
   drop_path_rate: float = 0.0,
   remat: str = '',
@@ -201,14 +206,16 @@ def make(
     width: Channels of the first stage, before that factor, instead of the variant's.
     stem: 'imagenet', a 7×7 convolution and a max-pool, each of stride 2; 'small', for images of
       less than 64 pixels, a 3×3 convolution (section 4.2).
-    norm: 'batchnorm', whose statistics are the collection 'batch_stats', or any other of
-      `vitlab.layers.norms`.
+    norm: 'batchnorm', whose statistics are the collection 'batch_stats'; 'frozen_batchnorm', of a
+      backbone whose norms stay as they were learned; or any other of `vitlab.layers.norms`.
     norm_epsilon: Added to the variance in the norms: 1e-5 everywhere.
     num_groups: Groups of 'groupnorm'.
     weight_standardization: Whether the kernels of all convolutions are standardised
       (arXiv:1903.10520); with 'groupnorm' it replaces batchnorm where batches are small, as in BiT
       (arXiv:1912.11370) and the ViT's hybrids.
     padding: 'symmetric' as in torch, or 'same' as in TensorFlow and the ViT's hybrids.
+    dilated_stages: Last stages that dilate their kernels instead of halving the map, which sees as
+      far on a finer map: 1 is the DC5 of detectors (arXiv:1611.07709).
     dropout_rate: Probability of dropout on the features.
     drop_path_rate: Probability with which a branch is skipped, rising linearly from 0 to this rate
       at the last block (arXiv:1603.09382).
@@ -234,7 +241,8 @@ def make(
   )
 
   def stage(i: int) -> Stage:
-    block = Block(BLOCKS[size.block], size.width * 2**i, conv, new_norm(), stride=2 if i else 1)
+    stride, dilation = _steps(i, len(size.depths), dilated_stages)
+    block = Block(BLOCKS[size.block], size.width * 2**i, conv, new_norm(), stride, dilation)
     return Stage(block, tuple(rates[i].tolist()), check_remat(remat))
 
   stem_size, stem_stride, stem_pool = _stem(stem, padding)
@@ -245,6 +253,17 @@ def make(
     classifier(num_classes, compute),
     dropout_rate,
   )
+
+
+def _steps(stage: int, stages: int, dilated: int) -> tuple[int, tuple[int, int]]:
+  """Stride of a stage; dilation in the place of its stride, and behind."""
+  if not 0 <= dilated < stages:
+    raise UserError(
+      f'ResNet: dilated_stages={dilated}: of {stages} stages all but the first may be'
+    )
+  number = max(0, stage - (stages - 1 - dilated))  # of it among the dilated, from 1
+  stride = 2 if stage and not number else 1
+  return stride, (2 ** max(0, number - 1), 2**number)
 
 
 def _stem(name: str, padding: str) -> tuple[int, int, Callable | None]:

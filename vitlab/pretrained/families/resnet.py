@@ -70,7 +70,13 @@ HUGGINGFACE_KEYS = keys.huggingface(
   why=keys.BACKBONE,
 )
 # What no ResNet of theirs has otherwise.
-ONLY = dict(stem='imagenet', norm_epsilon=1e-5, weight_standardization=False, padding='symmetric')
+ONLY = dict(
+  stem='imagenet',
+  norm_epsilon=1e-5,
+  weight_standardization=False,
+  padding='symmetric',
+  dilated_stages=0,
+)
 IGNORED = r'.*\.num_batches_tracked$'
 
 
