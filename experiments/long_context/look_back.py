@@ -5,7 +5,8 @@
 The figure of Transformer-XL (arXiv:1901.02860, section 4.4) in small. A Transformer-XL learns
 characters of a text with a memory as long as a segment and the same without one, in equal updates;
 then both are evaluated with memories of none to four times that length. A GPT that reads as many
-characters at once, scored by a window that goes on by an eighth of it, stands beside them. Leaves
+characters at once, scored by a window that goes on by an eighth of it, stands beside them, and an
+LSTM, whose state has read as many characters before those that are scored. Leaves
 `look_back.jsonl`, one line an evaluation, and `look_back.png`, and prints a table of means over
 seeds. Run again, it continues.
 """
@@ -58,7 +59,17 @@ def measured(values: argparse.Namespace, seed: int) -> list[dict]:
     f'--config={ROOT}/configs/gpt_text.py:{words}', f'--workdir={run}', f'--config.seed={seed}'
   )
   bits = evaluated(run, 'sliding', f'--config.data.stride={max(1, segment // 8)}')
-  return [*found, dict(model='GPT, sliding window', memory=0, seed=seed, bits=bits)]
+  found.append(dict(model='GPT, sliding window', memory=0, seed=seed, bits=bits))
+  run = values.output / f'lstm_{seed}'
+  words = f'path={values.text},steps={values.steps},context={segment}'
+  launch(
+    f'--config={ROOT}/configs/lstm_text.py:{words}', f'--workdir={run}', f'--config.seed={seed}'
+  )
+  for back in (segment // 4, segment // 2, segment, 2 * segment, 4 * segment):
+    # Half of what is read at once comes before what is scored.
+    bits = evaluated(run, f'back_{back}', f'--config.data.eval_context={2 * back}')
+    found.append(dict(model='LSTM', memory=back, seed=seed, bits=bits))
+  return found
 
 
 def evaluated(run: pathlib.Path, name: str, *changes: str) -> float:

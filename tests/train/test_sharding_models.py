@@ -90,6 +90,14 @@ MODELS = dict(
       task=dict(name='language_model'),
     ),
   ),
+  rnn_lm=Case(
+    dict(name='rnn_lm', variant='mu', vocab_size=None, remember=True),
+    multiple=4.0,
+    config=dict(
+      data=dict(name='text', path='sonnets:', context=7, order='lanes'),
+      task=dict(name='language_model'),
+    ),
+  ),
   reformer=Case(
     dict(name='reformer', variant='mu', depth=2, vocab_size=None, lsh_chunk=4, local_chunk=4)
     | dict(attn_layers=('lsh', 'local'), context=8),

@@ -146,9 +146,13 @@ class Recurrent(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, 'b s d'], mask: Bool[Array, 'b s']
+    self, x: Float[Array, 'b s d'], mask: Bool[Array, 'b s'], state: State | None = None
   ) -> tuple[Float[Array, 'b s h'], State]:
-    """Reads the sequence; returns what the cell shows at every token, and its last state."""
+    """Reads the sequence, from a state on or from nothing.
+
+    Returns:
+      What the cell shows at every token, and its last state.
+    """
 
     def step(cell, state, inputs):
       gates, counts = inputs
@@ -157,7 +161,7 @@ class Recurrent(nn.Module):
       return state, jnp.where(counts[:, None], state[0], 0)
 
     gates = input_gates(self.cell, 'input')(x)
-    state = zero_state(self.cell, len(x))
+    state = state or zero_state(self.cell, len(x))
     state, shown = over_time(step, self.reverse)(self.cell, state, (gates, mask))
     return shown, state
 
@@ -202,24 +206,35 @@ class RecurrentStack(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, 'b s d'], mask: Bool[Array, 'b s'], train: bool = False
+    self,
+    x: Float[Array, 'b s d'],
+    mask: Bool[Array, 'b s'],
+    train: bool = False,
+    states: Sequence[State] | None = None,
   ) -> tuple[Float[Array, 'b s h'], list[State]]:
     """Reads the sequence.
+
+    Args:
+      x: The sequence.
+      mask: Which of it are tokens.
+      train: Whether dropout acts, with the rng 'dropout'.
+      states: What each layer of a stack in one direction goes on from; None: nothing.
 
     Returns:
       The last layer's output at every token, zero where padded, and the last state of every layer,
       [forwards; backwards] likewise: the one at the last token beside the one at the first.
     """
-    states = []
+    last = []
     for i, cell in enumerate(self.cells):
       if i:
         x = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
       directions = [('forward', False), ('backward', True)][: 1 + self.bidirectional]
+      before = states[i] if states else None
       ran = [
-        Recurrent(cell.clone(parent=None), reverse, name=f'layer_{i}_{name}')(x, mask)
+        Recurrent(cell.clone(parent=None), reverse, name=f'layer_{i}_{name}')(x, mask, before)
         for name, reverse in directions
       ]
       x = jnp.concatenate([shown for shown, _ in ran], axis=-1)
       parts = zip(*(state for _, state in ran))
-      states.append(tuple(jnp.concatenate(part, axis=-1) for part in parts))
-    return x, states
+      last.append(tuple(jnp.concatenate(part, axis=-1) for part in parts))
+    return x, last

@@ -54,6 +54,7 @@ def make(
       tokens) -> (logits, state)`; the state has a method `take(rows)`, and where the model has
       `endless` and it is true, texts may become longer than `max_length`. What it remembers of the
       batch before in training is a collection of `vitlab.tasks.BY_ROW`, in which zeros are nothing.
+      Where it has `attends` and it is false, there is no attention to predict.
     label_smoothing: The fraction of the target that is spread over the whole vocabulary.
     search: How `vitlab.predict` continues a text: the spec of a `vitlab.ops.search`, greedy or
       sample.
@@ -146,7 +147,8 @@ def _predict(model: nn.Module) -> dict[str, Callable[..., Any]]:
       raise UserError(f'the model {type(model).__name__} has no attention to look at')
     return out['attention']
 
-  return dict(logits=logits, scores=scores, attention=attention)
+  attends = dict(attention=attention) if getattr(model, 'attends', True) else {}
+  return dict(logits=logits, scores=scores) | attends
 
 
 def _read(batch: Batch) -> tuple[Array, dict[str, Array]]:

@@ -137,12 +137,18 @@ def test_another_text_is_not_taken_for_its_own(model, caplog):
   assert seen.baselines is None and 'have changed' in caplog.text
 
 
-def test_what_cannot_be_looked_at_leaves_the_rest(model, caplog):
-  predict = {k: f for k, f in model[0].task.predict.items() if k != 'attention'}
+def broken(variables, batch):
+  raise ValueError('broken')
+
+
+@pytest.mark.parametrize('attention, warned', [({}, False), (dict(attention=broken), True)])
+def test_what_cannot_be_looked_at_leaves_the_rest(attention, warned, model, caplog):
+  """A model without attention is no cause for a warning."""
+  predict = {k: f for k, f in model[0].task.predict.items() if k != 'attention'} | attention
   without = model[0]._replace(task=model[0].task._replace(predict=predict))
   seen = collected.look(without)
   assert seen.roles is None and seen.places is not None and seen.samples
-  assert 'its heads' in caplog.text
+  assert ('its heads' in caplog.text) == warned
 
 
 def test_a_run_without_an_evaluator_has_no_split(tmp_path):

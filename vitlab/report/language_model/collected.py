@@ -112,7 +112,8 @@ def look(trained: Trained, alone: bool = True) -> Seen:
     baselines=_try(lambda: _baselines(trained, dataset, source), 'baselines'),
     places=_try(lambda: places(trained, source), 'the loss by place'),
   )
-  attention = _try(lambda: look_at_heads(trained, source), 'its heads') if alone else None
+  looks = alone and 'attention' in trained.task.predict
+  attention = _try(lambda: look_at_heads(trained, source), 'its heads') if looks else None
   return seen._replace(**dict(zip(('roles', 'text'), attention or ())))
 
 

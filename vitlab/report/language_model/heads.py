@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vitlab.data.vocabularies import Row, Vocabulary
+from vitlab.errors import UserError
 from vitlab.lines import visible
 from vitlab.ops import head_roles
 from vitlab.predict.trained import Trained
@@ -68,12 +69,15 @@ def looker(
     separates: See `separators`.
 
   Raises:
-    UserError: (when it is called) the model has no attention.
+    UserError: the model has no attention.
   """
+  attention = trained.task.predict.get('attention')
+  if attention is None:
+    raise UserError(f'the model of {trained.workdir} has no attention to look at')
 
   @jax.jit
   def look(variables: Any, batch: Any) -> Any:
-    layers = trained.task.predict['attention'](variables, batch)
+    layers = attention(variables, batch)
     tokens = batch['tokens'][:, :-1]
     segments = batch.get('segments', jnp.ones_like(batch['tokens']))[:, :-1]
     found = [head_roles.shares(w, tokens, jnp.asarray(separates), segments) for w in layers]
