@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from vitlab.data import Dataset, Source
+from vitlab.data.annotated import AnnotatedSelection
 from vitlab.data.sources import Arrays, RaggedSelection, Selection
 from vitlab.errors import UserError, unknown
 
@@ -30,6 +31,8 @@ def select(dataset: Dataset, expression: str) -> Source:
     return pieces[0][0]
   if all(hasattr(source, 'buckets') for source, _, _ in pieces):
     return RaggedSelection(pieces)
+  if all(hasattr(source, 'truth') for source, _, _ in pieces):
+    return AnnotatedSelection(pieces)
   if any(hasattr(source, 'order') for source, _, _ in pieces):
     raise UserError(
       f'split {expression!r}: its examples follow an order of their own, which a part has not'
