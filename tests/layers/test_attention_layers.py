@@ -171,3 +171,37 @@ def test_a_context_may_be_given_by_its_keys_and_values():
   (y, seen), variables = jax.jit(layer.init_with_output)(jax.random.key(0), x, context)
   again, _ = layer.apply(variables, x, (seen['k'], seen['v']))
   np.testing.assert_array_equal(again, y)
+
+
+@pytest.mark.parametrize('layer', [SelfAttention(2), SelfAttention(2, num_kv_heads=1)])
+def test_positions_are_in_queries_and_keys_and_not_in_values(layer):
+  x, position = inputs(), inputs(seed=1)
+  variables = jax.jit(layer.init)(jax.random.key(0), x)
+  variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # biases, too
+  _, bare = layer.apply(variables, x)
+  _, moved = layer.apply(variables, x + position)
+  y, seen = layer.apply(variables, x, position=position)
+  for name, expected in dict(attention=moved, k=moved, v=bare).items():
+    np.testing.assert_allclose(seen[name], expected[name], atol=1e-6)
+  check_mixed(layer, variables, y, seen)
+
+
+def test_positions_of_a_context_are_in_its_keys_and_those_of_tokens_in_queries():
+  (x, position), layer = (inputs(seed=s) for s in (0, 1)), CrossAttention(2)
+  context, places = (inputs(t=7, d=6, seed=s) for s in (2, 3))
+  variables = jax.jit(layer.init)(jax.random.key(0), x, context)
+  variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+  _, bare = layer.apply(variables, x, context)
+  _, moved = layer.apply(variables, x + position, context + places)
+  y, seen = layer.apply(variables, x, context, position=position, context_position=places)
+  for name, expected in dict(attention=moved, k=moved, v=bare).items():
+    np.testing.assert_allclose(seen[name], expected[name], atol=1e-6)
+  check_mixed(layer, variables, y, seen)
+
+
+def check_mixed(layer, variables, y, seen):
+  """The result is what the weights mix of the values, projected."""
+  out, values = variables['params']['out'], seen['v']
+  values = jnp.repeat(values, 2 // values.shape[1], axis=1)
+  mixed = jnp.einsum('bnts,bnsk,nkd->btd', seen['attention'], values, out['kernel'])
+  np.testing.assert_allclose(y, mixed + out['bias'], atol=1e-5)

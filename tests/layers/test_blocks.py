@@ -82,6 +82,25 @@ def test_a_decoder_looks_at_a_memory_between_attention_and_mlp():
   np.testing.assert_array_equal(again, x)
 
 
+def test_positions_reach_both_attentions_of_a_decoder():
+  parts = SelfAttention(2), make_mlp('gelu', 16), make_norm('layernorm', 1e-6)
+  layer = Block(*parts, norm_place='post', cross=CrossAttention(2, dropout_rate=0.5))
+  memory, places = (jax.random.normal(jax.random.key(i), (64, 5, 6)) for i in (3, 4))
+  here = jax.random.normal(jax.random.key(5), X.shape)
+  variables = layer.init(jax.random.key(1), X, memory=memory)
+  part = lambda name: {'params': variables['params'][name]}  # noqa: E731
+  norm = lambda i, x: layer.norm.apply(part(f'norm{i}'), x)  # noqa: E731
+  x, out = layer.apply(variables, X, position=here, memory=memory, memory_position=places)
+  y = norm(1, X + layer.attention.apply(part('attention'), X, position=here)[0])
+  crossed = layer.cross.apply(part('cross'), y, memory, position=here, context_position=places)[0]
+  y = norm(2, y + crossed)
+  np.testing.assert_allclose(x, norm(3, y + layer.mlp.apply(part('mlp'), y)), atol=1e-5)
+  again = dict(position=here, memory=memory, memory_position=places)
+  _, dropped = layer.apply(variables, X, True, **again, rngs={'dropout': jax.random.key(0)})
+  np.testing.assert_array_equal(dropped['attention_out'], out['attention_out'])
+  assert abs(dropped['cross_out'] - out['cross_out']).max() > 0.1
+
+
 def test_layer_scale_scales_the_branches():
   layer, variables = block(scale=LayerScale(0.0))
   np.testing.assert_array_equal(layer.apply(variables, X)[0], X)

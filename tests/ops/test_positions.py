@@ -18,6 +18,7 @@ from vitlab.ops.positions import (
   rotate,
   sincos_1d,
   sincos_2d,
+  sincos_of_area,
 )
 
 
@@ -133,6 +134,27 @@ def test_a_sentence_has_sines_and_cosines_of_falling_frequency(x64):
       np.testing.assert_allclose([apart[t, i], apart[t, i + 3]], expected, atol=1e-12)
   with pytest.raises(ValueError, match='5 is not even'):
     sincos_1d(position, 5)
+
+
+def test_positions_of_a_valid_area_are_detr_s(x64):
+  """Its code, from masks that are counted along both axes; and what it gives at one pixel."""
+  counts, grid, width = [(4, 6), (3, 5), (4, 2)], (4, 6), 8
+  mask = np.array([[[y < h and x < w for x in range(6)] for y in range(4)] for h, w in counts])
+  frequency = 10_000 ** (2 * (np.arange(4) // 2) / 4)
+  halves = []
+  for axis in (1, 2):
+    count = mask.cumsum(axis, dtype=float)
+    angle = count / (count.take([-1], axis) + 1e-6) * 2 * np.pi
+    angle = angle[..., None] / frequency
+    parts = np.stack([np.sin(angle[..., 0::2]), np.cos(angle[..., 1::2])], axis=-1)
+    halves.append(parts.reshape(3, 4, 6, 4))
+  expected = np.concatenate(halves, axis=-1)
+  found = np.asarray(sincos_of_area(jnp.array(counts), grid, width, jnp.float64))
+  np.testing.assert_allclose(found[mask], expected[mask], atol=1e-12)
+  probe = [1.3431e-06, -1, 0.031411, 0.999507, 0.866026, -0.499999, 0.020942, 0.999781]
+  np.testing.assert_allclose(
+    sincos_of_area(jnp.array([[2, 3]]), (2, 3), 8)[0, 0, 0], probe, atol=1e-6
+  )
 
 
 def test_queries_and_keys_of_a_text_turn_as_in_llama(x64):

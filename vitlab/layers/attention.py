@@ -60,6 +60,7 @@ class SelfAttention(nn.Module):
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
     angles: Float[Any, '... t half'] | None = None,
+    position: Float[Array, '#b t d'] | None = None,
     past: KeysAndValues | None = None,
     length: Int[Array, ''] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
@@ -72,6 +73,8 @@ class SelfAttention(nn.Module):
       bias: Bias of the attention logits.
       angles: Rotary angles of the tokens (`vitlab.ops.positions`), the same of all rows and heads
         or with axes for these.
+      position: Where the tokens are: added to what queries and keys are made of, not values (DETR,
+        arXiv:2005.12872).
       past: Keys and values of the tokens before x, padded to s places for those of x and of later
         tokens; x attends to the tokens before it, too, and not to the padding.
       length: Number of tokens in the past.
@@ -80,7 +83,7 @@ class SelfAttention(nn.Module):
       The attended tokens, and the dict of weights, keys and values; 'k' and 'v' are the past with
       those of x written behind it.
     """
-    q, k, v = self._project(x)
+    q, k, v = self._project(x, _placed(x, position))
     q, k = _norm(self.qk_norm, 'q_norm', q), _norm(self.qk_norm, 'k_norm', k)
     if angles is not None:
       q, k = rotate(q, angles), rotate(k, angles)
@@ -91,16 +94,17 @@ class SelfAttention(nn.Module):
       options |= dict(mask=self._written(x.shape[1], k.shape[2], length, mask), causal=False)
     return _mix(self, x.shape[-1], q, k, v, options, self.out_init or self.kernel_init, drop)
 
-  def _project(self, x: Float[Array, 'b t d']) -> list[Array]:
-    """Queries [b n t k], keys and values [b m t k]."""
+  def _project(self, x: Float[Array, 'b t d'], placed: Float[Array, 'b t d']) -> list[Array]:
+    """Queries [b n t k] and keys [b m t k] of the placed tokens, values [b m t k] of x."""
     n, m = self.num_heads, self.num_kv_heads or self.num_heads
     k, init = x.shape[-1] // n, self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
     if m == n:
-      return _apart(Dense((3, n, k), 1, self.qkv_bias, self.dtype, init, name='qkv')(x))
+      qkv = Dense((3, n, k), 1, self.qkv_bias, self.dtype, init, name='qkv')
+      return _values_last(qkv, placed, x)
     q_init = self.kernel_init or fan_init('fan_avg', 'uniform')
-    q = Dense((n, k), 1, self.qkv_bias, self.dtype, q_init, name='q')(x)
-    kv = Dense((2, m, k), 1, self.qkv_bias, self.dtype, init, name='kv')(x)
-    return [jnp.einsum('btnk->bntk', q), *_apart(kv)]
+    q = Dense((n, k), 1, self.qkv_bias, self.dtype, q_init, name='q')(placed)
+    kv = Dense((2, m, k), 1, self.qkv_bias, self.dtype, init, name='kv')
+    return [jnp.einsum('btnk->bntk', q), *_values_last(kv, placed, x)]
 
   def _written(self, t: int, s: int, length: Int[Array, ''], mask: Any) -> Bool[Array, '_ _ t s']:
     """The mask of t tokens behind the first `length`: the places among s that are written."""
@@ -159,35 +163,70 @@ class CrossAttention(nn.Module):
     qkv_bias: Whether queries, keys and values have biases; the output projection always has.
     qk_norm: Norm over each head's queries and keys, or None.
     dtype: Type of the computation; the softmax is at least float32.
+    dropout_rate: Probability with which a weight becomes zero in training, after the softmax.
+    kernel_init: Initialiser of the kernels of queries, keys and values; None: Xavier uniform.
   """
 
   num_heads: int
   qkv_bias: bool = True
   qk_norm: nn.Module | None = None
   dtype: Any = jnp.float32
+  dropout_rate: float = 0.0
+  kernel_init: Callable | None = None
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, 'b t d'],
     context: Float[Array, 'b s c'] | KeysAndValues,
+    train: bool = False,
     *,
     mask: Bool[Array, '#b #n #t #s'] | None = None,
     bias: Float[Array, '#b #n #t #s'] | None = None,
+    position: Float[Array, '#b t d'] | None = None,
+    context_position: Float[Array, '#b s c'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], Seen]:
-    """Attends from x to the context, or to keys and values of it from an earlier call."""
+    """Attends from x to the context.
+
+    Args:
+      x: Tokens.
+      context: Other tokens, or their keys and values from an earlier call.
+      train: Whether dropout acts, with the rng 'dropout'.
+      mask: True where a token may attend to one of the context.
+      bias: Bias of the attention logits.
+      position: Where the tokens are: added to what queries are made of.
+      context_position: Where those of the context are: added to what keys are made of, not values.
+
+    Returns:
+      The attended tokens, and the dict of weights, keys and values.
+    """
     d, n = x.shape[-1], self.num_heads
-    init = fan_init('fan_avg', 'uniform')
-    q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(x)
+    init = self.kernel_init or fan_init('fan_avg', 'uniform')
+    q = Dense((n, d // n), 1, self.qkv_bias, self.dtype, init, name='q')(_placed(x, position))
     q = _norm(self.qk_norm, 'q_norm', jnp.einsum('btnk->bntk', q))
     if isinstance(context, tuple):
       k, v = context
     else:
-      init = fan_init('fan_avg', 'uniform', groups=1)
-      kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')(context)
-      k, v = _apart(kv)
+      init = self.kernel_init or fan_init('fan_avg', 'uniform', groups=1)
+      kv = Dense((2, n, d // n), 1, self.qkv_bias, self.dtype, init, name='kv')
+      k, v = _values_last(kv, _placed(context, context_position), context)
       k = _norm(self.qk_norm, 'k_norm', k)
-    return _mix(self, d, q, k, v, dict(mask=mask, bias=bias))
+    drop = _dropout(self.dropout_rate, train)
+    return _mix(self, d, q, k, v, dict(mask=mask, bias=bias), drop=drop)
+
+
+def _placed(x: Float[Array, 'b t d'], position: Float[Array, '#b t d'] | None) -> Array:
+  """The tokens with their positions; x itself where there are none."""
+  return x if position is None else x + position.astype(x.dtype)
+
+
+def _values_last(
+  dense: Dense, placed: Float[Array, 'b t d'], x: Float[Array, 'b t d']
+) -> list[Float[Array, 'b n t k']]:
+  """Projections of the placed tokens, the last, values, of x; one matmul where these are one."""
+  if placed is x:
+    return _apart(dense(x))
+  return [*_apart(dense(placed, slice(-1))), *_apart(dense(x, slice(-1, None)))]
 
 
 def _apart(x: Float[Array, 'b t c n k']) -> list[Float[Array, 'b n t k']]:

@@ -48,6 +48,8 @@ class Block(nn.Module):
     *,
     memory: Any = None,
     memory_mask: Bool[Array, '#b #n #t #s'] | None = None,
+    memory_position: Float[Array, '#b s c'] | None = None,
+    position: Float[Array, '#b t d'] | None = None,
     **inputs: Any,
   ) -> tuple[Float[Array, 'b ... d'], dict[str, Array]]:
     """Applies the block.
@@ -58,6 +60,8 @@ class Block(nn.Module):
       drop_path_rate: Probability with which an example skips a branch, or None.
       memory: What `cross` attends to: tokens, or their keys and values.
       memory_mask: True where a token may attend to the memory.
+      memory_position: Where the tokens of the memory are: in the keys of `cross`.
+      position: Where the tokens are: in queries and keys of the attention, in queries of `cross`.
       **inputs: Passed on to the attention (mask, bias, angles, past).
 
     Returns:
@@ -65,12 +69,14 @@ class Block(nn.Module):
       'cross_' before it, 'attention_out', 'cross_out', 'mlp_out': what the branches add, 'tokens':
       the result.
     """
-    y, out = self.attention(self._norm_first(1, x), train, **inputs)
+    here = {} if position is None else dict(position=position)
+    y, out = self.attention(self._norm_first(1, x), train, **inputs, **here)
     x, attention_out = self._add(1, x, y, train, drop_path_rate)
     out = out | dict(attention_out=attention_out)
 
     if self.cross is not None:
-      y, seen = self.cross(self._norm_first(2, x), memory, mask=memory_mask)
+      places = dict(context_position=memory_position, **here)
+      y, seen = self.cross(self._norm_first(2, x), memory, train, mask=memory_mask, **places)
       x, cross_out = self._add(2, x, y, train, drop_path_rate)
       out |= {f'cross_{name}': array for name, array in seen.items()} | dict(cross_out=cross_out)
 

@@ -39,18 +39,18 @@ class Dense(nn.Module):
   bias_init: Callable = nn.initializers.zeros
 
   @nn.compact
-  def __call__(self, x: Float[Array, '...'], skip: int = 0) -> Float[Array, '...']:
-    """Maps x, without the first `skip` of the first axis of the features: no queries for keys."""
+  def __call__(self, x: Float[Array, '...'], part: slice = slice(None)) -> Float[Array, '...']:
+    """Maps x to a part of the first axis of the features: keys and values without queries."""
     features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
     shape = x.shape[x.ndim - self.axes :] + features
     init = self.kernel_init or fan_init('fan_in', 'truncated_normal', self.axes)
     kernel = self.param('kernel', init, shape, jnp.float32)
-    x, kernel = x.astype(self.dtype), kernel[(slice(None),) * self.axes + (slice(skip, None),)]
+    x, kernel = x.astype(self.dtype), kernel[(slice(None),) * self.axes + (part,)]
     kernel = kernel.astype(self.dtype)
     parallel = names.tensor_parallel_axis('/'.join((*self.path, 'kernel'))) is not None
     y = apply_split(partial(contract, axes=self.axes), x, kernel, parallel)
     if self.use_bias:
-      bias = self.param('bias', self.bias_init, features, jnp.float32)[skip:].astype(self.dtype)
+      bias = self.param('bias', self.bias_init, features, jnp.float32)[part].astype(self.dtype)
       y += bias if parallel else whole(bias)
     return y
 

@@ -63,7 +63,7 @@ class RelativeAttention(nn.Module):
     qkv = Dense((3, *heads), 1, False, self.dtype, init, name='qkv')
     q, key, value = _apart(qkv(x))
     if before is not None:  # projected by itself: of its inputs nobody needs a gradient
-      past = _apart(qkv(before, skip=1))
+      past = _apart(qkv(before, slice(1, None)))
       key, value = (jnp.concatenate(pair, axis=1) for pair in zip(past, (key, value)))
     key, value = (jnp.einsum('bsnk->bnsk', x) for x in (key, value))
     r = Dense(heads, 1, False, self.dtype, init, name='r')(distances)

@@ -125,8 +125,33 @@ def _bicubic(learned: int, wanted: int, step: float) -> Float[np.ndarray, 'wante
   return weights
 
 
+def sincos_of_area(
+  counts: Int[Array, 'b 2'], grid: Grid, width: int, dtype: Any = jnp.float32
+) -> Float[Array, 'b h w d']:
+  """Fixed sine-cosine vectors of the valid area of padded maps, as in DETR (arXiv:2005.12872).
+
+  The half of y, then that of x, each `sincos_1d`, interleaved, of the place in the area from just
+  above 0 to 2π: whatever the size of the area, its last row is at 2π.
+
+  Args:
+    counts: Rows and columns of the valid area, which lies in the upper left corner.
+    grid: Rows and columns of the padded maps. The vectors of the padding mean nothing.
+    width: Of the vectors, a multiple of 4.
+    dtype: Of the result.
+  """
+  parts = []
+  for axis, shape in enumerate([(-1, grid[0], 1), (-1, 1, grid[1])]):
+    count = counts[:, axis, None].astype(dtype)
+    angle = jnp.arange(1, grid[axis] + 1, dtype=dtype) / (count + 1e-6) * (2 * np.pi)
+    part = sincos_1d(angle, width // 2, interleaved=True, dtype=dtype)
+    parts.append(
+      jnp.broadcast_to(part.reshape(*shape, width // 2), (len(counts), *grid, width // 2))
+    )
+  return jnp.concatenate(parts, axis=-1)
+
+
 def sincos_1d(
-  position: Int[Array, '*b t'],
+  position: Int[Array, '*b t'] | Float[Array, '*b t'],
   width: int,
   interleaved: bool = False,
   dtype: Any = jnp.float32,
