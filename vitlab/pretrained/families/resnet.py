@@ -6,39 +6,22 @@ is Hugging Face's option to put the stride on the 1×1 convolution. timm's 'resn
 norm='groupnorm'.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from vitlab.errors import UserError
 from vitlab.models.resnet import BLOCKS, VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
+from vitlab.pretrained.families import _resnet_names as resnet
 from vitlab.pretrained.preprocessing import Preprocessing
-from vitlab.pretrained.tables import Seen, below, by_table, column
+from vitlab.pretrained.tables import Seen, by_table, column
 
 KIND = 'classification'  # see `vitlab.pretrained.kind`
-# Our module -> timm's and Hugging Face's; {} are the numbers of stage and block.
-OUTER = {
-  'stem/conv': ('conv1', 'embedder.embedder.convolution'),
-  'stem/norm': ('bn1', 'embedder.embedder.normalization'),
-  'head': ('fc', 'classifier.1'),
-}
-BLOCK = {
-  'conv1': ('conv1', 'layer.0.convolution'),
-  'norm1': ('bn1', 'layer.0.normalization'),
-  'conv2': ('conv2', 'layer.1.convolution'),
-  'norm2': ('bn2', 'layer.1.normalization'),
-  'conv3': ('conv3', 'layer.2.convolution'),
-  'norm3': ('bn3', 'layer.2.normalization'),
-  'conv_shortcut': ('downsample.0', 'shortcut.convolution'),
-  'norm_shortcut': ('downsample.1', 'shortcut.normalization'),
-}
 TIMM, HUGGINGFACE = (
-  column(OUTER, i) | below('stage_{}/block_{}/', block, column(BLOCK, i))
-  for i, block in enumerate(('layer{}.{}.', 'encoder.stages.{}.layers.{}.'))
+  resnet.table(library) | column(resnet.HEAD, i)
+  for i, library in enumerate(('timm', 'huggingface'))
 )
 
 TIMM_KEYS = keys.timm(
@@ -69,47 +52,19 @@ HUGGINGFACE_KEYS = keys.huggingface(
   ),
   why=keys.BACKBONE,
 )
-# What no ResNet of theirs has otherwise.
-ONLY = dict(
-  stem='imagenet',
-  norm_epsilon=1e-5,
-  weight_standardization=False,
-  padding='symmetric',
-  dilated_stages=0,
-)
 IGNORED = r'.*\.num_batches_tracked$'
-
-
-def _counted_from_1(name: str) -> str:
-  """A name of timm's, whose stages are counted so."""
-  return re.sub(r'^layer(\d+)', lambda m: f'layer{int(m[1]) + 1}', name)
 
 
 def _spec(
   part_of: Callable[[Sides], PartOf], config: Mapping[str, Any], shapes: Shapes
 ) -> dict[str, Any]:
-  """Our model spec, if the 3×3 kernels [o, i, y, x] in the blocks are those of a plain ResNet."""
+  """Our model spec."""
   del config
   seen = Seen(part_of, shapes)
-  if 'stem/conv/kernel' not in seen:
-    raise UserError("a ResNet with a deep stem (timm's ResNet-D, -C, -S, -T) is another model")
-  size = Size(
-    'bottleneck' if 'stage_0/block_0/conv3/kernel' in seen else 'basic',
-    seen.depths('stage_{}/block_{}/conv1/kernel'),
-    seen['stem/conv/kernel'][0],
-  )
-  inner = [seen[f'stage_{i}/block_0/conv2/kernel'] for i in range(len(size.depths))]
-  if any(kernel[:2] != (size.width * 2**i,) * 2 for i, kernel in enumerate(inner)):
-    raise UserError(
-      f'no ResNet of width (embedding_size) {size.width}: its 3×3 convolutions (hidden_sizes, '
-      f'layer_type) are {[k[:2] for k in inner]}'
-      '\ngrouped and widened ones (ResNeXt, Wide ResNet) are other models'
-    )
   return dict(
     name='resnet',
     num_classes=seen.get('head/kernel', (None,))[0],
-    **specs.size_words(size._asdict(), VARIANTS, '50'),
-    **ONLY,
+    **resnet.size_words(seen),
     norm='batchnorm' if 'stem/norm/mean' in seen else 'groupnorm',
     num_groups=32,
   )
@@ -122,7 +77,7 @@ def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   size, norm = Size(*(words[field] for field in Size._fields)), words['norm']
   specs.refuse(
     'timm',
-    **specs.differing(words, ONLY),
+    **specs.differing(words, resnet.ONLY),
     width=size.width != 64,
     depths=len(size.depths) != 4,
     norm=norm != 'batchnorm' and (norm, size.block) != ('groupnorm', 'bottleneck'),
@@ -144,7 +99,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]
   """The config.json of ResNetForImageClassification."""
   del image_size
   words = specs.all_words(spec, VARIANTS)
-  specs.refuse('Hugging Face', **specs.differing(words, ONLY | dict(norm='batchnorm')))
+  specs.refuse('Hugging Face', **specs.differing(words, resnet.ONLY | dict(norm='batchnorm')))
   widest = words['width'] * BLOCKS[words['block']][-1].expansion
   return dict(
     architectures=[f'ResNet{"ForImageClassification" if words["num_classes"] else "Model"}'],
@@ -157,7 +112,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]
   )
 
 
-NAMES_OF_TIMM = by_table(TIMM, rename=_counted_from_1)
+NAMES_OF_TIMM = by_table(TIMM, rename=resnet.counted_from_1)
 NAMES_OF_HUGGINGFACE = by_table(HUGGINGFACE, prefix='resnet.')
 FORMATS = {
   'timm': Format(
