@@ -11,7 +11,12 @@ from vitlab import metrics
     ('test/precision', 0.5, '50.00 %'),
     ('time/data_wait', 0.25, '25.00 %'),
     ('train/padding', 0.1, '10.00 %'),
+    ('test/ap', 0.415, '41.50 %'),
+    ('test/ap_small', 0.2, '20.00 %'),
+    ('test/ar100', 0.5, '50.00 %'),
+    ('test/ap50_voc2007', 0.5, '50.00 %'),
     ('coco/average_precision', 41.5, None),
+    ('test/apples', 0.5, None),
     ('test/loss', 0.5, None),
     ('train/grad_norm', 0.5, None),
     ('probe/loss', 0.5, None),  # the name of an evaluator says nothing
@@ -31,7 +36,7 @@ def test_of_which_less_is_better():
     'seconds',
   )
   assert all(map(metrics.smaller_is_better, small))
-  large = ('test/accuracy', 'test/bleu', 'coco/average_precision', 'examples_per_second')
+  large = ('test/accuracy', 'test/bleu', 'coco/ap_small', 'examples_per_second')
   assert not any(map(metrics.smaller_is_better, large))
 
 

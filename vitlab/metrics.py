@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 # What a run is quoted by, the first that it has; the loss is what every run has.
-LEADING = ('bleu', 'average_precision', 'accuracy', 'perplexity', 'bits_per_character', 'frechet')
-LEADING += ('loss',)
+LEADING = ('bleu', 'ap', 'accuracy', 'perplexity', 'bits_per_character', 'frechet', 'loss')
 _GROUPS = ('train', 'time')  # behind what was held out
 
 _SHARE = re.compile(
   r'accuracy|precision|recall|\bf1$|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
+  r'|^a[pr]\d*(_|$)'
 )
 _SMALL = re.compile(
   r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|fid|kid$|distance|grad|padding'
