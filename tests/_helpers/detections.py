@@ -81,8 +81,8 @@ def predictions(pictures, ids=None, rows=2, padding=3, scale=1.0):
       size = np.full((len(part), 2), round(SIDE * scale))
       index = np.arange(start, start + len(part))
       truth = [annotation(objects, ids[i]) for i, (objects, _) in zip(index, part)]
-      outputs = dict(boxes=boxes, scores=scores.astype(np.float32), classes=classes, size=size)
-      yield outputs, dict(index=index, truth=truth)
+      outputs = dict(boxes=boxes, scores=scores.astype(np.float32), classes=classes)
+      yield outputs, dict(index=index, size=size, truth=truth)
 
   return predict
 

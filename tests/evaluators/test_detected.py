@@ -18,9 +18,9 @@ def read(pictures, **how):
 def test_boxes_are_in_pixels_of_the_file():
   boxes = np.array([[[1, 2, 3, 4], [0, 0, 0, 0]]], np.float32)
   found = dict(boxes=boxes, scores=np.array([[0.5, 0]]), classes=np.array([[2, -1]]))
-  found |= dict(size=np.array([[10, 20]]))  # height and width
   truth = predictions([([Truth(BOX)], [])])('detections', 'test').__next__()[1]['truth'][0]
-  batch = dict(index=np.array([7]), truth=[truth._replace(height=30, width=40)])
+  truth = truth._replace(height=30, width=40)
+  batch = dict(index=np.array([7]), size=np.array([[10, 20]]), truth=[truth])  # height, width
   (picture,) = _detected.read(iter([(found, batch)]), 3)
   assert picture.index == 7 and picture.boxes.tolist() == [[2, 6, 6, 12]]
   assert picture.scores.tolist() == [0.5] and picture.classes.tolist() == [2]

@@ -40,6 +40,20 @@ def test_a_loaded_function_equals_the_saved_one(saved, batch_size):
   assert loaded.facts['output'] == {'shape': ['b', 3], 'dtype': 'float32'}
 
 
+def test_several_inputs_and_outputs_by_name(tmp_path):
+  examples = EXAMPLE, jax.ShapeDtypeStruct((1, 2), jnp.int32)
+  sums = lambda image, size: dict(sum=image.sum((1, 2, 3)), area=size[:, 0] * size[:, 1])  # noqa: E731
+  loaded = stablehlo.load(stablehlo.save(tmp_path / 'two', sums, examples, {}))
+  image, size = np.ones((3, 4, 4, 1), np.uint8), np.full((3, 2), 5, np.int32)
+  found = loaded(image, size)
+  assert found['sum'].tolist() == [16] * 3 and found['area'].tolist() == [25] * 3
+  assert loaded.facts['input'][1] == {'shape': ['b', 2], 'dtype': 'int32'}
+  assert loaded.facts['output']['area'] == {'shape': ['b'], 'dtype': 'int32'}
+  for given in ((image,), (size, image), (image, size.astype(np.int64)), (image, size[:, :1])):
+    with pytest.raises(UserError, match=r'takes uint8\[b, 4, 4, 1\] and int32\[b, 2\]'):
+      loaded(*given)
+
+
 def test_loading_imports_no_model_code(saved):
   program = (
     'import sys, numpy as np\n'

@@ -47,9 +47,9 @@ def read(outputs: Iterator[tuple[Any, Mapping[str, Any]]], num_classes: int) -> 
     UserError: an object of another class; a score or a box that is not a finite number.
   """
   for found, batch in outputs:
-    columns = (np.asarray(found[key]) for key in ('boxes', 'scores', 'classes', 'size'))
-    for index, truth, *row in zip(batch['index'], batch['truth'], *columns):
-      boxes, scores, classes, (height, width) = row
+    columns = [batch['index'], batch['truth'], batch['size']]
+    columns += [np.asarray(found[key]) for key in ('boxes', 'scores', 'classes')]
+    for index, truth, (height, width), boxes, scores, classes in zip(*columns):
       there = (classes >= 0) & (classes < num_classes)
       scale = np.array([truth.width / width, truth.height / height] * 2)
       boxes, scores = boxes[there].astype(np.float64) * scale, scores[there].astype(np.float64)

@@ -36,12 +36,12 @@ class Program(NamedTuple):
   """A prediction as a function of arrays alone.
 
   Attributes:
-    function: The input, whose first axis is the batch, -> predictions.
-    example: Shape and dtype of an input of one row.
+    function: The input, whose first axis is the batch, or several -> predictions.
+    example: Shape and dtype of an input of one row; a tuple of them where there are several.
     facts: What somebody needs who has nothing else, JSON-able: names of classes, ...
   """
 
-  function: Callable[[Any], Any]
+  function: Callable[..., Any]
   example: Any
   facts: Mapping[str, Any]
 

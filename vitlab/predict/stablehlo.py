@@ -15,7 +15,7 @@ weeks by older ones; export again after that.
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,53 +32,58 @@ class Exported(NamedTuple):
   """A function read from a file; call it like the function that was saved.
 
   Attributes:
-    call: array -> array, compiled at the first call for each batch size.
-    facts: The JSON file: what was given to `save`, and the shapes and types of `input`, `output`.
+    call: arrays -> arrays, compiled at the first call for each batch size.
+    facts: The JSON file: what was given to `save`, and the shapes and types of `input`, a list
+      where there are several, and `output`.
   """
 
   call: Callable[[Any], Array]
   facts: Mapping[str, Any]
 
-  def __call__(self, array: Shaped[np.ndarray | Array, 'b ...']) -> Array:
-    wanted = self.facts['input']
-    if list(array.shape[1:]) != wanted['shape'][1:] or str(array.dtype) != wanted['dtype']:
-      given = f'{array.dtype}{list(array.shape)}'
-      shape = ', '.join(map(str, wanted['shape']))
-      raise UserError(f'given {given}, but the exported function takes {wanted["dtype"]}[{shape}]')
-    if not len(array):
+  def __call__(self, *arrays: Shaped[np.ndarray | Array, 'b ...']) -> Any:
+    wanted = _inputs(self.facts)
+    given = [_describe(array) for array in arrays]
+    if [one | dict(shape=one['shape'][1:]) for one in given] != [
+      one | dict(shape=one['shape'][1:]) for one in wanted
+    ]:
+      raise UserError(f'given {_said(given)}, but the exported function takes {_said(wanted)}')
+    if not len(arrays[0]):
       raise UserError(
         'given 0 rows, but the exported function takes one or more: leave out the call'
       )
-    return self.call(array)
+    return self.call(*arrays)
 
 
 def save(
   path: str | pathlib.Path,
-  function: Callable[[Array], Array],
-  example: jax.ShapeDtypeStruct,
+  function: Callable[..., Any],
+  example: jax.ShapeDtypeStruct | tuple[jax.ShapeDtypeStruct, ...],
   facts: Mapping[str, Any],
 ) -> pathlib.Path:
   """Writes `<path>` and, beside it, `<path>.json`.
 
   Args:
     path: Its folder is made.
-    function: Array -> array, both with the batch as first axis; what it closes over is stored.
-    example: Shape and type of the input; the size of its first axis does not matter.
+    function: Array -> array, or several -> arrays by name, all with the batch as first axis; what
+      it closes over is stored.
+    example: Shape and type of the input, or of each; the size of its first axis does not matter.
     facts: Anything JSON can hold, for whoever uses the file.
 
   Returns:
     The path.
   """
   (batch,) = jax_export.symbolic_shape('b')
-  argument = jax.ShapeDtypeStruct((batch, *example.shape[1:]), example.dtype)
-  exported = jax_export.export(jax.jit(function), platforms=PLATFORMS)(argument)
+  examples = example if isinstance(example, tuple) else (example,)
+  arguments = [jax.ShapeDtypeStruct((batch, *one.shape[1:]), one.dtype) for one in examples]
+  exported = jax_export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_bytes(exported.serialize())
+  inputs = [_describe(aval) for aval in exported.in_avals]
   described = {
     **facts,
-    'input': _describe(exported.in_avals[0]),
-    'output': _describe(exported.out_avals[0]),
+    'input': inputs if isinstance(example, tuple) else inputs[0],
+    'output': exported.out_tree.unflatten([_describe(aval) for aval in exported.out_avals]),
     'platforms': list(PLATFORMS),
     'jax': jax.__version__,
   }
@@ -97,10 +102,10 @@ def load(path: str | pathlib.Path) -> Exported:
   facts = {}
   try:
     facts = json.loads(sidecar(path).read_text())
-    wanted = jax.ShapeDtypeStruct((1, *facts['input']['shape'][1:]), facts['input']['dtype'])
+    wanted = [jax.ShapeDtypeStruct((1, *x['shape'][1:]), x['dtype']) for x in _inputs(facts)]
     call = jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
     if _is_newer(facts):  # what it cannot read JAX would say at the first call
-      call.lower(wanted)
+      call.lower(*wanted)
   except OSError as error:
     raise UserError(f'no exported model {str(path)!r}: {error.strerror}; --mode=export') from error
   except Exception as error:  # flatbuffers raises anything on damaged data
@@ -124,8 +129,17 @@ def sidecar(path: pathlib.Path) -> pathlib.Path:
   return path.with_name(path.name + '.json')
 
 
-def _describe(aval: Any) -> dict[str, Any]:
+def _inputs(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+  return facts['input'] if isinstance(facts['input'], list) else [facts['input']]
+
+
+def _describe(array: Any) -> dict[str, Any]:
   return {
-    'shape': [str(n) if i == 0 else int(n) for i, n in enumerate(aval.shape)],
-    'dtype': str(aval.dtype),
+    'shape': [str(n) if i == 0 else int(n) for i, n in enumerate(array.shape)],
+    'dtype': str(array.dtype),
   }
+
+
+def _said(described: Sequence[Mapping[str, Any]]) -> str:
+  """'uint8[b, 4, 4, 1]'."""
+  return ' and '.join(f'{x["dtype"]}[{", ".join(map(str, x["shape"]))}]' for x in described)
