@@ -122,7 +122,8 @@ def transfer(
   left_out, optional = ('', '') if keeps_head(head) else new
   given, wanted = shapes(tree), shapes(like)
   kept = {p for p in wanted if not any(x and re.match(x, p) for x in (left_out, fresh))}
-  same_shapes = all(given.get(path) in (None, wanted[path]) for path in kept)
+  frozen = 'frozen' in like and 'frozen' not in tree  # a batchnorm that has been learned elsewhere
+  same_shapes = not frozen and all(given.get(path) in (None, wanted[path]) for path in kept)
   if same_shapes or not has_timm(spec['name']):
     part_of = lambda path, shape: Part((path,), same)  # noqa: E731
     # Beside a new head there may be less, too: an XLNet that classifies has no queries.

@@ -3,6 +3,7 @@
   config.init_from = 'weights/vit_small'                     # the model; kept as they are
   config.init_from = dict(path='weights/vit_small', head='new')
   config.init_from = dict(teacher='runs/resnet')             # a player, each with a path or options
+  config.init_from = {'model/backbone': 'weights/resnet50'}  # a part of one, whose head is left out
 
 A path is a file or folder that `vitlab.pretrained.read` knows, or a workdir. Options: `head`,
 'keep' or 'new', a classifier for other classes, or embeddings and logits for other words; `fresh`,
@@ -33,6 +34,7 @@ from vitlab.train.weights import Weights
 MODEL = 'model'  # the player whose spec is config.model; a teacher's stands in that of the task
 RECORD = 'init_from.json'  # in the workdir
 OPTIONS = ('path', 'head', 'fresh', 'rename')
+FROZEN = frozenset({'norm', 'dilated_stages'})  # words of a backbone that its weights do not decide
 COUNTS = (names.CLASSES.keyword, names.WORDS.keyword)  # words of a model that stay with the data
 
 
@@ -51,6 +53,8 @@ def requests(init_from: Any) -> dict[str, dict[str, Any]]:
   found = {}
   for player, options in init_from.items():
     options = dict(options) if isinstance(options, Mapping) else dict(path=options)
+    if '/' in player:
+      options.setdefault('head', 'new')
     for key in options.keys() - set(OPTIONS):
       raise unknown(f'option of config.init_from for {player}', key, OPTIONS)
     if not options.get('path'):
@@ -99,6 +103,8 @@ def find(init_from: Any) -> dict[str, Weights]:
   for player, options in requests(init_from).items():
     found = weights_lib.find(options.pop('path'), player, options.pop('rename', None))
     sources[player] = found._replace(**options)
+    if '/' in player:  # the norms of a part may stay as they were learned
+      sources[player] = sources[player]._replace(free=found.free | FROZEN)
   return sources
 
 
@@ -134,7 +140,11 @@ def fill(config: ConfigDict, sources: Mapping[str, Weights]) -> ConfigDict:
   filled = ConfigDict(config.to_dict())
   for player, source in sources.items():
     words = source.about.keywords()
-    if player == MODEL:
+    player, _, part = player.partition('/')
+    if part:
+      _fill_model(_part(filled, player, part), source, f'config.{player}.{part}')
+      player = MODEL
+    elif player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
       _fill_open(filled.data, words, 'data.sets')
       _fill_open(tasks.innermost(filled.task), words, 'tasks')
@@ -142,6 +152,15 @@ def fill(config: ConfigDict, sources: Mapping[str, Weights]) -> ConfigDict:
       _fill_model(filled.task[player], source, f'config.task.{player}')
       _fill_open(filled.task, {f'{player}_{key}': x for key, x in words.items()}, 'tasks')
   return filled.lock()
+
+
+def _part(config: ConfigDict, player: str, part: str) -> ConfigDict:
+  """The spec of a part of the model; raises UserError if it has none of this name."""
+  parts = [key for key, folder in registry.PARTS.items() if folder == 'models']
+  known = [key for key in parts if isinstance(config.model.get(key), ConfigDict)]
+  if player != MODEL or part not in known:
+    raise unknown('part in config.init_from', f'{player}/{part}', [f'{MODEL}/{k}' for k in known])
+  return config.model[part]
 
 
 def write_record(folder: pathlib.Path, config: ConfigDict, sources: Sources) -> None:

@@ -42,8 +42,9 @@ class Start:
   Args:
     init: Loaded variables, player -> tree, perhaps parts of it -> state; compiled as one program.
     abstract: Shapes of all variables, with shardings.
-    sources: Weights by player, see `vitlab.train.weights.Weights`; or a function that finds them,
-      for when they are needed; None: everything is random.
+    sources: Weights by player, or by a part of one ('model/backbone'), see
+      `vitlab.train.weights.Weights`; or a function that finds them, for when they are needed; None:
+      everything is random.
     frozen: Players that do not learn: they need sources.
     data: What sources are told of the data set: its facts, and how classes are matched.
   """
@@ -86,11 +87,27 @@ class Start:
     return state
 
   def _load(self, sources: Mapping[str, Any]) -> dict[str, PyTree]:
-    for player in sources.keys() - self._abstract.keys():
-      raise unknown('player in config.init_from', player, self._abstract)
-    return {
-      name: source.load(self._abstract[name], **self._data) for name, source in sources.items()
-    }
+    loaded = {}
+    for name, source in sources.items():
+      player, _, part = name.partition('/')
+      if player not in self._abstract:
+        raise unknown('player in config.init_from', player, self._abstract)
+      like = self._abstract[player]
+      if part:
+        like = {collection: tree[part] for collection, tree in like.items() if part in tree}
+      found = source.load(like, **self._data)
+      if part:
+        found = {collection: {part: tree} for collection, tree in found.items()}
+      loaded[player] = _united(loaded.get(player, {}), found)
+    return loaded
+
+
+def _united(first: PyTree, second: PyTree) -> PyTree:
+  """All that is in one of two trees; of what is in both, the second's."""
+  if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
+    return second
+  shared = {name: _united(first[name], second[name]) for name in first.keys() & second.keys()}
+  return {**first, **second, **shared}
 
 
 def _place(loaded: PyTree, abstract: PyTree) -> PyTree:
