@@ -1,18 +1,9 @@
 """What is learned from an annotation: DETR's targets; and where it is in the file's picture."""
 
 import numpy as np
+from _helpers.boxes import annotation
 
-from vitlab.data.annotations import Annotation, in_file, rows_for, trainable, training_rows
-
-
-def annotation(boxes, classes=None, height=480, width=640, **kw):
-  boxes = np.array(boxes, np.float64).reshape(-1, 4)
-  count = len(boxes)
-  classes = np.arange(count) if classes is None else np.array(classes)
-  area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-  flags = dict(crowd=np.zeros(count, bool), difficult=np.zeros(count, bool))
-  flags |= {key: np.array(value) for key, value in kw.items()}
-  return Annotation('a.jpg', 1, height, width, boxes, classes, area, **flags)
+from vitlab.data.annotations import in_file, rows_for, trainable, training_rows
 
 
 def test_the_targets_of_detr():

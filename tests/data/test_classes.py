@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from _helpers.boxes import pictures
 from _helpers.pictures import Noise, noise
 
 from vitlab.data import Dataset, classes, identity, pipeline, splits
@@ -105,3 +106,15 @@ def test_pictures_that_are_decoded_on_demand_stay_so():
   loaded = classes.Renumbered(pipeline.Loaded(source), np.array([2, 0, 1], np.int32))
   (batch,) = pipeline.eval_batches(loaded, batch_size=4)
   assert batch['label'].tolist() == [2, 0, 1, 0] and batch['mask'].tolist() == [1, 1, 1, 0]
+
+
+def test_truth_and_the_ids_of_the_file_are_renumbered_as_labels_are():
+  """Of two classes, dog (id 7) and ant (id 3), in a model that knows ant, bee and dog."""
+  source = pictures(sizes=((6, 8), (6, 8)))
+  data = Dataset(dict(train=source), dict(class_names=['dog', 'ant'], class_ids=[7, 3]))
+  aligned = classes.align(data, dict(class_names=['ant', 'bee', 'dog']), 'runs/a')
+  train = aligned.splits['train']
+  assert [train.truth(i).classes.tolist() for i in range(2)] == [[2], [0]]
+  assert [train[i]['classes'].tolist() for i in range(2)] == [[2, -1, -1, -1], [0, -1, -1, -1]]
+  assert aligned.facts['class_ids'] == [3, None, 7] and train.shapes == source.shapes
+  assert not hasattr(classes.Renumbered(Noise(), np.arange(3)), 'truth')

@@ -87,3 +87,28 @@ def test_uniform_numbers_are_even_and_of_their_place_alone():
 def test_every_epoch_of_every_seed_has_its_own_draws():
   keys = {order_lib.draw_key(seed, epoch) for seed in range(-20, 20) for epoch in range(50)}
   assert len(keys) == 2000 and all(0 <= key < 2**30 for key in keys)
+
+
+def test_batches_of_one_kind_hold_every_example_equally_often():
+  """Over as many batches as there are examples, each comes once for every row of a batch."""
+  kinds = np.arange(30) % 3 == 0
+  batches = [order_lib.batch_of_one_kind(step, 4, kinds, seed=5) for step in range(60)]
+  assert all(len(set(kinds[batch])) == 1 for batch in batches)
+  np.testing.assert_array_equal(np.bincount(np.concatenate(batches)), [8] * 30)
+  turns = [bool(kinds[batch[0]]) for batch in batches]
+  assert sum(turns) == 20 and all(1 <= sum(turns[i : i + 6]) <= 3 for i in range(54))
+  assert set(np.concatenate(batches[:45])) == set(range(30))
+
+
+def test_a_batch_of_one_kind_is_a_function_of_seed_and_step():
+  kinds = np.arange(30) < 7
+  batch = lambda step, seed: order_lib.batch_of_one_kind(step, 4, kinds, seed)  # noqa: E731
+  np.testing.assert_array_equal(batch(1000, 1), batch(1000, 1))
+  assert any((batch(step, 1) != batch(step, 2)).any() for step in range(3))
+  assert set(order_lib.batch_of_one_kind(10**12, 4, kinds, 0)) <= set(range(30))
+
+
+def test_of_one_kind_alone_the_order_is_that_of_all():
+  for kinds in (np.zeros(10, bool), np.ones(10, bool)):
+    batch = order_lib.batch_of_one_kind(7, 4, kinds, seed=3)
+    np.testing.assert_array_equal(batch, order_lib.epoch_shuffle(28 + np.arange(4), 10, seed=3))

@@ -82,35 +82,6 @@ def test_cmyk_jpeg():
   assert np.median(difference) <= 3
 
 
-@pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
-def test_exif_rotation(orientation, kind):
-  """Every stored orientation of one scene gives the same upright picture."""
-  upright = smooth(16, 8)
-  stored = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: np.rot90(a, -1),
-  }[orientation](upright)
-  exif = Image.Exif()
-  exif[0x0112] = orientation
-  options = dict(quality=100, subsampling=0) if kind == 'JPEG' else {}
-  picture = encoded(np.ascontiguousarray(stored), kind, exif=exif, **options)
-  difference = same(picture, size=(16, 8)).astype(int) - upright
-  assert np.abs(difference).max() <= (12 if kind == 'JPEG' else 0)
-
-
-@pytest.mark.filterwarnings('ignore:Corrupt EXIF')
-def test_damaged_exif_does_not_matter():
-  picture = encoded(smooth(16, 8), 'JPEG', exif=b'Exif\x00\x00II*\x00\xff\xff\xff\xffrubbish')
-  assert same(picture, size=(16, 8)).shape == (16, 8, 3)
-
-
 def test_squash_fills_the_size():
   result = preprocess(smooth(40, 20), image_size=(10, 30))
   assert np.abs(result.astype(int) - smooth(10, 30)).max() <= 25
@@ -235,7 +206,7 @@ def test_any_truncation_is_an_image_error_or_a_picture(kind):
     (dict(image_size=0), 'image_size=0'),
     (dict(image_size=(4, 4, 3)), 'image_size'),
     (dict(image_size=4, channels=4), 'channels=4: possible are 1'),
-    (dict(image_size=4, resize='stretch'), "resize='stretch': possible are squash, crop, pad"),
+    (dict(image_size=4, resize='stretch'), "resize='stretch': possible are squash, crop, pad, fit"),
     (dict(image_size=4, crop_fraction=0.0), 'crop_fraction=0.0'),
     (dict(image_size=4, library='tim'), "unknown library 'tim': did you mean timm"),
     (

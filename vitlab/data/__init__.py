@@ -25,6 +25,8 @@ class Source(Protocol):
     gather(numbers)    examples at once, stacked, where that is faster than one by one.
     lengths, buckets    of examples that are rows of different lengths, perhaps with a number beside
               them: the length of each, and the few that batches are padded to, ascending.
+    sizes, shapes    of pictures of different sizes: height and width of each, and the few shapes
+              that batches are padded to, by area; see `vitlab.data.fitted`.
     order(step, batch_size, seed)    the numbers of the examples of a training batch, where they are
               not to come in random order.
     describe(index)    the name of an example for messages, such as its file.

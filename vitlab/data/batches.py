@@ -2,16 +2,19 @@
 
 import concurrent.futures
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from vitlab.data import Source
+from vitlab.data.fitted import Size, covering
 from vitlab.data.order import epoch_shuffle
 from vitlab.data.pictures import ImageError
 from vitlab.data.sources import describe
 from vitlab.errors import UserError
 
 Batch = dict[str, np.ndarray]
+Extent = int | Size | None  # of examples that differ in it: a length, or (height, width)
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 Failures = list[tuple[int, str]]  # (row or number of an example, what is wrong with it)
 
@@ -19,23 +22,42 @@ _TRIES = 100  # examples that may be unreadable before the first good one
 _CHUNK = 8  # examples a thread takes at a time
 
 
-def bucket(source: Source, length: int) -> int:
-  """The shortest length of batches of the source that holds examples of this one."""
-  return source.buckets[int(np.searchsorted(source.buckets, length))]
+def alike(source: Source) -> bool:
+  """Whether all batches of the source have the same shapes."""
+  return len(_extents(source)) < 2
 
 
-def shapes(source: Source, length: int | None = None) -> Shapes:
+def extent(source: Source, numbers: np.ndarray) -> Extent:
+  """The least length, or height and width, of a batch of the source that holds the examples."""
+  if hasattr(source, 'buckets'):
+    longest = int(source.lengths[numbers].max())
+    return source.buckets[int(np.searchsorted(source.buckets, longest))]
+  return covering(source.shapes, source.sizes[numbers]) if hasattr(source, 'shapes') else None
+
+
+def shapes(source: Source, extent: Extent = None) -> Shapes:
   """Shape and dtype of every key of an example, as batches hold it.
 
   Args:
     source: A split.
-    length: Of examples that differ in length; by default the longest that there can be.
+    extent: Of examples that differ in it, see `extent`; by default the largest that there is.
   """
-  if not hasattr(source, 'buckets'):
-    return _shapes(source)
-  length = length or source.buckets[-1]
+  return _extended(_shapes(source), extent or next(reversed(_extents(source)), None))
+
+
+def _extents(source: Source) -> Sequence[int | Size]:
+  """The extents that batches can have, ascending; none where all examples have one shape."""
+  return getattr(source, 'buckets', None) or getattr(source, 'shapes', None) or ()
+
+
+def _extended(example: Shapes, extent: Extent) -> Shapes:
+  """Shapes with rows of this length, or maps of this height and width."""
+  if extent is None:
+    return example
+  if isinstance(extent, int):
+    return {key: ((extent, *s[1:]) if s else s, dtype) for key, (s, dtype) in example.items()}
   return {
-    key: ((length, *x.shape[1:]) if np.ndim(x) else (), x.dtype) for key, x in source[0].items()
+    key: ((*extent, *s[2:]) if len(s) == 3 else s, dtype) for key, (s, dtype) in example.items()
   }
 
 
@@ -57,9 +79,10 @@ class Steps:
   ):
     self._source, self._batch_size, self._rows = source, batch_size, rows
     self._seed, self._length = seed, length
-    self._ragged = hasattr(source, 'buckets')
-    self.in_memory = self._ragged or hasattr(source, 'arrays') or hasattr(source, 'gather')
-    self._shapes = {} if self.in_memory else _shapes(source)
+    ragged = hasattr(source, 'buckets')
+    self._at_once = not ragged and (hasattr(source, 'arrays') or hasattr(source, 'gather'))
+    self.in_memory = ragged or self._at_once
+    self._example = {} if self._at_once else _shapes(source)
     self._pool = _pool() if threads and not self.in_memory else None
     self._map = self._pool.map if self._pool else map
 
@@ -69,11 +92,10 @@ class Steps:
   def __getitem__(self, step: int) -> tuple[Batch, Failures]:
     everyone = self._numbers(step)
     numbers = everyone[self._rows[self._rows < len(everyone)]]  # the last batch may not be full
-    if self._ragged:  # as long as the longest of the global batch needs it
-      length = bucket(self._source, int(self._source.lengths[everyone].max()))
-      batch, failures = self._pad(numbers, length), []
-    else:
-      batch, failures = self._gather(numbers) if self.in_memory else self._read(numbers)
+    if self._at_once:
+      batch, failures = self._gather(numbers)
+    else:  # as large as the largest of the global batch needs it
+      batch, failures = self._read(numbers, extent(self._source, everyone))
     mask = np.arange(len(self._rows)) < len(numbers)
     mask[[row for row, _ in failures]] = False
     if self._seed is None:  # of an evaluation, where an example keeps its number
@@ -89,20 +111,6 @@ class Steps:
       return self._source.order(step, self._batch_size, self._seed)
     return epoch_shuffle(first + np.arange(self._batch_size), length, self._seed)
 
-  def _pad(self, numbers: np.ndarray, length: int) -> Batch:
-    """Rows of one length, zeros behind their ends; beside them, scalars such as a label."""
-    batch = {
-      key: np.zeros((len(self._rows), *shape), dtype)
-      for key, (shape, dtype) in shapes(self._source, length).items()
-    }
-    for row, number in enumerate(numbers):
-      for key, value in self._source[int(number)].items():
-        if np.ndim(value):
-          batch[key][row, : len(value)] = value
-        else:
-          batch[key][row] = value
-    return batch
-
   def _gather(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
     """As `_read`; a `Loaded` split says by its own `mask` what could not be."""
     if hasattr(self._source, 'gather'):
@@ -114,11 +122,11 @@ class Steps:
     unreadable = np.flatnonzero(~readable)
     return batch, [(int(row), 'unreadable') for row in unreadable if row < len(numbers)]
 
-  def _read(self, numbers: np.ndarray) -> tuple[Batch, Failures]:
-    """The examples, and (row, reason) where one could not be read and stayed zero."""
+  def _read(self, numbers: np.ndarray, extent: Extent) -> tuple[Batch, Failures]:
+    """The examples, zeros behind their ends, and (row, reason) where one could not be read."""
     batch = {
       key: np.zeros((len(self._rows), *shape), dtype)
-      for key, (shape, dtype) in self._shapes.items()
+      for key, (shape, dtype) in _extended(self._example, extent).items()
     }
 
     def fill(start: int) -> Failures:
@@ -130,7 +138,7 @@ class Steps:
           failures.append((row, str(error)))
           continue
         for key, value in example.items():
-          batch[key][row] = value
+          batch[key][row, *map(slice, np.shape(value))] = value
       return failures
 
     chunks = self._map(fill, range(0, len(numbers), _CHUNK))

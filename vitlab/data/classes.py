@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vitlab.data import Dataset, Example, Source
+from vitlab.data.annotations import Annotation
 from vitlab.data.identity import digest, digest_of
 from vitlab.errors import UserError, listed, unknown
 
@@ -38,9 +39,13 @@ def align(dataset: Dataset, facts: Mapping[str, Any], where: str, by: str = 'nam
   if found is None:
     return dataset
   names = list(facts['class_names'])
+  renumbered = dict(class_names=names, num_classes=len(names))
+  if ids := dataset.facts.get('class_ids'):
+    of = dict(zip(found.tolist(), ids))
+    renumbered['class_ids'] = [of.get(number) for number in range(len(names))]
   return Dataset(
     {split: Renumbered(source, found) for split, source in dataset.splits.items()},
-    {**dataset.facts, 'class_names': names, 'num_classes': len(names)},
+    {**dataset.facts, **renumbered},
   )
 
 
@@ -129,7 +134,12 @@ class Renumbered:
   def __getattr__(self, name: str) -> Any:  # lengths, order, ...: whatever else the split has
     if name.startswith('_'):  # not of a half unpickled one
       raise AttributeError(name)
-    return getattr(self._source, name)
+    found = getattr(self._source, name)
+    return self._truth if name == 'truth' else found
+
+  def _truth(self, index: int) -> Annotation:
+    truth = self._source.truth(index)
+    return truth._replace(classes=self._table[truth.classes])
 
   def digest(self) -> str | None:
     found = digest_of(self._source)

@@ -8,7 +8,7 @@ training made today can be made again.
 import functools
 
 import numpy as np
-from jaxtyping import Float, Int, UInt64
+from jaxtyping import Bool, Float, Int, UInt64
 
 
 def epoch_shuffle(
@@ -56,6 +56,29 @@ def batch_by_length(
   return numbers[place * batch_size : (place + 1) * batch_size]
 
 
+def batch_of_one_kind(
+  step: int, batch_size: int, kinds: Bool[np.ndarray, ' examples'], seed: int
+) -> Int[np.ndarray, ' b']:
+  """Example numbers of a batch whose examples are all of one of two kinds.
+
+  Each kind has an `epoch_shuffle` of its own, and the kinds take turns in proportion to how many
+  examples there are of each: in the long run each example comes equally often, and any step can be
+  asked for at any time. If all are of one kind, this is `epoch_shuffle`.
+
+  Args:
+    step: Which batch, >= 0.
+    batch_size: b.
+    kinds: Of all examples.
+    seed: Any integer.
+  """
+  total, count = len(kinds), int(kinds.sum())
+  before, after = ((n * count + total // 2) // total for n in (step, step + 1))  # batches of True
+  turn = after > before
+  members = np.flatnonzero(kinds == turn)
+  first = (before if turn else step - before) * batch_size
+  return members[epoch_shuffle(first + np.arange(batch_size), len(members), seed)]
+
+
 def draws(positions: Int[np.ndarray, ' b'], length: int, seed: int) -> Int[np.ndarray, ' b']:
   """A number below `length` for each position of an endless walk: drawn anew, all equally likely.
 
@@ -71,7 +94,7 @@ def draws(positions: Int[np.ndarray, ' b'], length: int, seed: int) -> Int[np.nd
   return (found % np.uint64(length)).astype(np.int64)
 
 
-@functools.lru_cache(maxsize=4)  # a batch can straddle two epochs; training and its twin in a test
+@functools.lru_cache(maxsize=8)  # two kinds, two epochs in a batch; training, its twin in a test
 def permutation(length: int, seed: int, stream: int = 0) -> Int[np.ndarray, ' length']:
   """A uniformly random order of `range(length)`; every (seed, stream) has its own."""
   # One state per (seed, stream), not seed + stream: epoch 1 of seed 0 is not epoch 0 of seed 1.

@@ -4,22 +4,27 @@ Pillow decodes and resizes; it releases the GIL in both, so threads scale.
 """
 
 import functools
-import io
 import os
-import pathlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image
+from PIL import Image
 
-from vitlab.data import as_published, bit_depth
+from vitlab.data import as_published, bit_depth, fitted
+from vitlab.data.opened import (
+  ImageError,
+  Picture,
+  convert,
+  open_picture,
+  stored_size,
+  upright,
+  upright_size,
+)
 from vitlab.errors import UserError, unknown
 
-Picture: TypeAlias = bytes | str | os.PathLike | Image.Image | np.ndarray
-
-RESIZES = ('squash', 'crop', 'pad')
+RESIZES = ('squash', 'crop', 'pad', 'fit')
 LIBRARIES = ('vitlab', *as_published.LIBRARIES)
 FILTERS = {
   name: Image.Resampling[name.upper()]
@@ -29,20 +34,6 @@ FILTERS = {
 _NO_PICTURES = {
   *('BUFR', 'EPS', 'FLI', 'FPX', 'GRIB', 'HDF5', 'IPTC', 'MIC', 'MPEG', 'PALM', 'PDF', 'WMF'),
 }
-
-_TURNS = {  # EXIF 2.3, tag Orientation
-  2: Image.Transpose.FLIP_LEFT_RIGHT,
-  3: Image.Transpose.ROTATE_180,
-  4: Image.Transpose.FLIP_TOP_BOTTOM,
-  5: Image.Transpose.TRANSPOSE,
-  6: Image.Transpose.ROTATE_270,
-  7: Image.Transpose.TRANSVERSE,
-  8: Image.Transpose.ROTATE_90,
-}
-
-
-class ImageError(UserError):
-  """This one picture cannot be used; others may be."""
 
 
 @functools.cache
@@ -78,10 +69,10 @@ def preprocess(
 
   Args:
     picture: Encoded bytes, the path of a file, a PIL image, or a uint8 array [h w] or [h w c].
-    image_size: (height, width) of the result, or one number for both.
+    image_size: (height, width) of the result, or one number for both; of 'fit' (short, long).
     channels: 3 (RGB; grey is repeated) or 1 (grey; colours become ITU-R 601 luma).
     resize: 'squash' to the size; 'crop': scale so that the picture covers it, keep the centre;
-      'pad': scale so that the picture fits into it, `fill` around.
+      'pad': scale so that the picture fits into it, `fill` around; 'fit': as `fit`, padded.
     crop_fraction: The part of the sides that is kept: with 'crop' of the covering picture's (0.875
       is the usual ImageNet evaluation), with 'squash' of the picture's.
     interpolation: One of `FILTERS`; all but 'nearest' antialiased.
@@ -98,13 +89,16 @@ def preprocess(
   how |= dict(library=library, fill=fill)
   size = check_image_arguments(image_size=image_size, channels=channels, **how)
   name = name or (str(picture) if isinstance(picture, str | os.PathLike) else 'a picture')
+  if resize == 'fit':
+    image, full_size = fit(picture, size, channels, interpolation, name)
+    return fitted.pad(image, fitted.canvas(full_size, size))
   if library == 'vitlab':
-    opened = _open(picture, round(2 * max(size) / crop_fraction))
-    image = _resize(_upright(_convert(opened, channels, name), opened), size, **how)
+    opened = open_picture(picture, round(2 * max(size) / crop_fraction))
+    image = _resize(upright(convert(opened, channels, name), opened), size, **how)
   else:
-    image = _open(picture)
+    image = open_picture(picture)
     bit_depth.warn_of_cut_values(image, name, library)
-    image = _upright(image, image) if library == 'huggingface' else image
+    image = upright(image, image) if library == 'huggingface' else image
     how['interpolation'] = FILTERS[interpolation]
     try:
       image = as_published.prepare(image, image_size=size, channels=channels, **how)
@@ -112,6 +106,52 @@ def preprocess(
       raise ImageError(f'pixels of Pillow mode {image.mode}: {error}') from None
   array = np.asarray(image)
   return array[..., None] if array.ndim == 2 else array
+
+
+def fit(
+  picture: Picture,
+  image_size: tuple[int, int],
+  channels: int = 3,
+  interpolation: str = 'bilinear',
+  name: str = '',
+  drawn: tuple[int, int] | None = None,
+) -> tuple[UInt8[np.ndarray, 'h w c'], tuple[int, int]]:
+  """A picture scaled to fit the padded shape of its orientation, its aspect kept; not yet padded.
+
+  A box of the picture becomes one of the result by (w / width, h / height).
+
+  Pictures are turned upright as their EXIF says, as OpenCV and detectron2 do, and the tools that
+  boxes are drawn with. Where the annotation has the size of the pixels as they are stored, the
+  boxes were drawn on these, and they stay.
+
+  Args:
+    picture: As for `preprocess`.
+    image_size: (short, long), see `vitlab.data.fitted`.
+    channels: 3 (RGB) or 1 (grey).
+    interpolation: One of `FILTERS`.
+    name: The picture in warnings.
+    drawn: (height, width) of the picture that boxes were drawn on, if it is known.
+
+  Returns:
+    The pixels, and (height, width) of the picture that they are.
+
+  Raises:
+    ImageError: the picture cannot be decoded, or has another size than its annotation says.
+  """
+  opened = open_picture(picture, 2 * max(image_size))
+  image, size = convert(opened, channels, name or 'a picture'), upright_size(opened)
+  if drawn in (None, size):
+    image = upright(image, opened)
+  elif drawn != (size := stored_size(opened)):
+    height, width = upright_size(opened)
+    raise ImageError(
+      f'{height} x {width} pixels (height x width), its annotation says {drawn[0]} x {drawn[1]}'
+    )
+  height, width = fitted.placed(size, image_size)
+  if image.size != (width, height):
+    image = image.resize((width, height), FILTERS[interpolation])
+  array = np.asarray(image)
+  return array.reshape(*array.shape[:2], channels), size
 
 
 def check_image_arguments(
@@ -140,6 +180,11 @@ def check_image_arguments(
     raise UserError(f'interpolation={interpolation!r}: possible are {", ".join(FILTERS)}')
   if library not in LIBRARIES:
     raise unknown('library', library, LIBRARIES)
+  if resize == 'fit' and (size[0] > size[1] or (crop_fraction, library) != (1, 'vitlab')):
+    raise UserError(
+      f"image_size={image_size}: with resize='fit' give (short, long), the sides of the shape that "
+      'wide and tall pictures are padded to; crop_fraction and library are not for it'
+    )
   if len(fill) not in (1, channels) or not all(type(v) is int and 0 <= v <= 255 for v in fill):
     raise UserError(f'fill={tuple(fill)}: expected one number from 0 to 255, or one a channel')
   return size
@@ -187,77 +232,6 @@ def _resize(
     canvas.paste(image, ((width - scaled[0]) // 2, (height - scaled[1]) // 2))
     return canvas
   return image
-
-
-def _open(picture: Picture, enough: int = 0) -> Image.Image:
-  """A decoded PIL image; of a JPEG perhaps a reduced one, both sides still at least `enough`.
-
-  Args:
-    picture: As for `preprocess`.
-    enough: Pixels; 0: nothing is reduced.
-  """
-  if isinstance(picture, Image.Image):
-    return picture
-  if isinstance(picture, np.ndarray):
-    return _from_array(picture)
-  if not isinstance(picture, bytes):
-    picture = _read(pathlib.Path(picture))
-  if not picture:
-    raise ImageError('empty: zero bytes')
-  try:
-    image = Image.open(io.BytesIO(picture))
-    # libjpeg can halve a photograph while it decodes: much faster, and with twice the wanted size
-    # left for the antialiased resize not to be told from a full decode.
-    if enough:
-      image.draft(None, (enough, enough))
-    image.load()
-    if image.format == 'PNG' and picture[24] == 16:
-      image.info['sBIT'] = bit_depth.significant_bits(picture)
-    return image
-  except Image.UnidentifiedImageError:
-    raise ImageError('not an image, or of a format that Pillow does not know') from None
-  except Exception as error:  # Pillow's plugins raise anything on damaged data
-    raise ImageError(f'cannot be decoded: {error}') from None
-
-
-def _read(path: pathlib.Path) -> bytes:
-  try:
-    return path.read_bytes()
-  except OSError as error:
-    raise ImageError(f'cannot read {path}: {error.strerror}') from None
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-  if array.dtype != np.uint8:
-    raise ImageError(f'an array of {array.dtype}: expected uint8, 0 to 255')
-  if array.ndim == 3 and array.shape[2] == 1:
-    array = array[..., 0]
-  if not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)) or not array.size:
-    raise ImageError(
-      f'an array of shape {array.shape}: expected [h w], [h w 1], [h w 3] or [h w 4]'
-    )
-  return Image.fromarray(array)
-
-
-def _upright(image: Image.Image, opened: Image.Image) -> Image.Image:
-  """Turns a picture the way up that the EXIF of the file says, as it was opened."""
-  try:
-    orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
-  except Exception:  # damaged EXIF does not make the pixels worse
-    return image
-  return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def _convert(image: Image.Image, channels: int, name: str) -> Image.Image:
-  """To 8-bit grey or RGB; transparent pixels lie on white."""
-  image = bit_depth.to_eight_bits(image, name)
-  if image.mode in ('I', 'F', 'LAB', 'HSV'):
-    raise ImageError(f'pixels of Pillow mode {image.mode} have no defined 8-bit range: convert it')
-  if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
-    image = image.convert('RGBA')
-    image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
-  mode = 'RGB' if channels == 3 else 'L'
-  return image if image.mode == mode else image.convert(mode)
 
 
 def _centred(size: tuple[int, int], part: tuple[float, float]) -> tuple[float, ...]:

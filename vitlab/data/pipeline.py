@@ -40,8 +40,8 @@ def train_batches(
 
   Each epoch is a permutation of the split; the batches run on across its end, so every batch is
   full. Examples that differ in length are batched with their like (`order.batch_by_length`) and
-  padded with zeros to one of the few lengths of the source. The rows of processes 0, 1, ... one
-  after the other are the batch of a single process.
+  padded with zeros to one of the few lengths of the source; so are wide pictures, and tall ones.
+  The rows of processes 0, 1, ... one after the other are the batch of a single process.
 
   Args:
     source: The split.

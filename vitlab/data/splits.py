@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from vitlab.data import Dataset, Source
-from vitlab.data.annotated import AnnotatedSelection
+from vitlab.data import BESIDE, Dataset, Source
+from vitlab.data.annotated import ArraysSelection, ShapedSelection
 from vitlab.data.sources import Arrays, RaggedSelection, Selection
 from vitlab.errors import UserError, unknown
 
@@ -31,14 +31,16 @@ def select(dataset: Dataset, expression: str) -> Source:
     return pieces[0][0]
   if all(hasattr(source, 'buckets') for source, _, _ in pieces):
     return RaggedSelection(pieces)
-  if all(hasattr(source, 'truth') for source, _, _ in pieces):
-    return AnnotatedSelection(pieces)
+  if all(hasattr(source, 'shapes') for source, _, _ in pieces):
+    return ShapedSelection(pieces)
   if any(hasattr(source, 'order') for source, _, _ in pieces):
     raise UserError(
       f'split {expression!r}: its examples follow an order of their own, which a part has not'
       f'\ntake a whole split: {", ".join(dataset.splits)}'
     )
   if all(hasattr(source, 'arrays') for source, _, _ in pieces):
+    if any(hasattr(source, name) for source, _, _ in pieces for name in BESIDE):
+      return ArraysSelection(pieces)
     views = [{k: a[start:stop] for k, a in s.arrays.items()} for s, start, stop in pieces]
     if len(views) == 1:
       return Arrays(views[0])

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 
 from vitlab import tasks, workdir
-from vitlab.data import pipeline
+from vitlab.data import batches, pipeline
 from vitlab.errors import UserError, unknown
 from vitlab.hosts.preemption import Preempted, StopSignal
 from vitlab.train.clock import Clock
@@ -132,7 +132,7 @@ class Session:
 
   def _train(self) -> None:
     config = self.experiment.config
-    batches = pipeline.train_batches(
+    ahead = pipeline.train_batches(
       self.experiment.train_source,
       batch_size=config.batch_size,
       seed=config.seed,
@@ -142,7 +142,7 @@ class Session:
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
-    with Feed(batches, self.experiment.put) as feed:
+    with Feed(ahead, self.experiment.put) as feed:
       while self.step < self.experiment.total_steps:
         if self._stop.at_step(self.step):
           self._preempt()
@@ -170,7 +170,7 @@ class Session:
 
   def _take_first_step(self, feed: Feed) -> None:
     with self.clock.spending('compile', self.step + 1), self._progress.doing('compiling'):
-      if not hasattr(self.experiment.train_source, 'buckets'):  # while the first batch is loaded
+      if batches.alike(self.experiment.train_source):  # while the first batch is loaded
         self._watch.look(self.state, self.experiment.abstract_batch)
       self._take_step(feed)
       jax.block_until_ready(self.state.step)

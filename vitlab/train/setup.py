@@ -244,7 +244,7 @@ def _steps(config: ConfigDict, text: str, num_examples: int, total_steps: int | 
 
 
 def _abstract_batch(source: Source, batch_size: int, mesh: Mesh) -> AbstractBatch:
-  """Of a batch; of examples that differ in length, of the longest."""
+  """Of a batch; of examples that differ in length, or in height and width, of the largest."""
   layout = sharding.batch_sharding(mesh)
   shapes = {**batches.shapes(source), 'mask': ((), np.bool_)}
   return {
