@@ -1,5 +1,6 @@
 """Pixel operations against Pillow, whose meaning they have, and against NumPy."""
 
+import colorsys
 import functools
 
 import jax
@@ -126,3 +127,29 @@ def test_normalize():
   np.testing.assert_array_equal(color.normalize(IMAGE, (0.0,), (1.0,)), IMAGE)
   with pytest.raises(UserError, match='std has 2 values, but images have 3 channels'):
     color.normalize(IMAGE, mean, (1.0, 1.0))
+
+
+def test_shift_hsv_equals_the_standard_library():
+  greys = np.stack([np.linspace(0, 1, 8)] * 3, -1)
+  pixels = np.concatenate([greys, RNG.random((40, 3)), np.eye(3)]).astype(np.float32)
+  for hue, saturation, value in ((0.0, 0.0, 0.0), (0.4, 0.0, 0.0), (-0.1, 0.3, -0.2), (0, -1, 1)):
+    shifts = (jnp.asarray([x], jnp.float32) for x in (hue, saturation, value))
+    got = color.shift_hsv(jnp.asarray(pixels)[None, None], *shifts)[0, 0]
+    for pixel, new in zip(pixels, got):
+      h, s, v = colorsys.rgb_to_hsv(*map(float, pixel))
+      h, s, v = (h + hue) % 1.0, np.clip(s + saturation, 0, 1), np.clip(v + value, 0, 1)
+      np.testing.assert_allclose(new, colorsys.hsv_to_rgb(h, s, v), atol=1e-5)
+
+
+def test_shift_hsv_of_one_channel_moves_its_value():
+  image, half = jnp.asarray([[[[0.2], [0.8]]]]), jnp.asarray([0.5])
+  np.testing.assert_allclose(color.shift_hsv(image, half, half, half).ravel(), [0.7, 1.0])
+
+
+def test_contrast_is_about_the_mean_of_what_is_valid():
+  padded = jnp.pad(IMAGE, ((0, 0), (0, 3), (0, 5), (0, 0)))
+  factor, (h, w) = strengths(1.7), IMAGE.shape[1:3]
+  valid = jnp.zeros((*padded.shape[:3], 1), bool).at[:, :h, :w].set(True)
+  got = color.contrast(padded, factor, valid)[:, :h, :w]
+  np.testing.assert_allclose(got, color.contrast(IMAGE, factor), atol=1e-6)
+  assert np.abs(color.contrast(padded, factor)[:, :h, :w] - got).max() > 0.05

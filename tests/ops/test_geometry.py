@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from vitlab.ops import geometry
@@ -167,3 +168,24 @@ def test_affine_draws_within_its_bounds():
   sheared = affine(jnp.swapaxes(image, 1, 2), shear=0.5)
   lean = np.asarray(sheared[:, 5, 4, 0] - sheared[:, 3, 4, 0]) / 0.2
   assert -0.5 - 1e-4 <= lean.min() < -0.45 and 0.45 < lean.max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize('zoom', [0.5, 1.0, 1.75])
+def test_place_equals_pillow(zoom):
+  """Pillow, too, makes smaller without aliasing; its picture ends where our window does."""
+  images = np.asarray(RNG.random((2, 16, 20, 1)), np.float32)
+  start, stop = jnp.array([[0.0, 0.0], [2.0, 4.0]]), jnp.array([[16.0, 20.0], [10.0, 12.0]])
+  shift = jnp.array([[3.0, -5.0], [0.0, 2.0]]) - zoom * start
+  zooms = jnp.full((2, 2), zoom)
+  placed, covered = jax.jit(geometry.place)(jnp.asarray(images), start, stop, zooms, shift)
+  for i, (top, left) in enumerate(((3, -5), (0, 2))):
+    window = tuple(map(int, (start[i, 1], start[i, 0], stop[i, 1], stop[i, 0])))
+    size = tuple(int(zoom * (stop[i, k] - start[i, k])) for k in (1, 0))
+    picture = Image.fromarray(images[i, ..., 0]).crop(window)
+    expected, mask = np.zeros((2, 100, 100))
+    expected[20 + top :, 20 + left :][: size[1], : size[0]] = picture.resize(
+      size, Image.Resampling.BILINEAR
+    )
+    mask[20 + top :, 20 + left :][: size[1], : size[0]] = 1
+    np.testing.assert_allclose(placed[i, ..., 0], expected[20:36, 20:40], atol=1e-5)
+    np.testing.assert_array_equal(covered[i, ..., 0], mask[20:36, 20:40])

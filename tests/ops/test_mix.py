@@ -40,6 +40,14 @@ def test_partners_are_neighbours(size):
   np.testing.assert_array_equal(mix.partners(jnp.arange(size)), expected)
 
 
+def test_partners_in_groups_of_four_take_turns():
+  rows = jnp.arange(10)
+  turns = np.stack([mix.partners(rows, step, 4) for step in range(4)])
+  expected = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 0, 5, 6, 7, 4, 9, 8]]
+  np.testing.assert_array_equal(turns[:2], expected)
+  np.testing.assert_array_equal(np.sort(turns[:, :8], axis=0)[:, 4], [4, 5, 6, 7])
+
+
 @pytest.mark.parametrize('alpha', [0.2, 1.0, 8.0])
 def test_beta_is_beta(alpha):
   sample = mix.beta(KEY, alpha, 5000)

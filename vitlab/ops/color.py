@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from vitlab.errors import UserError
 
 Image = Float[Array, 'b h w c']
 Strength = Float[Array, ' b']
+Valid = Bool[Array, 'b h w 1']  # what of an image is no padding
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -44,9 +45,11 @@ def grayscale(image: Image) -> Image:
   return jnp.broadcast_to(grey, image.shape)
 
 
-def mean_grey(image: Image) -> Image:
-  """One grey for the whole image, the mean of its luma."""
-  return jnp.broadcast_to(grayscale(image).mean(axis=(1, 2), keepdims=True), image.shape)
+def mean_grey(image: Image, valid: Valid | None = None) -> Image:
+  """One grey for the whole image, the mean of its luma, where it is `valid`."""
+  where = None if valid is None else jnp.broadcast_to(valid, image.shape)
+  mean = jnp.mean(grayscale(image), axis=(1, 2), keepdims=True, where=where)
+  return jnp.broadcast_to(mean, image.shape)
 
 
 def smooth(image: Image) -> Image:
@@ -69,9 +72,9 @@ def brightness(image: Image, factor: Strength) -> Image:
   return blend(image, jnp.zeros_like(image), factor)
 
 
-def contrast(image: Image, factor: Strength) -> Image:
+def contrast(image: Image, factor: Strength, valid: Valid | None = None) -> Image:
   """Away from the image's mean grey."""
-  return blend(image, mean_grey(image), factor)
+  return blend(image, mean_grey(image, valid), factor)
 
 
 def saturation(image: Image, factor: Strength) -> Image:
@@ -130,3 +133,30 @@ def gaussian_blur(image: Image, sigma: Strength) -> Image:
   _, h, w, _ = image.shape
   blurred = jnp.einsum('byh,bhwc->bywc', weights(h), image, precision='highest')
   return jnp.einsum('bxw,bywc->byxc', weights(w), blurred, precision='highest')
+
+
+def shift_hsv(image: Image, hue: Strength, saturation: Strength, value: Strength) -> Image:
+  """Adds to hue (a share of the circle), saturation and value; the latter two stay in [0, 1].
+
+  Smith 1978, 'Color gamut transform pairs'. Without three channels, the brightness is the value.
+  """
+  hue, saturation, value = (x[:, None, None] for x in (hue, saturation, value))
+  top = image.max(axis=-1)
+  new_top = jnp.clip(top + value, 0.0, 1.0)
+  if image.shape[-1] != 3:
+    return jnp.clip(image + value[..., None], 0.0, 1.0)
+  span = top - image.min(axis=-1)
+  share = jnp.clip(span / jnp.where(top > 0, top, 1.0) + saturation, 0.0, 1.0)
+  angle = _hue(image, top, span) + 6.0 * hue
+  # Each channel is a trapezium over the circle of six sides, a third of it apart.
+  place = jnp.mod(jnp.array([5.0, 3.0, 1.0]) + angle[..., None], 6.0)
+  slope = jnp.clip(jnp.minimum(place, 4.0 - place), 0.0, 1.0)
+  return new_top[..., None] * (1.0 - share[..., None] * slope)
+
+
+def _hue(image, top, span):
+  """In [0, 6): 0 is red, 2 green, 4 blue; of a grey, 0."""
+  red, green, blue = jnp.moveaxis(image, -1, 0)
+  numerator = jnp.select([top == red, top == green], [green - blue, blue - red], red - green)
+  corner = jnp.select([top == red, top == green], [0.0, 2.0], 4.0)
+  return jnp.where(span > 0, jnp.mod(corner + numerator / jnp.where(span > 0, span, 1.0), 6.0), 0.0)

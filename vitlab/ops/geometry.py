@@ -164,3 +164,42 @@ def warp(
 
   upper = (1 - x) * at(0) + x * at(1)
   return (1 - y) * upper + y * ((1 - x) * at(w + 2) + x * at(w + 3))
+
+
+def place(
+  image: Image,
+  start: Float[Array, 'b 2'],
+  stop: Float[Array, 'b 2'],
+  zoom: Float[Array, 'b 2'],
+  shift: Float[Array, 'b 2'],
+) -> tuple[Image, Float[Array, 'b h w 1']]:
+  """Puts the point p of the window from `start` to `stop` at `zoom p + shift`; each is (y, x).
+
+  Pixel i covers [i, i + 1]. Bilinear, and antialiased where it makes smaller; what lies outside of
+  the window has no part in it. Separable, so two matrix products.
+
+  Returns:
+    The images, zero where nothing was put, and 1 where something was, else 0.
+  """
+  h, w = image.shape[1:3]
+  y, rows = _axis(h, start[:, 0], stop[:, 0], zoom[:, 0], shift[:, 0])
+  x, columns = _axis(w, start[:, 1], stop[:, 1], zoom[:, 1], shift[:, 1])
+  placed = jnp.einsum('byh,bhwc->bywc', y, image, precision='highest')
+  placed = jnp.einsum('bxw,bywc->byxc', x, placed, precision='highest')
+  return jnp.clip(placed, 0.0, 1.0), (rows[:, :, None] & columns[:, None, :])[..., None].astype(
+    image.dtype
+  )
+
+
+def _axis(n, start, stop, zoom, shift) -> tuple[Float[Array, 'b to from'], Bool[Array, 'b to']]:
+  """How much of each place of the window comes to each place, and which places get something."""
+  start, stop, zoom, shift = (x[:, None] for x in (start, stop, zoom, shift))
+  middle = jnp.arange(n) + 0.5
+  source = (middle - shift) / zoom
+  inside = (source > start) & (source < stop)
+  distance = jnp.abs(source[..., None] - middle) * jnp.minimum(zoom, 1.0)[..., None]
+  window = (middle > start) & (middle < stop)
+  weight = jnp.maximum(0.0, 1.0 - distance) * window[:, None, :]
+  # a window thinner than half a pixel holds the middle of none
+  total = jnp.maximum(weight.sum(-1, keepdims=True), 1e-6)
+  return jnp.where(inside[..., None], weight / total, 0.0), inside

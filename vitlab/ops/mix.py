@@ -16,12 +16,14 @@ Image = Float[Array, 'b h w c']
 Target = Float[Array, 'b classes']
 
 
-def partners(x: Shaped[Array, 'b ...']) -> Shaped[Array, 'b ...']:
-  """Each row replaced by its partner's."""
-  even = x.shape[0] // 2 * 2
-  pairs = x[:even].reshape(even // 2, 2, *x.shape[1:])
-  swapped = pairs[:, ::-1].reshape(even, *x.shape[1:])
-  return swapped if even == x.shape[0] else jnp.concatenate([swapped, x[even:]])
+def partners(x: Shaped[Array, 'b ...'], step: int = 1, group: int = 2) -> Shaped[Array, 'b ...']:
+  """Each row replaced by the one `step` further on in its group; what is left over is a group."""
+  even = x.shape[0] // group * group
+  groups = x[:even].reshape(even // group, group, *x.shape[1:])
+  turned = jnp.roll(groups, -step, axis=1).reshape(even, *x.shape[1:])
+  if even == x.shape[0]:
+    return turned
+  return jnp.concatenate([turned, jnp.roll(x[even:], -step, axis=0)])
 
 
 def beta(key: Key, alpha: float, size: int) -> Float[Array, ' size']:

@@ -4,6 +4,8 @@ An operation chosen per example is computed for all and then selected; what shar
 is therefore computed together: one warp for all movements, one blend for all enhancements.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
@@ -146,17 +148,29 @@ def color_jitter(
   saturation: float = 0.4,
 ) -> tuple[Image, Target]:
   """Enhances brightness, contrast and saturation, in this order, by factors 1 +- the given."""
-  amounts = (
+  return enhance(key, image, brightness, contrast, saturation), target
+
+
+def enhance(
+  key: Key,
+  image: Image,
+  brightness: float,
+  contrast: float,
+  saturation: float,
+  valid: color.Valid | None = None,
+) -> Image:
+  """`color_jitter` of images alone; the contrast is about the mean of what is `valid`."""
+  operations = (
     (color.brightness, brightness),
-    (color.contrast, contrast),
+    (functools.partial(color.contrast, valid=valid), contrast),
     (color.saturation, saturation),
   )
-  for i, (enhance, amount) in enumerate(amounts):
+  for i, (operation, amount) in enumerate(operations):
     factor = jax.random.uniform(
       jax.random.fold_in(key, i),
       (image.shape[0],),
       minval=max(0.0, 1.0 - amount),
       maxval=1.0 + amount,
     )
-    image = enhance(image, factor)
-  return image, target
+    image = operation(image, factor)
+  return image
