@@ -8,6 +8,7 @@ python launch.py --mode=eval --workdir=runs/vit_digits
 python launch.py --mode=eval --workdir=WEIGHTS --config=configs/features.py:path=photos
 python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
+python launch.py --mode=predict --workdir=runs/detr_small --threshold=0.5 folder/
 python launch.py --mode=predict --workdir=runs/transformer_multi30k --search=beam,beams=8 lines.txt
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
@@ -77,10 +78,11 @@ def predict(command: Command) -> None:
   """label the images that follow the flags, or answer the lines of text files or standard input"""
   folder, values = command.workdir(), command.flags
   prepare(values)
-  from vitlab.predict import Options, find, trained
+  from vitlab.predict import Options, check, find, trained
 
   model = trained.load(folder, command.overrides, values.average)
-  options = Options(values.output, values.nbest)
+  options = Options(values.output, values.nbest, values.threshold, values.nms)
+  check(model.kind, options)
   if not values.attention:
     find(model.kind, 'run', '--mode=predict')(model, command.paths, options)
     return

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vitlab.lines import json_line, one_line, visible
+from vitlab.lines import aligned, json_line, one_line, visible
 
 NASTY = 'a\tb\nc\r\x0b\x0c\x1b[31m\x85\u2028\u2029\x7f'
 
@@ -37,3 +37,12 @@ def test_a_line_of_json_is_one_line_and_says_everything():
   found = json_line({NASTY: ['über', NASTY + '\udcff\u202e']})
   assert len(found.splitlines()) == 1 and found[-1] == '\n' and 'über' in found
   assert json.loads(found) == {NASTY: ['über', NASTY + '\udcff\u202e']}
+
+
+def test_a_table_is_aligned():
+  rows = [('file', 'n', 'of'), ('a\tb', '10', ''), ('c', '9', 'cats')]
+  assert aligned(rows, right=(1,)).split('\n') == [
+    'file   n  of',
+    'a\\tb  10',
+    'c      9  cats',
+  ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Container, Sequence
 from typing import Any
 
 # Control characters (tabs, line ends, escape sequences), the other two line ends of Unicode, halves
@@ -25,3 +26,16 @@ def json_line(value: Any) -> str:
   """A line of a file of JSON: letters as they are, and nothing that anybody takes for its end."""
   text = json.dumps(value, ensure_ascii=False)  # which escapes the first 32 alone
   return _UNSEEN.sub(lambda found: f'\\u{ord(found[0]):04x}', text) + '\n'
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> str:
+  """A table as lines.
+
+  Args:
+    rows: Of cells, the head first.
+    right: Numbers of the columns that are aligned at the right.
+  """
+  rows = [[visible(cell) for cell in row] for row in rows]
+  widths = [max(map(len, column)) for column in zip(*rows)]
+  pad = lambda i, cell: cell.rjust(widths[i]) if i in right else cell.ljust(widths[i])  # noqa: E731
+  return '\n'.join('  '.join(pad(i, x) for i, x in enumerate(row)).rstrip() for row in rows)

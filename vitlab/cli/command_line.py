@@ -29,6 +29,8 @@ BELONG = dict(
   attention=('predict',),
   format=('export',),
   nbest=('predict',),
+  threshold=('predict',),
+  nms=('predict',),
   search=('predict', 'eval'),
   average=('predict', 'eval', 'export'),
   sweep=('sweep',),
@@ -111,6 +113,10 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   flags.DEFINE_integer('average', 0, text, lower_bound=0, flag_values=values)
   text = 'How many answers predict prints for each line: sentences, scored from two on, or words.'
   flags.DEFINE_integer('nbest', 1, text, lower_bound=1, flag_values=values)
+  text = 'Lowest score of what predict finds in pictures; by default of the best F1.'
+  flags.DEFINE_float('threshold', None, text, 0, 1, flag_values=values)
+  text = 'Overlap of two boxes above which predict drops the less sure one; 1: none.'
+  flags.DEFINE_float('nms', None, text, 0, 1, flag_values=values)
   text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)
   string('sweep', '', "The file whose sweep(add) lists the points, by default the config's.")

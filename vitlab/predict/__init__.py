@@ -6,6 +6,7 @@
   exported(trained) -> Program               --mode=export: what runs without the code of the model
   published(path, about, overrides)          task and facts of weights that somebody published
                     -> (task spec, facts)
+  TAKES                                      which of the `OF_SOME` options mean something to it
 
 A kind without one of them does without; `find` says so.
 """
@@ -23,13 +24,18 @@ class Options(NamedTuple):
   Attributes:
     output: File to write besides what is printed; '' for none.
     nbest: Number of answers to each input, where the kind has several.
+    threshold: Lowest score of what is found; None: the kind's own.
+    nms: Overlap above which the less sure one of two boxes is left out; None: as the model does.
   """
 
   output: str = ''
   nbest: int = 1
+  threshold: float | None = None
+  nms: float | None = None
 
 
 DEFAULTS = Options()
+OF_SOME = ('threshold', 'nms')
 
 
 class Program(NamedTuple):
@@ -63,3 +69,12 @@ def find(kind: str, name: str, what: str) -> Callable[..., Any]:
       f'the task {kind!r} has nothing for {what}: vitlab/predict/{kind}.py would have {name}(...)'
     )
   return getattr(module, name)
+
+
+def check(kind: str, options: Options) -> None:
+  """Raises UserError for an option that means nothing to a kind of learning."""
+  module = registry.module('predict', kind) if kind in registry.names('predict') else None
+  for name in OF_SOME:
+    value = getattr(options, name)
+    if value is not None and name not in getattr(module, 'TAKES', ()):
+      raise UserError(f'--{name}={value} is for detectors: the task of this model is {kind!r}')

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from vitlab.lines import visible
+from vitlab.lines import aligned
 
 TOP = 5
 
@@ -44,13 +44,8 @@ def table(labels: Sequence[Label], what: str) -> str:
   for one in labels:
     (name, probability), *others = one.top
     runner_up = f'{others[0][0]} {others[0][1]:.1%}' if others else ''
-    rows.append(tuple(map(visible, (one.given, name, f'{probability:.1%}', runner_up))))
-  widths = [max(len(row[column]) for row in rows) for column in range(4)]
-  lines = []
-  for given, name, probability, runner_up in rows:
-    cells = given.ljust(widths[0]), name.ljust(widths[1]), probability.rjust(widths[2]), runner_up
-    lines.append('  '.join(cells).rstrip())
-  return '\n'.join(lines)
+    rows.append((one.given, name, f'{probability:.1%}', runner_up))
+  return aligned(rows, right=(2,))
 
 
 def as_json(one: Label, given: Mapping[str, Any]) -> dict[str, Any]:
