@@ -66,6 +66,14 @@ def test_a_new_head_starts_as_it_would_without_weights(weights):
   equal(kept['encoder'], new['encoder'])
 
 
+def test_weights_may_decide_what_the_model_is_and_nothing_else(weights):
+  filled, sources = start_lib.resolve(config(dict(path=weights, fresh='.*')))
+  found = setup.build(filled, ONE, sources=sources).init().variables['model']
+  assert filled.model.width == 8
+  filled.unlock().init_from = None
+  equal(found, setup.build(filled.lock(), ONE).init().variables['model'])
+
+
 def test_over_a_mesh_of_eight_as_on_one_device(weights):
   one = start(config(weights))
   split = config(weights, mesh__fsdp=4)

@@ -68,7 +68,7 @@ class Weights(NamedTuple):
       self._check_words(like['params'], facts)
     like = tasks.without_rows({'model': like})['model']  # which weights know nothing of
     loaded = self.read(like, head=self.head, fresh=self.fresh)
-    params = dict(loaded['params'])
+    params = dict(loaded.get('params', {}))
     heads = [name for name in names.CLASSES.modules if params.get(name)]
     if facts and heads:
       anew = self._anew('a new classifier')
