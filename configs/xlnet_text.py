@@ -42,7 +42,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     words=True,
   )
   config.model = dict(name='xlnet', vocab_size=None, variant=arg.variant, memory_length=arg.memory)
-  config.task = dict(name='permutation_lm', special=None)
+  config.task = dict(name='permutation_lm', special=None, share=1 / 6)
   config.optim = dict(
     name='adamw',
     learning_rate=5e-4,

@@ -97,8 +97,7 @@ def pretrain(values: argparse.Namespace) -> dict:
   config = bert_pretrain_text.get_config(f'path={values.output / "text"},steps={values.steps}')
   config.batch_size = 32
   config.model.update(norm_place='pre', position_embedding='rope', dropout_rate=0.0)
-  with config.unlocked():
-    config.task.share = 0.2
+  config.task.share = 0.2
   config.optim = dict(PRETRAIN)
   config.log_every = '50 steps'
   result = run.train(config, str(values.output / 'pretrained'))
