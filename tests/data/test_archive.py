@@ -169,3 +169,15 @@ def test_refuses_encrypted_zips(tmp_path):
   path.write_bytes(content)
   with pytest.raises(UserError, match='a is encrypted'):
     archive_lib.open_tree(path)
+
+
+def test_archives_in_a_folder_are_read_with_it(tmp_path):
+  write(tmp_path, {'a.txt': b'a', 'deeper/': b''})
+  for name, kind in (('one', 'zip'), ('two', 'tar')):
+    path = pathlib.Path(write(tmp_path / 'x', {f'{name}/b.txt': name.encode()}, kind))
+    path.rename(tmp_path / f'{name}.{kind}')
+  tree = pickle.loads(pickle.dumps(archive_lib.open_trees(tmp_path)))
+  found = {name: tree(n) for n, name in enumerate(tree.names) if name.endswith('.txt')}
+  assert found == {'a.txt': b'a', 'one/b.txt': b'one', 'two/b.txt': b'two'}
+  alone = archive_lib.open_trees(tmp_path / 'one.zip')
+  assert list(alone.names) == ['one/b.txt'] and alone(0) == b'one'

@@ -24,7 +24,8 @@ from vitlab.data.pictures import ImageError
 from vitlab.errors import UserError
 
 _ZIP_LOCAL_HEADER = 30  # bytes before the name; APPNOTE.TXT 4.3.7
-_ARCHIVES = '.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz'
+_PACKED = ('.zip', '.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz')
+_ARCHIVES = ', '.join(_PACKED)
 _CLUTTER = {  # lower case: of macOS, Windows, Synology, ext4
   *('__macosx', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', '$recycle.bin'),
   *('system volume information', '@eadir', 'lost+found'),
@@ -61,6 +62,19 @@ def open_tree(path: str | os.PathLike) -> Tree:
   except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
     raise UserError(f'{path} is damaged: {error}\nfetch or pack it again') from None
   raise UserError(f'{path} is no archive: expected a folder or one of {_ARCHIVES}')
+
+
+def open_trees(path: str | os.PathLike) -> Tree:
+  """As `open_tree`; of a folder also what is in the archives that lie in it, as they are published.
+
+  Raises:
+    UserError: as `open_tree`, also of one of them.
+  """
+  tree = open_tree(path)
+  top = [name for name in tree.names if name.endswith(_PACKED) and '/' not in name]
+  if not isinstance(tree, _Folder) or not top:
+    return tree
+  return _Several([tree, *(open_tree(pathlib.Path(path).expanduser() / name) for name in top)])
 
 
 def list_folder(root: str | os.PathLike) -> Sequence[str]:
@@ -135,6 +149,20 @@ def _walk(root: pathlib.Path) -> Iterator[str]:
     del around[folder]
     for name in [*names, '']:
       yield os.path.join(folder, name)[start:].replace(os.sep, '/')
+
+
+class _Several:
+  """The files of several trees, one tree after the other."""
+
+  def __init__(self, trees: Sequence[Tree]):
+    self._trees = list(trees)
+    self.names = [name for tree in trees for name in tree.names]
+    self._ends = np.cumsum([len(tree.names) for tree in trees])
+
+  def __call__(self, number: int) -> bytes:
+    which = int(np.searchsorted(self._ends, number, side='right'))
+    tree = self._trees[which]
+    return tree(int(number - self._ends[which] + len(tree.names)))
 
 
 class _Positioned:

@@ -103,15 +103,19 @@ def upright_size(opened: Image.Image) -> tuple[int, int]:
   return (width, height) if _turn(opened) in _SIDEWAYS else (height, width)
 
 
-def measure(picture: bytes) -> tuple[int, int]:
-  """`upright_size` from the head of a file; its pixels are not decoded.
+def measure(picture: bytes, turned: bool = True) -> tuple[int, int]:
+  """(height, width) from the head of a file; its pixels are not decoded.
+
+  Args:
+    picture: The file.
+    turned: As its EXIF says; else as the pixels are stored.
 
   Raises:
     ImageError: it is none.
   """
   try:
     with Image.open(io.BytesIO(picture)) as image:
-      return upright_size(image)
+      return upright_size(image) if turned else stored_size(image)
   except Exception as error:  # Pillow's plugins raise anything on damaged data
     raise ImageError(f'cannot be decoded: {error}') from None
 
