@@ -60,7 +60,7 @@ def test_boxes_are_in_pixels_of_the_files_and_unreadable_ones_are_named(pictures
   assert complaints.count('\n') == 1 and 'cannot read' in complaints and 'broken.jpg' in complaints
   lines = printed.splitlines()
   assert len(lines) == 1 + 4 + 2 and lines[0].split() == ['file', 'objects', 'of']
-  assert lines[1].split()[-3:] == ['1', '1', 'wide']
+  assert lines[1].split()[-2:] == ['1', 'wide']
   assert lines[-1] == f'{output}: scores of 0.5 or more (--threshold)'
 
 

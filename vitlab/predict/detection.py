@@ -227,5 +227,5 @@ def _in_file(file: str, seen: Seen, found: Mapping[str, np.ndarray], threshold: 
 
 def _summary(found: Found, names: Sequence[str]) -> tuple[str, str, str]:
   counts = Counter(names[number] for number in found.classes.tolist())
-  said = ', '.join(f'{count} {name}' for name, count in counts.most_common())
+  said = ', '.join(f'{name} ({n})' if n > 1 else name for name, n in counts.most_common())
   return found.given, str(len(found.classes)), said
