@@ -106,6 +106,20 @@ def test_the_planned_batch_is_the_largest():
   assert batches_lib.shapes(pictures())['boxes'] == ((4, 4), np.float32)
 
 
+def test_a_split_of_one_orientation_has_one_shape():
+  """Wide ones alone never need the square of both; a selection of both does."""
+  wide, tall = pictures(sizes=((6, 8), (3, 8))), pictures(sizes=((8, 6), (8, 2)))
+  assert batches_lib.alike(wide) and batches_lib.alike(tall)
+  assert batches_lib.shapes(wide)['image'][0] == (6, 8, 3)
+  assert batches_lib.shapes(tall)['image'][0] == (8, 6, 3)
+  both = splits.select(Dataset(dict(train=wide, test=tall), {}), 'train+test')
+  assert batches_lib.shapes(both)['image'][0] == (8, 8, 3)
+  (batch,) = pipeline.eval_batches(both, batch_size=4)
+  assert batch['image'].shape == (4, 8, 8, 3)
+  for row, number in zip(rows(batch), (0, 1, 0, 1)):
+    assert row['classes'][0] == number and row['size'].max() == 8
+
+
 @pytest.mark.parametrize('processes', [2, 4])
 def test_processes_share_the_batch_of_one(processes):
   """Also where the rows of a process alone would need a smaller shape."""
@@ -140,7 +154,8 @@ def test_a_part_keeps_truth_order_and_shapes():
   source = pictures()
   part = splits.select(Dataset(dict(train=source, test=pictures()), {}), 'train[1:4]+test[5:6]')
   assert [part.truth(i).image_id for i in range(4)] == [1, 2, 3, 5]
-  assert part.shapes == source.shapes and part.sizes.tolist() == source.sizes[[1, 2, 3, 5]].tolist()
+  assert part.shapes == source.shapes == ((6, 8), (8, 6), (8, 8))
+  assert part.sizes.tolist() == source.sizes[[1, 2, 3, 5]].tolist()
   for batch in take(pipeline.train_batches(part, batch_size=2, seed=0), 8):
     assert batch['image'].shape[1:3] in {(6, 8), (8, 6)}
     for row in rows(batch):

@@ -50,3 +50,12 @@ def test_the_smallest_shape_that_covers():
 def test_padding_is_below_and_right():
   image = fitted.pad(np.ones((2, 3, 1), np.uint8), (4, 4))
   assert image.shape == (4, 4, 1) and image[:2, :3].all() and image.sum() == 6
+
+
+def test_pictures_of_one_orientation_need_one_shape():
+  wide, tall, square = [43, 64], [64, 16], [48, 48]
+  need = lambda *sizes: fitted.needed((48, 64), np.array(sizes))  # noqa: E731
+  assert need(wide, square) == need(square) == ((48, 64),)
+  assert need(tall) == need(tall, tall) == ((64, 48),)
+  assert need(wide, tall) == need(square, tall) == fitted.shapes((48, 64))
+  assert fitted.needed((64, 64), np.array([wide, tall])) == ((64, 64),)

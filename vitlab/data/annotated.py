@@ -34,7 +34,7 @@ class AnnotatedPictures(ByShape):
   (h, w), and `boxes` and `classes` of what is learned from; batches pad the picture.
 
   Attributes:
-    shapes: (height, width) that batches are padded to, by area.
+    shapes: (height, width) that its batches are padded to, by area.
     sizes: Those of the pictures in them.
 
   Args:
@@ -58,9 +58,9 @@ class AnnotatedPictures(ByShape):
     self._read, self._files, self._annotations = read, list(files), list(annotations)
     self._image, self._max_objects = dict(image), max_objects
     self._kept: dict[int, np.ndarray] | None = {} if in_memory else None
-    self.shapes = fitted.shapes(image['image_size'])
     placed = [fitted.placed((a.height, a.width), image['image_size']) for a in annotations]
     self.sizes = np.array(placed, np.int64).reshape(-1, 2)
+    self.shapes = fitted.needed(image['image_size'], self.sizes)
 
   def __len__(self) -> int:
     return len(self._annotations)
@@ -130,4 +130,4 @@ class ShapedSelection(ByShape, Selection):
   def __init__(self, pieces: Sequence[tuple[Source, int, int]]):
     super().__init__(pieces)
     self.sizes = np.concatenate([source.sizes[i:j] for source, i, j in pieces])
-    self.shapes = pieces[0][0].shapes
+    self.shapes = fitted.needed(tuple(sorted(pieces[0][0].shapes[0])), self.sizes)

@@ -21,6 +21,15 @@ def shapes(image_size: Size) -> tuple[Size, ...]:
   return ((short, long), (long, short), (long, long)) if short < long else ((short, long),)
 
 
+def needed(image_size: Size, sizes: Int[np.ndarray, 'b 2']) -> tuple[Size, ...]:
+  """The padded shapes that batches of these pictures can have: one where all are wide, or tall."""
+  possible = shapes(image_size)
+  tall = (sizes > possible[0]).any(axis=1)
+  if tall.all():
+    return possible[1:2]
+  return possible if tall.any() else possible[:1]
+
+
 def canvas(size: Size, image_size: Size) -> Size:
   """The padded shape of one picture: as it is wide or tall; square ones count as wide."""
   short, long = image_size

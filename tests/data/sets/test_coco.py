@@ -182,7 +182,9 @@ def test_what_a_file_may_leave_out(tmp_path):
 
 
 def test_the_area_is_that_of_the_mask(tmp_path):
-  assert truths(make(tmp_path, with_row(0, area=7.5), test_fraction=0.4))['a'].area[0] == 7.5
+  for area in (7.5, 0):
+    dataset = make(tmp_path / str(area), with_row(0, area=area), test_fraction=0.4)
+    assert truths(dataset)['a'].area[0] == area
 
 
 def test_boxes_are_on_the_picture_that_the_file_means(tmp_path):

@@ -189,7 +189,8 @@ def _objects(where: str, rows: Sequence[Mapping], numbering: Mapping[int, int]) 
         f'its categories are {listed(list(numbering))}'
       )
     labels.append(numbering[category])
-  area = [row.get('area') or w * h for row, (_, _, w, h) in zip(rows, boxes)]
+  said = [row.get('area') for row in rows]
+  area = [w * h if a is None else a for a, (_, _, w, h) in zip(said, boxes)]
   crowd = np.array([bool(row.get('iscrowd', 0)) for row in rows], bool)
   boxes[:, 2:] += boxes[:, :2]
   return (
