@@ -1,0 +1,98 @@
+"""Cells of maps, for detectors that answer in each of them, and which answers are left."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from vitlab.ops.boxes import Detections, area, clip
+from vitlab.ops.nms import batched_nms
+
+
+class Cells(NamedTuple):
+  """All cells: map after map, row after row.
+
+  Attributes:
+    corners: Upper left ones, (x, y) in cells: whole numbers.
+    strides: Pixels of a side.
+  """
+
+  corners: Float[np.ndarray, 'q 2']
+  strides: Float[np.ndarray, ' q']
+
+
+class Keep(NamedTuple):
+  """Which answers are kept.
+
+  Attributes:
+    score: The least.
+    overlap: The largest IoU with a surer one of the same class (`vitlab.ops.nms`).
+    candidates: How many of the surest are compared with each other.
+    detections: How many are left at most.
+  """
+
+  score: float = 0.01
+  overlap: float = 0.65
+  candidates: int = 1000
+  detections: int = 100
+
+
+def cells(maps: Sequence[Array], strides: Sequence[int], repeat: int = 1) -> Cells:
+  """The cells of some maps.
+
+  Args:
+    maps: [b h w c] each.
+    strides: Pixels of a cell's side, of each map.
+    repeat: How often each cell comes, one after the other.
+  """
+  corners, sides = [], []
+  for level, stride in zip(maps, strides):
+    rows, columns = np.mgrid[: level.shape[1], : level.shape[2]]
+    corners.append(np.stack([columns, rows], -1).reshape(-1, 2).repeat(repeat, 0))
+    sides.append(np.full(len(corners[-1]), stride))
+  dtype = np.dtype(jnp.promote_types(maps[0].dtype, jnp.float32))
+  return Cells(np.concatenate(corners).astype(dtype), np.concatenate(sides).astype(dtype))
+
+
+def side_by_side(maps: Sequence[Array]) -> Float[Array, 'b q *k']:
+  """What some maps, [b h w ...] each, have in their cells, in the order of `cells`."""
+  return jnp.concatenate([x.reshape(len(x), -1, *x.shape[3:]) for x in maps], axis=1)
+
+
+def kept(
+  boxes: Float[Array, 'b q 4'],
+  scores: Float[Array, 'b q classes'],
+  size: Int[Array, 'b 2'],
+  keep: Keep,
+  suppress: bool = True,
+) -> Detections:
+  """The answers that are left, each with its surest class.
+
+  Args:
+    boxes: In each cell.
+    scores: Of each class.
+    size: Height and width of the picture: what lies outside of it is cut, and dropped if nothing
+      remains.
+    keep: Which ones.
+    suppress: Whether an answer gives way to a surer one that overlaps it.
+  """
+  return jax.vmap(partial(_kept, keep=keep, suppress=suppress))(boxes, scores, size)
+
+
+def _kept(boxes, scores, size, *, keep, suppress):
+  classes, scores = scores.argmax(-1), scores.max(-1)
+  scores = jnp.where((scores >= keep.score) & (area(clip(boxes, size)) > 0), scores, -jnp.inf)
+  number = min(keep.candidates if suppress else keep.detections, len(scores))
+  scores, index = jax.lax.top_k(scores, number)
+  boxes, classes = boxes[index], classes[index]
+  if suppress:
+    index, found = batched_nms(boxes, scores, classes, keep.overlap, min(keep.detections, number))
+    scores = jnp.where(found, scores[index], -jnp.inf)
+    boxes, classes = boxes[index], classes[index]
+  found = scores > -jnp.inf
+  boxes = jnp.where(found[:, None], clip(boxes, size), 0.0)
+  return Detections(boxes, jnp.where(found, scores, 0.0), jnp.where(found, classes, -1))
