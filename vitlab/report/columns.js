@@ -5,8 +5,9 @@
  * Its words are `unit` (of the numbers), `titles` (of the axes: up, along) and `label` (of the whole,
  * for those who do not see it). `marks` and `mark` are the ticks of the axis up, of which the last is
  * the top, and how to write one. `height` is the smallest, the largest and a share of the width;
- * `apart` the pixels that a number wants, `name` how to write it (itself). draw(model, colour, x, y) gives what is drawn of a model,
- * tell(model, number) a value and what follows it, or nothing.
+ * `apart` the pixels that a number wants, `every` the distances of those that are written (any), `name`
+ * how to write one (itself). draw(model, colour, x, y) gives what is drawn of a model, tell(model, number)
+ * a value and what follows it, or nothing.
  */
 function columns(figure, models, chart) {
   const { first, last, unit, marks, name = String, height: [least, most, share] } = chart
@@ -36,7 +37,7 @@ function columns(figure, models, chart) {
       svg.append(node('line', { class: 'grid', x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
         node('text', { x: left - 8, y: y(tick) + 4, 'text-anchor': 'end' }, chart.mark(tick)))
     }
-    const every = Math.ceil(chart.apart / step)
+    const every = (chart.every || []).find(numbers => numbers * step >= chart.apart) || Math.ceil(chart.apart / step)
     for (let number = first; number <= last; number += every) {
       svg.append(node('text', { x: x(number), y: height - 24, 'text-anchor': 'middle' }, name(number)))
     }

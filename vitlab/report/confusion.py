@@ -94,13 +94,27 @@ def _of_evaluator(run: Run, evaluator: str, names: Sequence[str]) -> list[Sectio
 
 
 def _confusion(title: str, found: Mapping[str, Any] | None) -> Section:
+  note = (
+    f'{number(found["wrong"])} of {number(found["total"])} examples are wrong.' if found else ''
+  )
+  return section(title, found, note, 'Rows are true classes, columns what the model said')
+
+
+def section(title: str, found: Mapping[str, Any] | None, note: str, axes: str) -> Section:
+  """The matrix, where it is not too large, and its largest entries off the diagonal.
+
+  Args:
+    title: Of the section.
+    found: See `confusion`.
+    note: What stands beside both.
+    axes: What rows and columns are, where the matrix is shown.
+  """
   if found is None:
     return Section(title, 'no confusion matrix was stored', '')
   names, matrix = found['names'], ''
-  note = f'{number(found["wrong"])} of {number(found["total"])} examples are wrong.'
   if found['counts']:
     matrix = figure('confusion', found)
-    note += ' Rows are true classes, columns what the model said; colour is the share of the row.'
+    note += f' {axes}; colour is the share of the row.'
   rows = []
   for pair in found['pairs']:
     truth, said = breakable(names[pair['truth']]), breakable(names[pair['said']])

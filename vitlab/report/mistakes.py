@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from vitlab import registry, workdir
@@ -38,22 +39,43 @@ def stored(
     facts: Those of its data.
 
   Raises:
+    UserError: as `evaluated`.
+  """
+  source, details = evaluated(folder, config, facts, 'mistakes_index', 'a classification')
+  columns = ('mistakes_index', 'mistakes_label', 'mistakes_predicted', 'mistakes_confidence')
+  rows = zip(*(details[column].tolist() for column in columns))
+  return source, [Mistake(*row) for row in rows]
+
+
+def evaluated(
+  folder: pathlib.Path, config: ConfigDict, facts: Mapping[str, Any], column: str, kind: str
+) -> tuple[Source, Mapping[str, np.ndarray]]:
+  """The details of the first evaluator that keeps a column, and the split that it read.
+
+  Args:
+    folder: Of the run.
+    config: Of the run.
+    facts: Those of its data.
+    column: Name of an array.
+    kind: What has it, for the message where there is none.
+
+  Raises:
     UserError: nothing was evaluated yet; the data cannot be read here, or have changed.
   """
-  mistakes, split = _of_evaluator(folder, config)
+  details, split = _of_evaluator(folder, config, column, kind)
   dataset = registry.make('data.sets', config.data.to_dict())
   changes = identity.changes(identity.of_facts(facts), identity.of(dataset))
   if changes:  # numbers of examples and of classes would mean others
     raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
-  return splits.select(dataset, split), mistakes
+  return splits.select(dataset, split), details
 
 
-def _of_evaluator(folder: pathlib.Path, config: ConfigDict) -> tuple[list[Mistake], str]:
+def _of_evaluator(
+  folder: pathlib.Path, config: ConfigDict, column: str, kind: str
+) -> tuple[Mapping[str, np.ndarray], str]:
   for name, spec in config.evaluators.items():
     details = workdir.read_details(folder, name)
-    if 'mistakes_index' in details:
-      columns = ('mistakes_index', 'mistakes_label', 'mistakes_predicted', 'mistakes_confidence')
+    if column in details:
       words = {**registry.keywords('evaluators', spec['name']), **spec}
-      rows = zip(*(details[column].tolist() for column in columns))
-      return [Mistake(*row) for row in rows], words['split']
-  raise UserError(f'workdir {str(folder)!r} has no details of a classification yet: --mode=eval')
+      return details, words['split']
+  raise UserError(f'workdir {str(folder)!r} has no details of {kind} yet: --mode=eval')

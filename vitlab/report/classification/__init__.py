@@ -6,4 +6,4 @@ from vitlab.report.classification.sections import compared, parts
 
 __all__ = ['SCRIPTS', 'attention', 'collect', 'compared', 'parts']
 
-SCRIPTS = ('../matrix.js', 'attention.js', 'distance.js')
+SCRIPTS = ('../matrix.js', '../heat.js', 'attention.js', 'distance.js')
