@@ -55,9 +55,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     next_passage=passages,
     pooler=passages,
   )
-  config.task = dict(
-    name='masked_lm', vocab_size=None, special=None, share=0.15, next_passage=passages
-  )
+  config.task = dict(name='masked_lm', vocab_size=None, special=None, share=0.15)
+  config.task.update(next_passage=passages)
   config.optim = dict(
     name='adamw',
     learning_rate=5e-4,
