@@ -33,8 +33,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     )
   config = base()
   passages = arg.order == 'passages'
-  config.duration = f'{arg.steps} steps'
-  config.batch_size = 64
+  config.duration, config.batch_size = f'{arg.steps} steps', 64
   config.data = dict(
     name='text',
     path=arg.path,
