@@ -134,6 +134,43 @@ def _binary(logits, labels):
 binary_cross_entropy.defvjp(_binary, lambda slope, gradient: (gradient * slope, None))
 
 
+def sigmoid_focal_loss(
+  logits: Float[Array, '*b'],
+  targets: Float[Array, '*b'],
+  *,
+  alpha: float = 0.25,
+  gamma: float = 2.0,
+) -> Float[Array, '*b']:
+  """Binary cross-entropy of each logit, less where it is right already.
+
+  `-a_t (1 - p_t)^gamma log p_t` with p_t the probability of what is there (Lin et al. 2017,
+  arXiv:1708.02002, equation 5).
+
+  Args:
+    logits: One for each place and class.
+    targets: 1 where there is such an object, else 0; also between.
+    alpha: Weight of what is there; 1 - alpha of what is not.
+    gamma: Power of what is missing to certainty.
+  """
+  logits, targets = _wide(logits), _wide(targets)
+  probability = jax.nn.sigmoid(logits)
+  missing = probability * (1.0 - targets) + (1.0 - probability) * targets
+  weight = alpha * targets + (1.0 - alpha) * (1.0 - targets)
+  entropy = (1.0 - targets) * logits - jax.nn.log_sigmoid(logits)
+  return weight * missing**gamma * entropy
+
+
+def smooth_l1(
+  values: Float[Array, '*b'], targets: Float[Array, '*b'], beta: float = 1.0
+) -> Float[Array, '*b']:
+  """|d| - beta / 2 of each difference d, and d² / (2 beta) where |d| is below beta.
+
+  Girshick 2015 (arXiv:1504.08083), equation 3, where beta is 1.
+  """
+  difference = jnp.abs(_wide(values) - _wide(targets))
+  return jnp.where(difference < beta, 0.5 / beta * difference**2, difference - 0.5 * beta)
+
+
 def masked_mean(
   values: Float[Array, '*b'], mask: Bool[Array, '*b']
 ) -> tuple[Float[Array, ''], Float[Array, '']]:
@@ -150,6 +187,10 @@ def _readable(rows, mask):
   """In float32, zero where masked: else 0 * inf = NaN stays in the gradient of a masked loss."""
   rows = rows.astype(jnp.float32)
   return rows if mask is None else jnp.where(mask[..., None], rows, 0.0)
+
+
+def _wide(x):
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _masked(values, mask):
