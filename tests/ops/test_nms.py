@@ -49,6 +49,17 @@ def test_equals_torchvision(x64):
       assert kept[: len(expected)].all()
 
 
+def test_round_by_round_is_row_by_row(x64):
+  boxes, scores, classes = map(np.stack, zip(*map(random_case, range(CASES)), strict=True))
+  present = np.random.default_rng(0).random(scores.shape) < 0.8
+  row_by_row, round_by_round = (
+    jax.jit(jax.vmap(functools.partial(way, iou_threshold=0.4)))(boxes, classes % 2, present)
+    for way in (ours._row_by_row, ours._round_by_round)
+  )
+  assert 0.2 < row_by_row.mean() < 0.7
+  np.testing.assert_array_equal(row_by_row, round_by_round)
+
+
 def test_each_class_equals_torchvision(x64):
   boxes, scores, classes = map(np.stack, zip(*map(random_case, range(CASES)), strict=True))
   boxes += 30  # nothing at negative places, see below
@@ -76,6 +87,7 @@ def test_nan_first_and_empty_boxes_stay():
 def test_as_much_as_the_threshold_is_not_too_much():
   assert kept_of([[0.0, 0, 10, 10], [0, 0, 10, 5]], [0.9, 0.8]) == [0, 1]
   assert kept_of([[0.0, 0, 10, 10], [0, 0, 10, 5]], [0.9, 0.8], 0.49) == [0]
+  assert kept_of([[0.0, 0, 10, 10], [0, 0, 10, 3]], [0.9, 0.8], 0.3) == [0, 1]  # in float32 too
 
 
 def test_ties_keep_the_order_of_input():

@@ -5,12 +5,13 @@ so a caller leaves boxes out. All functions are of one picture; `jax.vmap` makes
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from vitlab.ops.boxes import iou
+from vitlab.ops.boxes import iou, pairwise_iou
 
 Boxes = Float[Array, 'n 4']
 Scores = Float[Array, ' n']
@@ -23,7 +24,8 @@ def nms(
   """The surest boxes, without those that overlap a surer kept one by more than the threshold.
 
   Equal scores count in the order of input, NaN first; a box that is empty or has a NaN overlaps
-  nothing.
+  nothing. An IoU is compared in the type of the boxes, as torchvision does on GPUs; on CPUs it does
+  so in float64, where 0.3 in float32 is above a threshold of 0.3.
 
   Args:
     boxes: xyxy.
@@ -45,17 +47,42 @@ def batched_nms(
   torchvision moves the classes apart instead, which does not separate boxes at negative places.
   """
   order = jnp.argsort(scores, descending=True, stable=True)
-  boxes, scores, classes = boxes[order], scores[order], classes[order]
-  later = jnp.arange(len(order))
-
-  def suppress(i, kept):
-    # One row of IoUs a step, not all: on two cores three times as fast as the whole matrix.
-    same = (iou(boxes[i], boxes) > iou_threshold) & (classes[i] == classes)
-    return kept & ~(same & kept[i] & (later > i))
-
-  kept = jax.lax.fori_loop(0, len(order), suppress, scores != -jnp.inf)
+  kept = jax.lax.platform_dependent(
+    boxes[order],
+    classes[order],
+    scores[order] != -jnp.inf,
+    cpu=partial(_row_by_row, iou_threshold=iou_threshold),
+    default=partial(_round_by_round, iou_threshold=iou_threshold),
+  )
   (place,) = jnp.nonzero(kept, size=max_kept, fill_value=0)
   return order[place].astype(jnp.int32), jnp.arange(max_kept) < jnp.sum(kept)
+
+
+def _row_by_row(boxes, classes, kept, *, iou_threshold):
+  """Each box in turn removes later ones: on a CPU a third of the time that all IoUs take."""
+  place = jnp.arange(len(boxes))
+
+  def remove(i, kept):
+    alike = (iou(boxes[i], boxes) > iou_threshold) & (classes[i] == classes)
+    return kept & ~(alike & kept[i] & (place > i))
+
+  return jax.lax.fori_loop(0, len(boxes), remove, kept)
+
+
+def _round_by_round(boxes, classes, kept, *, iou_threshold):
+  """All boxes at once remove later ones, until that changes nothing: few steps of much work.
+
+  Once all boxes before it are settled, a box is settled in one more round: the end is the same.
+  """
+  alike = (pairwise_iou(boxes, boxes) > iou_threshold) & (classes[:, None] == classes)
+  place, present = jnp.arange(len(boxes)), kept
+  removes = alike & (place[:, None] < place)
+
+  def remove(state):
+    _, kept = state
+    return kept, present & ~jnp.any(removes & kept[:, None], axis=0)
+
+  return jax.lax.while_loop(lambda s: jnp.any(s[0] != s[1]), remove, (~kept, kept))[1]
 
 
 def gaussian(overlap: Float[Array, '*b'], sigma: float = 0.5) -> Float[Array, '*b']:
