@@ -72,7 +72,11 @@ class Counted(NamedTuple):
 
 
 CLASSES = Counted(
-  'num_classes', 'classes', ('head', 'head_dist', 'next_head'), ('head/kernel',), -1
+  'num_classes',
+  'classes',
+  ('head', 'head_dist', 'next_head', 'class_head', 'delta_head'),
+  ('head/kernel',),
+  -1,
 )
 # Keywords of a model that say which heads it has; a module that not every head needs.
 HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})

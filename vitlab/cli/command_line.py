@@ -38,7 +38,14 @@ BELONG = dict(
   slots=('sweep',),
   retries=('sweep',),
 )
-FORMATS = ['timm', 'huggingface', 'word2vec', 'word2vec_binary', 'glove']  # of --format
+FORMATS = [
+  'timm',
+  'huggingface',
+  'torchvision',
+  'word2vec',
+  'word2vec_binary',
+  'glove',
+]  # of --format
 _PLACES = ('config', 'workdir', 'output', 'sweep')  # flags with a path, where ~ is the home
 
 

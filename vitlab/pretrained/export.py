@@ -25,8 +25,8 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     folder: Made if it does not exist; files of the same names in it are replaced.
     tree: One player's collections, {'params': ..., ...}.
     about: The model, its pictures, its classes or words.
-    format: 'timm' or 'huggingface'; of word vectors one of `word_vectors.FORMATS`, where the folder
-      may be a file, too.
+    format: 'timm', 'huggingface' or 'torchvision'; of word vectors one of `word_vectors.FORMATS`,
+      where the folder may be a file, too.
 
   Returns:
     The folder, or the file.
@@ -44,7 +44,7 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     tree, spec = table.rewrite(tree, spec, size)
   config = table.config(spec, size)
   tensors = export_tensors(tree, spec['name'], format, spec)
-  files = (_timm if format == 'timm' else _huggingface)(config, about)
+  files = WRITERS[format](config, about)
   folder = pathlib.Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,12 @@ def _timm(config: dict[str, Any], about: About) -> dict[str, Any]:
   return {CONFIG: config}
 
 
+def _torchvision(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """Name of a JSON file -> its contents, for `read` alone: torchvision has no such file."""
+  names = dict(label_names=list(about.class_names)) if about.class_names else {}
+  return {CONFIG: config | names}
+
+
 def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   """Name of a JSON file -> its contents; there every class has a name."""
   files = {CONFIG: config}
@@ -95,3 +101,6 @@ def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
     config['num_channels'] = about.preprocessing.channels
     files[PROCESSOR] = processors.to_huggingface(about.preprocessing)
   return files
+
+
+WRITERS = dict(timm=_timm, huggingface=_huggingface, torchvision=_torchvision)

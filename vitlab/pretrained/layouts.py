@@ -56,6 +56,12 @@ conv = Layout(  # [y, x, i, o] <-> [o, i, y, x]
   to_theirs=lambda array: array.transpose(3, 2, 0, 1),
 )
 
+flat_map = Layout(  # [y, x, i, o] <-> [o, i·y·x]: of a map that torch has flattened
+  theirs=lambda shape: (shape[3], math.prod(shape[:3])),
+  to_ours=lambda array, s: array.reshape(s[3], s[2], s[0], s[1]).transpose(2, 3, 1, 0),
+  to_theirs=lambda array: array.transpose(3, 2, 0, 1).reshape(array.shape[3], -1),
+)
+
 
 def half(layout: Layout, which: int) -> Layout:
   """The first (0) or second (1) half, along the first axis, of a tensor in this layout."""
