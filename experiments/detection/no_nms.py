@@ -106,7 +106,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], path: pathlib.Path) -> N
       axes.plot(1.08, 100 * rows[OWN][metric], 'D', color=f'C{number}', ms=7)
     ticks = dict(zip([*places, 1.08], [*map(str, OVERLAPS), 'none', 'own']))
     axes.set_xticks([*ticks], ticks.values())
-    axes.set(xlabel='suppressed from an overlap of', ylabel=word, ylim=(0, None))
+    axes.set(xlabel='suppressed from an overlap of', ylabel=word, ylim=(0, 100))
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(alpha=0.3)
   both[0].legend(frameon=False)

@@ -23,6 +23,17 @@ def test_the_score_is_that_of_the_best_f1():
   assert (metrics['precision'], metrics['recall']) == (1, 0.5)
 
 
+def test_equal_scores_are_not_parted():
+  metrics, _ = details([([Truth(A)], [Found(A, 0.8), Found(B, 0.8)])])
+  assert metrics['f1'] == pytest.approx(2 / 3) and metrics['precision'] == 0.5
+
+
+def test_what_is_found_on_a_crowd_is_neither_right_nor_wrong():
+  objects = [Truth(A), Truth((100, 0, 100, 100), crowd=True)]
+  metrics, _ = details([(objects, [Found(B, 0.95), Found(A, 0.9)])])
+  assert [metrics[name] for name in ('f1', 'precision', 'recall')] == [1, 1, 1]
+
+
 def test_confusion():
   pictures = [
     ([Truth(A), Truth(B, 1)], [Found(A, 0.9), Found(B, 0.9, 0), Found(C, 0.9, 1)]),

@@ -205,8 +205,7 @@ def _suppressed(found: Mapping[str, Array], threshold: float) -> dict[str, Array
   """Answers without those that overlap a surer one of their class by more than the threshold."""
 
   def one(boxes: Float[Array, 'q 4'], scores: Float[Array, ' q'], classes: Any):
-    there = jnp.where(classes >= 0, scores, -jnp.inf)
-    index, kept = batched_nms(boxes, there, classes, threshold, len(scores))
+    index, kept = batched_nms(boxes, scores, classes, threshold, len(scores))
     return dict(
       boxes=jnp.where(kept[:, None], boxes[index], 0),
       scores=jnp.where(kept, scores[index], 0),
