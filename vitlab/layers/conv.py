@@ -94,7 +94,7 @@ def convolve(
   dilation: int = 1,
 ) -> Float[Array, 'b rows columns o']:
   """The convolution of `Conv`."""
-  pads = _padding(x.shape, (kernel.shape[0] - 1) * dilation + 1, stride, padding)
+  pads = _padding(x.shape[1:3], (kernel.shape[0] - 1) * dilation + 1, stride, padding)
   if kernel.shape[:2] == (1, 1) and groups == 1:
     # A matmul of pixels: XLA:CPU differentiates it two to four times as fast as a convolution.
     return contract(x[:, ::stride, ::stride], kernel[0, 0])
@@ -123,7 +123,7 @@ def max_pool(
   A maximum of shifted maps: the gradient of XLA's own windows takes ten times as long on CPU. Equal
   largest values share the gradient, of which torch gives all to the first.
   """
-  pads = _padding(x.shape, size, stride, padding)
+  pads = _padding(x.shape[1:3], size, stride, padding)
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
   rows, columns = ((n - size) // stride * stride + 1 for n in x.shape[1:3])
   largest = None
@@ -146,9 +146,9 @@ def check_padding(name: str) -> str:
   return name
 
 
-def _padding(shape: tuple[int, ...], size: int, stride: int, padding: str) -> list[tuple[int, int]]:
+def _padding(sides: tuple[int, int], size: int, stride: int, padding: str) -> list[tuple[int, int]]:
   """Pixels before and after, for height and width."""
   if check_padding(padding) == 'symmetric':
     return [((size - 1) // 2,) * 2] * 2
-  totals = [max((-(-n // stride) - 1) * stride + size - n, 0) for n in shape[1:3]]
+  totals = [max((-(-n // stride) - 1) * stride + size - n, 0) for n in sides]
   return [(total // 2, total - total // 2) for total in totals]

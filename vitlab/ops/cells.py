@@ -60,7 +60,7 @@ def cells(maps: Sequence[Array], strides: Sequence[int], repeat: int = 1) -> Cel
 
 def side_by_side(maps: Sequence[Array]) -> Float[Array, 'b q *k']:
   """What some maps, [b h w ...] each, have in their cells, in the order of `cells`."""
-  return jnp.concatenate([x.reshape(len(x), -1, *x.shape[3:]) for x in maps], axis=1)
+  return jnp.concatenate([x.reshape(x.shape[0], -1, *x.shape[3:]) for x in maps], axis=1)
 
 
 def kept(
