@@ -91,6 +91,9 @@ def test_worst_pictures_come_first_with_their_boxes():
   assert seen['found_boxes'][2].tolist() == [0, 0, 10, 10]
   assert seen['truth_picture'].tolist() == [0, 0, 1]
   assert seen['truth_outcome'].tolist() == [2, 2, 0]
+  assert not seen['truth_crowd'].any()
+  _, seen = details([([Truth(A), Truth(B, crowd=True)], [])])
+  assert seen['truth_crowd'].tolist() == [False, True]
 
 
 def test_numbers_add_up_and_details_stay_small():

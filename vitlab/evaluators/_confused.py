@@ -108,6 +108,7 @@ def worst(judged: Sequence[Judged], pictures: Sequence[Picture], score: float) -
     truth_picture=np.repeat(np.arange(len(order)), lengths['truth']).astype(np.int32),
     truth_boxes=joined([t.boxes for t in truths], empty).astype(np.float32),
     truth_classes=joined([t.classes for t in truths], none).astype(np.int32),
+    truth_crowd=joined([t.crowd for t in truths], np.zeros(0, bool)),
     truth_outcome=joined([judged[i].truth_outcome for i in order], none).astype(np.int32),
   )
 

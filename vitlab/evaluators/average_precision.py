@@ -57,8 +57,8 @@ def make(
     found_picture, found_boxes, found_scores, found_classes, found_outcome: the surest 64 boxes of
       each of these: place in worst_index; ...; 0 right, 1 wrong class, 2 nothing there, 3 does not
       count (on a crowd or a difficult object), -1 below the score.
-    truth_picture, truth_boxes, truth_classes, truth_outcome: their objects; 0 right, 1 wrong class,
-      2 missed, 3 does not count.
+    truth_picture, truth_boxes, truth_classes, truth_crowd, truth_outcome: their objects; 0 right,
+      1 wrong class, 2 missed, 3 does not count.
 
   Raises:
     UserError: an argument out of its range, no object in the split or one of another class, a box

@@ -52,7 +52,7 @@ def test_parts_of_a_run(run, pictures):
   (data,) = Page(found['Confusion'].body).figures['confusion']
   assert data['names'][-1] == 'background' and len(data['counts']) == 11
   (data,) = Page(found['Precision and recall'].body).figures['precision']
-  assert 'the 8 weakest of 10' in data['panels'][0]['title']
+  assert 'the 8 of 10 with most objects' in data['panels'][0]['title']
 
 
 def test_suppression_counts_what_is_sure_enough(run, pictures):
@@ -84,6 +84,19 @@ def test_a_faultless_run_has_no_worst_pictures(run):
   faultless = run._replace(details=dict(test=details))
   (first, *_) = parts(faultless, None)
   assert not first.body and first.note == 'the model makes no mistake'
+
+
+def test_a_model_that_finds_nothing_right_has_no_best_score(run, pictures):
+  assert 'where F1 is best' in by_title(parts(run, pictures))['Boxes'].note
+  details = dict(figures.arrays(run)) | dict(score=np.array(np.inf))
+  found = by_title(parts(run._replace(details=dict(test=details)), pictures))
+  assert 'From a score of 0.50 on, ' in found['Boxes'].note and 'F1' not in found['Boxes'].note
+  seen = [
+    one._replace(candidates=one.candidates._replace(scores=one.candidates.scores * 0))
+    for one in pictures.seen
+  ]
+  section = by_title(parts(run, pictures._replace(seen=seen)))['Suppression']
+  assert not section.body and 'no candidate' in section.note
 
 
 def test_names_of_classes_are_text(run, pictures):

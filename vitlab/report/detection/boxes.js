@@ -2,13 +2,14 @@ const WORDS = 12  // pixels of a label
 
 const sides = ([left, top, right, bottom]) => ({ x: left, y: top, width: Math.max(right - left, 0), height: Math.max(bottom - top, 0) })
 
-function iou(a, b) {
+function common(a, b) {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0])
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1])
-  if (width <= 0 || height <= 0) return 0
-  const area = box => (box[2] - box[0]) * (box[3] - box[1])
-  return width * height / (area(a) + area(b) - width * height)
+  return width > 0 && height > 0 ? width * height : 0
 }
+
+const area = box => (box[2] - box[0]) * (box[3] - box[1])
+const iou = (a, b) => common(a, b) / (area(a) + area(b) - common(a, b)) || 0
 
 /**
  * What becomes of the objects of a picture and of what is found from a score on: as in the evaluation,
@@ -23,8 +24,10 @@ function judge({ truth, found }, score) {
   for (const { object, one } of pairs) {
     if (!partner.has(object) && !partner.has(one)) partner.set(object, one).set(one, object)
   }
-  const left = sure.filter(one => !partner.has(one))
-  return { sure, partner, nothing: left.filter(one => !truth.some(object => object.free && iou(object.box, one.box) >= 0.5)) }
+  // of a box on a crowd, the half must lie in it
+  const share = (object, { box }) => object.crowd ? common(object.box, box) / area(box) : iou(object.box, box)
+  const free = one => truth.some(object => object.free && share(object, one) >= 0.5)
+  return { sure, partner, nothing: sure.filter(one => !partner.has(one) && !free(one)) }
 }
 
 /** Frames over a picture in a scene of `width` pixels, and such labels as find room. */
@@ -50,7 +53,7 @@ function frames(svg, rows, width, picture) {
 
 /** Pictures with what there is and what is found from a score on, which can be moved. */
 function boxes(figure, { names, score, pictures }) {
-  const state = { picture: pictures[0], score, pointed: null }
+  const state = { picture: pictures[0], score, pointed: null, hidden: new Set() }
   const thumbs = node('div', { class: 'thumbs', role: 'group', 'aria-label': 'Pictures' })
   const svg = node('svg', { 'aria-hidden': true })
   const scene = node('div', { class: 'scene' })
@@ -70,10 +73,11 @@ function boxes(figure, { names, score, pictures }) {
   function draw() {
     const { truth } = state.picture
     const { sure: found } = judge(state.picture, state.score)
-    const only = row => !state.pointed || state.pointed.includes(row)
+    const only = (row, kind) => state.pointed ? state.pointed.includes(row) : !state.hidden.has(kind)
     const label = row => !state.pointed && truth.length + found.length > 60 ? '' : row.score === undefined ? names[row.of] : sure(row)
-    const rows = [...truth.map(row => [row, row.free ? 'truth free' : 'truth']), ...found.map(row => [row, 'said'])]
-    frames(svg, rows.filter(([row]) => only(row)).map(([row, kind]) => ({ box: row.box, kind, label: label(row) })), scene.clientWidth, state.picture)
+    const rows = [...truth.filter(row => only(row, 'truth')).map(row => [row, row.free ? 'truth free' : 'truth']),
+      ...found.filter(row => only(row, 'said')).map(row => [row, 'said'])]
+    frames(svg, rows.map(([row, kind]) => ({ box: row.box, kind, label: label(row) })), scene.clientWidth, state.picture)
   }
 
   function show() {
@@ -113,7 +117,14 @@ function boxes(figure, { names, score, pictures }) {
     thumbs.append(thumb)
     if (i === 0) choose(picture, thumb)
   })
-  const key = (kind, text) => node('span', {}, node('i', { class: 'key ' + kind }), text)
+  function key(kind, text) {
+    const chip = node('button', { class: 'chip', type: 'button', 'aria-pressed': true, onclick: () => {
+      state.hidden.has(kind) ? state.hidden.delete(kind) : state.hidden.add(kind)
+      chip.setAttribute('aria-pressed', !state.hidden.has(kind))
+      draw()
+    } }, node('i', { class: 'key ' + kind }), text)
+    return chip
+  }
   const controls = node('div', { class: 'controls' }, key('truth', 'what there is'), key('said', 'what is found'),
     node('label', {}, 'from a score of ', told, slider, ' on'))
   figure.append(thumbs, controls, node('div', { class: 'lens even' }, node('div', {}, scene, caption), list))

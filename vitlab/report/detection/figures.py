@@ -18,7 +18,7 @@ from vitlab.report.run import Run
 Arrays = Mapping[str, np.ndarray]
 
 SIDE = 640  # pixels of a picture that boxes are drawn over
-LINES = 8  # classes that have a curve; of more, the weakest
+LINES = 8  # classes that have a curve; of more, those with most objects
 QUERIES = 12  # of a picture, the surest
 PLACES = 36  # of a map, from which the encoder looks
 BYTES = 300_000  # of the maps of a picture; above it, heads give way to their mean
@@ -58,9 +58,12 @@ def boxes(details: Arrays, names: Sequence[str], pictures: Pictures) -> dict[str
         source=None if image is None else paint.photograph(image, SIDE),
         small=image is not None and max(image.shape[:2]) <= paint.SMALL,
         truth=[
-          dict(box=box, of=of, free=bool(free))
-          for box, of, free in zip(
-            _rounded(details['truth_boxes'][truth]), _ints(details, 'truth', truth), outcome == 3
+          dict(box=box, of=of, free=bool(free), crowd=bool(crowd))
+          for box, of, free, crowd in zip(
+            _rounded(details['truth_boxes'][truth]),
+            _ints(details, 'truth', truth),
+            outcome == 3,
+            details['truth_crowd'][truth],
           )
         ],
         found=[
@@ -79,16 +82,17 @@ def boxes(details: Arrays, names: Sequence[str], pictures: Pictures) -> dict[str
 def precision(details: Arrays, names: Sequence[str]) -> dict[str, Any] | None:
   """Precision at 101 recalls, by class and by size of object.
 
-  Classes have their AP at an overlap of 0.5 beside them; the weakest of many are kept.
+  Classes have their AP at an overlap of 0.5 beside them; of many, those with most objects are kept.
   """
   if 'curve_precision' not in details or not np.isfinite(details['curve_precision']).any():
     return None
   curve, score = details['curve_precision'], details['curve_score']
   ap, names = details['class_ap50'], _named(details, names)
-  known = [i for i in np.argsort(ap, kind='stable').tolist() if np.isfinite(ap[i])]
+  often = np.argsort(-details['class_count'], kind='stable').tolist()
+  known = [i for i in often if np.isfinite(ap[i])]
   classes = [
     dict(name=names[i], ap=finite(float(ap[i])), **_curve(curve[i, 0], score[i, 0]))
-    for i in known[:LINES]
+    for i in sorted(known[:LINES])
   ]
   sizes = []
   for a, size in enumerate(map(str, details['sizes'])):

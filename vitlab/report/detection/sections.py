@@ -58,12 +58,16 @@ def _boxes(details: Arrays, names: Sequence[str], pictures: Pictures) -> Section
   }
   note = (
     'What there is and what is found; pictures with most mistakes come first. A box is right if '
-    'it overlaps an object of its class by half (IoU). From a score of '
-    f'{found["score"]:.2f} on, where F1 is best, {number(counts["right"])} objects are found, '
+    f'it overlaps an object of its class by half (IoU). From a score of {found["score"]:.2f} on, '
+    f'{_best(details)}{number(counts["right"])} objects are found, '
     f'{number(counts["confused"])} taken for others and {number(counts["missed"])} missed; '
     f'{number(counts["false"])} boxes are around nothing.'
   )
   return Section('Boxes', note, figure('boxes', found))
+
+
+def _best(details: Arrays) -> str:
+  return 'where F1 is best, ' if np.isfinite(details['score']) else ''
 
 
 def _precision(details: Arrays, names: Sequence[str]) -> Section:
@@ -73,7 +77,7 @@ def _precision(details: Arrays, names: Sequence[str]) -> Section:
   by_class = [line | dict(run=i) for i, line in enumerate(found['classes'])]
   by_size = [line | dict(run=i) for i, line in enumerate(found['sizes'])]
   shown = len(by_class)
-  which = '' if found['known'] == shown else f', the {shown} weakest of {found["known"]}'
+  which = '' if found['known'] == shown else f', the {shown} of {found["known"]} with most objects'
   panels = [
     dict(title=f'by class{which}', lines=by_class),
     dict(title='by size of the object, the mean over classes', lines=by_size),
@@ -144,6 +148,8 @@ def _suppression(details: Arrays, pictures: Pictures) -> Section:
   score = figures.threshold(details)
   sure = [one.candidates.kept[one.candidates.scores >= score] for one in pictures.seen]
   total, lost = sum(map(len, sure)), sum(int((~kept).sum()) for kept in sure)
+  if not total:
+    return Section(title, f'no candidate has a score of {score:.2f} or more', '')
   answered = sum(int((one.found.scores >= score).sum()) for one in pictures.seen)
   note = (
     f'Non-maximum suppression would remove {number(lost)} of {number(total)} candidates with a '
