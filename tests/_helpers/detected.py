@@ -4,12 +4,19 @@ import functools
 import pathlib
 from typing import Any
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from vitlab import workdir
 from vitlab.data.sets import scattered_digits
 from vitlab.evaluators import average_precision
+from vitlab.ops.boxes import Detections
+from vitlab.predict.trained import Trained
 from vitlab.report.detection.collected import Answers, Look, Pictures, Seen, picture
+from vitlab.tasks import detection as task_lib
 
 CONFIG = dict(
   data=dict(name='scattered_digits', image_size=64, train=1, test=24),
@@ -87,7 +94,7 @@ def pictures(
       cells = np.stack(np.meshgrid(y, x, indexing='ij'), -1).reshape(-1, 2)
       near = np.exp(-0.3 * np.square(cells[:, None] - cells).sum(-1)).reshape(-1, *grid)
       look = Look(np.arange(len(clean.scores)), maps, np.tile(near, (3, heads, 1, 1, 1)))
-    seen.append(Seen(index, image, (side, side), clean, given, look))
+    seen.append(Seen(f'picture {index}', image, (side, side), clean, given, look))
   images = {i: picture(source[i]) for i in found['worst_index'].tolist()}
   return Pictures(images, seen)
 
@@ -100,3 +107,43 @@ def write(folder: pathlib.Path, seed: int = 0, **changes: Any) -> pathlib.Path:
   workdir.write_json(folder / workdir.FACTS, dict(dataset().facts))
   workdir.write_details(folder, 'test', details(seed=seed))
   return folder
+
+
+SHARES = np.array([[0.5, 0.5, 0.2, 0.4], [0.2, 0.3, 0.4, 0.6], [0.25, 0.3, 0.4, 0.6]], np.float32)
+
+
+class Asking(nn.Module):
+  """Three queries with boxes of their own, of which the first is the least sure; two overlap."""
+
+  queries: bool = True
+
+  @nn.compact
+  def __call__(self, image, size, train=False, objects=None):
+    b, h, w, _ = image.shape
+    self.param('nothing', nn.initializers.zeros, (1,))
+    places = h // 8 * (w // 8)
+    out = dict(levels=[jnp.zeros((b, h // 8, w // 8, 1))])
+    if self.queries:
+      weights = jnp.arange(3.0)[:, None] + jnp.zeros((b, 2, 3, places))
+      own = jnp.arange(places)[:, None] + jnp.zeros((b, 2, places, places))
+      boxes = jnp.tile(jnp.asarray(SHARES), (b, 2, 1, 1))
+      out |= dict(boxes=boxes, cross_attention=[weights] * 2, attention=[own] * 2)
+    return out
+
+  @nn.nowrap
+  def detect(self, out, size, suppress=True):
+    b = out['levels'][0].shape[0]
+    x, y, w, h = jnp.moveaxis(jnp.asarray(SHARES)[jnp.array([2, 1, 0, 0])], -1, 0)
+    shares = jnp.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
+    boxes = shares * jnp.tile(size[:, None, ::-1], 2)
+    last = 1 if suppress else 2  # without suppression, the second one as well
+    scores = jnp.tile(jnp.array([0.9, 0.8 * (last - 1), 0.3, 0.0]), (b, 1))
+    return Detections(boxes, scores, jnp.where(scores > 0, jnp.array([4, 4, 5, 5]), -1))
+
+
+def trained(queries: bool = True) -> Trained:
+  """A model of `Asking`, which sees pictures of up to 32 x 64 pixels."""
+  task = task_lib.make(Asking(queries))
+  facts = dict(dataset().facts) | dict(image=dict(image_size=(32, 64), channels=1))
+  batch = dict(image=jnp.zeros((1, 32, 64, 1), jnp.uint8), size=jnp.array([[32, 64]]))
+  return Trained('', 0, ConfigDict(CONFIG), facts, task, task.init(jax.random.key(0), batch))

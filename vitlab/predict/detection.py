@@ -45,7 +45,7 @@ class Detector:
   """
 
   def __init__(self, trained: Trained, nms: float | None = None):
-    self._image, self._variables = _arguments(trained.facts['image']), trained.variables
+    self._image, self._variables = fitting(trained.facts['image']), trained.variables
     candidates, detections = (trained.task.predict[k] for k in ('candidates', 'detections'))
     self._detect = jax.jit(
       detections if nms is None else lambda *given: _suppressed(candidates(*given), nms)
@@ -147,7 +147,7 @@ def exported(trained: Trained) -> Program:
   what is no padding in each -> 'boxes', left, top, right, bottom, 'scores' and 'classes', -1 in
   empty rows.
   """
-  image = _arguments(trained.facts['image'])
+  image = fitting(trained.facts['image'])
   shape = fitted.shapes(image['image_size'])[-1]
   detect = trained.task.predict['detections']
   return Program(
@@ -182,14 +182,14 @@ def published(
     class_names=list(about.class_names) or [classes_lib.placeholder(i) for i in range(count)],
     class_ids=list(range(count)),
     max_objects=1,
-    image=_arguments(prepared.image()) | dict(resize='fit'),
+    image=fitting(prepared.image()) | dict(resize='fit'),
   )
   fill = None if prepared.fill == (0,) else tuple(level / 255 for level in prepared.fill)
   return dict(name='detection', mean=prepared.mean, std=prepared.std, fill=fill), facts
 
 
-def _arguments(image: Mapping[str, Any]) -> dict[str, Any]:
-  """Those of `pictures.fit`, of what a data set's facts say of its pictures."""
+def fitting(image: Mapping[str, Any]) -> dict[str, Any]:
+  """The arguments of `pictures.fit`, of what a data set's facts say of its pictures."""
   known = ('channels', 'interpolation')
   return dict(image_size=tuple(image['image_size'])) | {k: image[k] for k in known if k in image}
 

@@ -85,7 +85,7 @@ def seen(shape=(64, 96), size=(64, 70), grid=(8, 12), heads=2, layers=2):
   )
   look = Look(np.array([1, 0, 3]), decoder, np.tile(places, (layers, heads, 1, 1, 1)))
   image = np.zeros((*size, 3), np.uint8)
-  return Seen(0, image, shape, found, found, look)
+  return Seen('picture 0', image, shape, found, found, look)
 
 
 def unpacked(monkeypatch, one):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from vitlab.data import Source, fitted
+from vitlab.data import fitted
 from vitlab.ops.boxes import clip, cxcywh_to_xyxy
 from vitlab.ops.nms import batched_nms
 from vitlab.predict import trained as trained_lib
@@ -61,7 +61,7 @@ class Seen(NamedTuple):
   """One picture that the model was asked about.
 
   Attributes:
-    index: Its place in the split.
+    name: What it is called.
     image: What the model saw, without padding.
     shape: Height and width with padding.
     found: What it answers.
@@ -69,7 +69,7 @@ class Seen(NamedTuple):
     look: None for a model without queries.
   """
 
-  index: int
+  name: str
   image: UInt8[np.ndarray, 'h w c']
   shape: tuple[int, int]
   found: Answers
@@ -104,8 +104,9 @@ def _of_run(folder: pathlib.Path) -> Pictures:
   worst = details[KEY][:WORST].tolist()
   images = {index: picture(source[index]) for index in worst}
   others = [i for i in range(len(source)) if i not in worst][: LOOKED - LOOKED // 2]
+  asked = {f'picture {i}': picture(source[i]) for i in worst[: LOOKED // 2] + others}
   try:
-    return Pictures(images, look(trained, source, worst[: LOOKED // 2] + others))
+    return Pictures(images, look(trained, asked))
   except Exception as error:  # the page is worth having without them
     _log.warning('the report goes without what the model looks at: %s', error)
     return Pictures(images)
@@ -117,10 +118,10 @@ def picture(example: Mapping[str, Any]) -> UInt8[np.ndarray, 'h w c']:
   return np.asarray(example['image'])[:height, :width]
 
 
-def look(trained: Trained, source: Source, indices: Sequence[int]) -> list[Seen]:
-  """Asks a model about pictures of a split, one by one."""
+def look(trained: Trained, images: Mapping[str, UInt8[np.ndarray, 'h w c']]) -> list[Seen]:
+  """Asks a model about pictures without padding, by their names, one after the other."""
   ask, size = jax.jit(_asked(trained)), tuple(trained.facts['image']['image_size'])
-  return [_seen(ask, trained, picture(source[i]), size, i) for i in indices]
+  return [_seen(ask, trained, image, size, name) for name, image in images.items()]
 
 
 def _asked(trained: Trained):
@@ -160,7 +161,7 @@ def _query(
   return jnp.abs(found[:, None] - boxes).sum(-1).argmin(1)
 
 
-def _seen(ask, trained: Trained, image: np.ndarray, size: tuple[int, int], index: int) -> Seen:
+def _seen(ask, trained: Trained, image: np.ndarray, size: tuple[int, int], name: str) -> Seen:
   shape = fitted.canvas(image.shape[:2], size)
   batch = dict(image=fitted.pad(image, shape)[None], size=np.array([image.shape[:2]], np.int32))
   shown = jax.device_get(ask(trained.variables, batch))
@@ -176,7 +177,7 @@ def _seen(ask, trained: Trained, image: np.ndarray, size: tuple[int, int], index
     )
     there = shown['asked']['detections']['classes'][0] >= 0
     look = Look(shown['query'][there], decoder, encoder)
-  return Seen(index, image, shape, found, candidates, look)
+  return Seen(name, image, shape, found, candidates, look)
 
 
 def _answers(found: Mapping[str, np.ndarray], kept: np.ndarray) -> Answers:

@@ -123,7 +123,7 @@ def queries(one: Seen, names: Sequence[str]) -> dict[str, Any] | None:
   encoder = None if look.encoder is None else _by_asker(look.encoder, asked, cells)
   maps = [decoder] if encoder is None else [decoder, encoder]
   return dict(
-    index=one.index,
+    name=one.name,
     source=paint.photograph(one.image, SIDE),
     small=max(height, width) <= paint.SMALL,
     width=width,

@@ -84,14 +84,14 @@ function queries(figure, { pictures }) {
     }
 
     const scene = node('div', { class: 'scene', onclick: ask, ...(picture.places.length ? { title: 'Click to see where the encoder looks from there' } : {}) },
-      node('img', { src: picture.source, alt: `picture ${picture.index}`, width: picture.width, height: picture.height, ...small }), canvas, svg)
+      node('img', { src: picture.source, alt: picture.name, width: picture.width, height: picture.height, ...small }), canvas, svg)
     lens.replaceChildren(node('div', {}, scene, caption, node('div', { class: 'overlays' }, ...chips)), grid)
     show()
     state.mark = mark
   }
 
   pictures.forEach(async (picture, i) => {
-    const label = `picture ${picture.index}`
+    const label = picture.name
     const thumb = node('button', { type: 'button', 'aria-label': label, title: label, disabled: '' }, node('img', { src: picture.source, alt: '' }))
     thumbs.append(thumb)
     picture.bytes = await unpack(picture.maps)

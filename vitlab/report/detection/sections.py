@@ -11,7 +11,7 @@ from vitlab.report.detection import figures
 from vitlab.report.detection.collected import OVERLAP, Pictures, Seen
 from vitlab.report.detection.figures import Arrays, class_names
 from vitlab.report.figures import finite
-from vitlab.report.markup import Section, bar, breakable, figure, number, table
+from vitlab.report.markup import Section, bar, breakable, escape, figure, number, table
 from vitlab.report.run import Run
 
 NOT_MEASURED = 'no evaluation of detections was stored'
@@ -28,9 +28,19 @@ def parts(run: Run, seen: Pictures | None) -> list[Section]:
     _precision(details, names),
     _classes(details, names),
     _confusion(details, names),
-    _queries(pictures, names),
-    _suppression(details, pictures),
+    *looked(pictures.seen, names, figures.threshold(details)),
   ]
+
+
+def looked(seen: Sequence[Seen], names: Sequence[str], score: float) -> list[Section]:
+  """What a model was asked about pictures.
+
+  Args:
+    seen: The pictures.
+    names: Of the classes.
+    score: The lowest that counts where boxes are suppressed.
+  """
+  return [_queries(seen, names), _suppression(seen, score)]
 
 
 def compared(runs: Sequence[Run], seen: Sequence[Pictures] = ()) -> list[Section]:
@@ -126,12 +136,12 @@ def _confusion(details: Arrays, names: Sequence[str]) -> Section:
   return confusion_lib.section('Confusion', found, note, axes)
 
 
-def _queries(pictures: Pictures, names: Sequence[str]) -> Section:
-  found = [shown for one in pictures.seen if (shown := figures.queries(one, names))]
+def _queries(seen: Sequence[Seen], names: Sequence[str]) -> Section:
+  found = [shown for one in seen if (shown := figures.queries(one, names))]
   if not found:
-    asked = any(one.look for one in pictures.seen)
+    asked = any(one.look for one in seen)
     reason = 'it is sure of nothing' if asked else 'the model has no object queries'
-    return Section('Queries', reason if pictures.seen else NO_PICTURES, '')
+    return Section('Queries', reason if seen else NO_PICTURES, '')
   note = (
     'Where the query of an answer looks, by layer and head of the decoder: choose an answer.'
     + ' Click into the picture to see where the encoder looks from there instead.'
@@ -141,22 +151,21 @@ def _queries(pictures: Pictures, names: Sequence[str]) -> Section:
   return Section('Queries', note, figure('queries', dict(pictures=found)))
 
 
-def _suppression(details: Arrays, pictures: Pictures) -> Section:
+def _suppression(seen: Sequence[Seen], score: float) -> Section:
   title = 'Suppression'
-  if not pictures.seen:
+  if not seen:
     return Section(title, NO_PICTURES, '')
-  score = figures.threshold(details)
-  sure = [one.candidates.kept[one.candidates.scores >= score] for one in pictures.seen]
+  sure = [one.candidates.kept[one.candidates.scores >= score] for one in seen]
   total, lost = sum(map(len, sure)), sum(int((~kept).sum()) for kept in sure)
   if not total:
     return Section(title, f'no candidate has a score of {score:.2f} or more', '')
-  answered = sum(int((one.found.scores >= score).sum()) for one in pictures.seen)
+  answered = sum(int((one.found.scores >= score).sum()) for one in seen)
   note = (
     f'Non-maximum suppression would remove {number(lost)} of {number(total)} candidates with a '
     f'score of {score:.2f} or more in {len(sure)} pictures: they overlap a surer one of their '
     f'class by more than {OVERLAP:g} (grey). The model answers {number(answered)}.'
   )
-  tiles = ''.join(_candidates(one, score) for one in pictures.seen)
+  tiles = ''.join(_candidates(one, score) for one in seen)
   return Section(title, note, f'<div class="windows found">{tiles}</div>')
 
 
@@ -167,12 +176,12 @@ def _candidates(one: Seen, score: float) -> str:
   boxes, kept = one.candidates.boxes[sure], one.candidates.kept[sure]
   order = np.argsort(kept, kind='stable')  # those that stay lie on top
   drawn = ''.join(_rectangle(boxes[i], 'said' if kept[i] else 'lost') for i in order)
-  picture = f'<img{small} src="{paint.photograph(one.image)}" alt="picture {one.index}">'
+  picture = f'<img{small} src="{paint.photograph(one.image)}" alt="{escape(one.name)}">'
   svg = (
     f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">{drawn}'
     '</svg>'
   )
-  caption = f'{int(kept.sum())} stay, {int((~kept).sum())} go'
+  caption = f'{breakable(one.name)}: {int(kept.sum())} stay, {int((~kept).sum())} go'
   scene = f'<div class="scene">{picture}{svg}</div>'
   return f'<figure>{scene}<figcaption>{caption}</figcaption></figure>'
 
