@@ -45,6 +45,21 @@ def test_override_takes_the_type_of_what_it_replaces(path, override, key, expect
   assert config_file.load(path, [override]).model[key] == expected
 
 
+@pytest.mark.parametrize(
+  'override, expected',
+  [
+    ('--config.model.depth=3', dict(depth=3)),
+    ('--config.model.drop_path_rate=1', dict(drop_path_rate=1.0)),
+    ('--config.model.pool=gap', dict(pool='gap')),
+    ('--config.model.scan', dict(scan=True)),
+  ],
+)
+def test_a_keyword_that_a_component_has_need_not_stand_in_the_config(path, override, expected):
+  model = config_file.load(path, [override]).model
+  assert expected.items() <= dict(model).items()
+  assert [type(model[key]) for key in expected] == [type(x) for x in expected.values()]
+
+
 def test_argument_and_overrides_meet(path):
   config = config_file.load(
     f'{path}:width=12',
@@ -81,6 +96,8 @@ def test_a_loaded_config_takes_no_new_key(path):
     ('--config.optim.learning_rate=fast', 'expected a value of type float'),
     ('--config.model.width.x=3', 'config.model.width is one value, not a group'),
     ('--config.model.width', 'needs a value'),
+    ('--config.model.dept=3', "unknown key of config.model 'dept': did you mean depth?"),
+    ('--config.model.drop_path_rate=much', 'expected a value of type float'),
     ('--config.nowhere.at.all=3', "unknown key of config 'nowhere'"),
   ],
 )

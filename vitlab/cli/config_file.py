@@ -2,7 +2,8 @@
 
 A config file is Python: its `get_config(arg=None)` returns `vitlab.config.base()` with values
 filled in. Overrides come from the command line; their types come from the values they replace.
-Everything a person can get wrong here is answered in one line, before JAX is even imported.
+Everything a person can get wrong here is answered in one line, before a device is looked for. A key
+that the config does not say is taken where its component has such a keyword, with that default.
 
 `ml_collections.config_flags` is not used: it lets a JSON value replace a whole group despite the
 lock, cannot override a key that holds None, and answers a typo with a 54-line traceback.
@@ -14,12 +15,13 @@ import math
 import pathlib
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vitlab import config as config_lib
+from vitlab import registry
 from vitlab.errors import UserError, unknown
 
 # What a config file defines, and where to see how.
@@ -28,6 +30,7 @@ FUNCTIONS = {
   'sweep': '(add): see configs/vit_digits.py for one, or name another file: --sweep=FILE.py',
 }
 
+FOLDERS = {'data': 'data.sets', 'model': 'models', 'task': 'tasks'}  # of components
 PARTS = ('task.search',)  # keys that hold a spec, which a config may leave out
 
 
@@ -69,7 +72,7 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
   """Sets keys of a config in place.
 
   Args:
-    config: Changed in place; gains no key.
+    config: Changed in place; gains no key but keywords of its components.
     overrides: '--config.a.b=value', or '--config.a.b' and '--noconfig.a.b' for booleans. A part
       of `PARTS` is given as a whole, by name: '--config.task.search=beam,beams=8'.
 
@@ -88,14 +91,16 @@ def override(config: ConfigDict, overrides: Sequence[str]) -> None:
     node: Any = config
     for parent in parents:
       node = node.get(parent) if isinstance(node, ConfigDict) else None
-    if not isinstance(node, ConfigDict) or name not in node:
-      raise _unknown_key(config, key)
-    default = node[name]
+    known = node if isinstance(node, ConfigDict) and name in node else _keywords(node, parents)
+    if name not in known:
+      raise _unknown_key(config, key, known)
+    default = known[name]
     if isinstance(default, bool) and not equals:
       value = 'false' if negated else 'true'
     elif negated or not equals:
       raise UserError(f'{flag} needs a value: --config.{key}=...')
-    node[name] = _convert(key, value, default)
+    with config.unlocked():
+      node[name] = _convert(key, value, default)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -209,7 +214,19 @@ def _missing(config: ConfigDict, base: ConfigDict, prefix: str = '') -> Iterator
       yield prefix + key
 
 
-def _unknown_key(config: ConfigDict, key: str) -> UserError:
+def _keywords(node: Any, path: Sequence[str]) -> dict[str, Any]:
+  """The keywords, with their defaults, of the component at a place of a config."""
+  folder = FOLDERS.get('.'.join(path)) or registry.PARTS.get(path[-1] if path else '')
+  folder = 'evaluators' if path[:-1] == ['evaluators'] else folder
+  if (
+    not folder or not isinstance(node, ConfigDict) or node.get('name') not in registry.names(folder)
+  ):
+    return {}
+  known = registry.keywords(folder, node.name).items()
+  return {key: default for key, default in known if default is not registry.REQUIRED}
+
+
+def _unknown_key(config: ConfigDict, key: str, keywords: Collection[str] = ()) -> UserError:
   """Names the same key elsewhere, else the near ones and all that stand where it was looked for."""
   parents, _, last = key.rpartition('.')
   same = [name for name in _leaves(config) if name.rpartition('.')[2] == last]
@@ -222,7 +239,7 @@ def _unknown_key(config: ConfigDict, key: str) -> UserError:
     node, group = node[parent], f'{group}.{parent}'
     if not isinstance(node, ConfigDict):
       return UserError(f'unknown config key {key!r}: {group} is one value, not a group')
-  return unknown(f'key of {group}', last, node)
+  return unknown(f'key of {group}', last, {*node, *keywords})
 
 
 def _leaves(config: ConfigDict, prefix: str = '') -> Iterator[str]:
