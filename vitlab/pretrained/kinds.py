@@ -29,7 +29,7 @@ KINDS = {
     ' decoder_ffn_dim n_embd n_layer n_head n_inner n_positions max_position_embeddings'
     ' type_vocab_size d_embed d_head d_inner div_val'
     ' feed_forward_size attention_head_size num_hashes lsh_attn_chunk_length'
-    ' local_attn_chunk_length'
+    ' local_attn_chunk_length num_queries'
   ),
   WHOLE: (
     'num_classes num_labels reg_tokens pad_token_id eos_token_id decoder_start_token_id'
@@ -39,7 +39,7 @@ KINDS = {
   NUMBER: 'init_values layerscale_value clamp_len',
   FLAG: (
     'qkv_bias qk_norm class_token no_embed_class fc_norm use_swiglu_ffn scale_embedding legacy'
-    ' pool_include_prefix tie_word_embeddings same_length axial_pos_embds'
+    ' pool_include_prefix tie_word_embeddings same_length axial_pos_embds dilation'
   ),
   TEXT: (
     'architecture model_type hidden_act activation_function act_layer norm_layer global_pool'
@@ -138,6 +138,15 @@ DEFAULTS = {
     hidden_act='relu',
     layer_norm_eps=1e-12,
     is_decoder=False,
+  ),
+  'detr': dict(
+    d_model=256,
+    num_queries=100,
+    **dict.fromkeys(('encoder_layers', 'decoder_layers'), 6),
+    **dict.fromkeys(('encoder_attention_heads', 'decoder_attention_heads'), 8),
+    **dict.fromkeys(('encoder_ffn_dim', 'decoder_ffn_dim'), 2048),
+    activation_function='relu',
+    dilation=False,
   ),
   'gpt2': GPT | dict(vocab_size=50257, n_positions=1024, activation_function='gelu_new'),
   'openai-gpt': GPT | dict(vocab_size=40478, n_positions=512, afn='gelu'),

@@ -55,6 +55,11 @@ conv = Layout(  # [y, x, i, o] <-> [o, i, y, x]
   to_ours=lambda array, shape: array.transpose(2, 3, 1, 0),
   to_theirs=lambda array: array.transpose(3, 2, 0, 1),
 )
+pointwise = Layout(  # [i, o] <-> [o, i, 1, 1], a convolution that sees one pixel
+  theirs=lambda shape: (shape[1], shape[0], 1, 1),
+  to_ours=lambda array, shape: array[:, :, 0, 0].T,
+  to_theirs=lambda array: array.T[:, :, None, None],
+)
 
 flat_map = Layout(  # [y, x, i, o] <-> [o, i·y·x]: of a map that torch has flattened
   theirs=lambda shape: (shape[3], math.prod(shape[:3])),
@@ -65,13 +70,22 @@ flat_map = Layout(  # [y, x, i, o] <-> [o, i·y·x]: of a map that torch has fla
 
 def half(layout: Layout, which: int) -> Layout:
   """The first (0) or second (1) half, along the first axis, of a tensor in this layout."""
-  double = lambda shape: (2 * shape[0], *shape[1:])  # noqa: E731
-  return Layout(
-    theirs=lambda shape: double(layout.theirs(shape)),
-    to_ours=lambda array, shape: layout.to_ours(np.split(array, 2)[which], shape),
-    to_theirs=layout.to_theirs,
-    share=(0, which),
-  )
+  return portion(layout, (1, 1), which)
+
+
+def portion(layout: Layout, sizes: tuple[int, ...], which: int) -> Layout:
+  """One of the parts, of these relative sizes, along the first axis of a tensor in this layout."""
+  ends = [sum(sizes[:i]) for i in range(1, len(sizes))]
+
+  def whole(shape):
+    first, *others = layout.theirs(shape)
+    return (first * sum(sizes) // sizes[which], *others)
+
+  def to_ours(array, shape):
+    cuts = [len(array) * end // sum(sizes) for end in ends]
+    return layout.to_ours(np.split(array, cuts)[which], shape)
+
+  return Layout(whole, to_ours, layout.to_theirs, share=(0, which))
 
 
 def after_zeros(layout: Layout) -> Layout:
