@@ -189,3 +189,50 @@ def load(tensors: Mapping[str, Any], model: nn.Module, *collections: str) -> dic
   like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float64), like)
   like = {name: like[name] for name in collections or like}
   return jax.tree.map(jnp.asarray, import_tensors(tensors, like, 'faster_rcnn', 'torchvision'))
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+  return tensor.detach().numpy()
+
+
+@cache
+def oracle(variant: str = 'v1', frozen: bool = True) -> tuple[list, list]:
+  """Their proposals and detections."""
+  found, answers, _ = run(drawn(variant, frozen))
+  return [array(boxes) for boxes in found], [
+    {name: array(tensor) for name, tensor in answer.items()} for answer in answers
+  ]
+
+
+def find(model: nn.Module, variables: Mapping[str, Any]) -> tuple[Any, Any]:
+  """Our proposals and detections."""
+
+  @jax.jit
+  def run(variables):
+    image, size = inputs()
+    out = model.apply(variables, image, size)
+    return out['proposals'], model.detect(out, size)
+
+  return run(variables)
+
+
+def difference(ours: tuple[Any, Any], theirs: tuple[list, list]) -> float:
+  """The largest between proposals, boxes and scores; infinite if others were found."""
+  (found, answer), (their_found, their_answers) = ours, theirs
+  errors = []
+  for i, (boxes, wanted) in enumerate(zip(their_found, their_answers)):
+    some, count = len(boxes), len(wanted['boxes'])
+    same = int(found.valid[i].sum()) == some and int((answer.classes[i] >= 0).sum()) == count
+    if not same or (answer.classes[i, :count] != wanted['labels'] - 1).any():
+      return np.inf
+    errors += [
+      parity.error(found.boxes[i, :some], boxes),
+      parity.error(answer.boxes[i, :count], wanted['boxes']),
+      parity.error(answer.scores[i, :count], wanted['scores']),
+    ]
+  return max(errors)
+
+
+def means(terms: Mapping[str, Any]) -> dict[str, jax.Array]:
+  """What the task makes of terms, one by one."""
+  return {name: term.weight * term.sum / jnp.maximum(term.count, 1) for name, term in terms.items()}
