@@ -1,4 +1,4 @@
-"""Assignments: total costs against SciPy, thresholds against torchvision, SimOTA against NumPy."""
+"""Matchings: total costs against SciPy, thresholds against torchvision."""
 
 import jax
 import jax.numpy as jnp

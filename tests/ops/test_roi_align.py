@@ -98,3 +98,9 @@ def test_a_map_in_half_precision_is_summed_in_float32():
   values, pull = jax.vjp(lambda maps: roi_align(maps, box, 2, 1 / 8, 4), maps)
   assert values.dtype == pull(values)[0].dtype == jnp.bfloat16
   np.testing.assert_array_equal(values, exact.astype(jnp.bfloat16))
+
+
+def test_a_sample_on_the_last_cell_reads_no_cell_of_the_next_row():
+  box = jnp.array([[3.0, 0, 4, 1]])
+  values = roi_align(COUNT.at[1, 0].set(jnp.nan), box, 1, 1.0, 1, True)
+  assert values.item() == 3
