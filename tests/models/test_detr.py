@@ -90,8 +90,9 @@ def asked(objects=OBJECTS, train=True, change=lambda params: params, **words):
   return apply(variables, objects)
 
 
-def test_every_parameter_gets_a_gradient():
-  model, variables = state(**TAUGHT)
+@pytest.mark.parametrize('focus', [False, True])
+def test_every_parameter_gets_a_gradient(focus):
+  model, variables = state(**TAUGHT, focus=focus)
 
   @jax.jit
   def gradients(params):
@@ -148,6 +149,16 @@ def test_what_only_training_asks_is_gone_afterwards():
   assert here['logits'].shape == (2, 2, 6, 6)
   expected = jax.jit(plain[0].apply)({**taught[1], 'params': params}, IMAGE, SIZE)
   np.testing.assert_allclose(here['boxes'], expected['boxes'], atol=1e-6)
+
+
+def test_answers_are_relative_to_anchors():
+  """A head that says nothing answers with the anchor itself."""
+  model, variables = state(focus=True)
+  params = dict(variables['params'])
+  params['box_head'] = jax.tree.map(jnp.zeros_like, params['box_head'])
+  out = jax.jit(model.apply)({**variables, 'params': params}, IMAGE, SIZE)
+  anchors = jax.nn.sigmoid(params['object_queries']['learned'])
+  np.testing.assert_allclose(out['boxes'], jnp.broadcast_to(anchors, out['boxes'].shape), atol=1e-6)
 
 
 def test_answers_are_sorted_in_the_picture_and_never_no_object():

@@ -49,6 +49,7 @@ class Block(nn.Module):
     memory: Any = None,
     memory_mask: Bool[Array, '#b #n #t #s'] | None = None,
     memory_position: Float[Array, '#b s c'] | None = None,
+    memory_bias: Float[Array, '#b #n #t #s'] | None = None,
     position: Float[Array, '#b t d'] | None = None,
     **inputs: Any,
   ) -> tuple[Float[Array, 'b ... d'], dict[str, Array]]:
@@ -61,6 +62,7 @@ class Block(nn.Module):
       memory: What `cross` attends to: tokens, or their keys and values.
       memory_mask: True where a token may attend to the memory.
       memory_position: Where the tokens of the memory are: in the keys of `cross`.
+      memory_bias: Bias of the attention logits of `cross`.
       position: Where the tokens are: in queries and keys of the attention, in queries of `cross`.
       **inputs: Passed on to the attention (mask, bias, angles, past).
 
@@ -75,8 +77,8 @@ class Block(nn.Module):
     out = out | dict(attention_out=attention_out)
 
     if self.cross is not None:
-      places = dict(context_position=memory_position, **here)
-      y, seen = self.cross(self._norm_first(2, x), memory, train, mask=memory_mask, **places)
+      how = dict(mask=memory_mask, bias=memory_bias, context_position=memory_position)
+      y, seen = self.cross(self._norm_first(2, x), memory, train, **how, **here)
       x, cross_out = self._add(2, x, y, train, drop_path_rate)
       out |= {f'cross_{name}': array for name, array in seen.items()} | dict(cross_out=cross_out)
 

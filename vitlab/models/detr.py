@@ -6,8 +6,11 @@ object'. In training every object is matched with one query, and the others are 
 that is why no two of them find the same one. Behind every layer of the decoder the same heads are
 trained (auxiliary losses); the last layer answers.
 
-What is trained beside the paper's queries, for data sets that are small, and is gone afterwards:
+What helps to learn from small data sets, of which the last two are gone after training:
 
+  focus         queries with a learned box each, around which they look (spatially modulated
+                attention, Gao et al. 2021, arXiv:2101.07448; DAB-DETR, Liu et al. 2022,
+                arXiv:2201.12329)
   query_groups  more sets of queries, each matched by itself: several queries learn from each object
                 (Group DETR, Chen et al. 2022, arXiv:2207.13085)
   denoising     queries that are told the objects with mistakes and put them right (DN-DETR, Li et
@@ -33,7 +36,7 @@ from vitlab.layers.choices import Size, check_rates, compute_dtype, pick_size
 from vitlab.layers.dense import Dense, fan_init
 from vitlab.layers.mlp import make_mlp
 from vitlab.layers.norms import make_norm
-from vitlab.layers.object_queries import ObjectQueries
+from vitlab.layers.object_queries import Focus, ObjectQueries, Queries
 from vitlab.layers.stack import Stack, check_remat
 from vitlab.ops import boxes as box_ops
 from vitlab.ops import set_loss
@@ -85,6 +88,7 @@ class DETR(nn.Module):
     class_head: What a query has found -> logits of the classes and, last, of 'no object'.
     box_head: What a query has found -> logits of its box.
     object_queries: What asks.
+    focus: Where queries with anchors look; None: they have none, and look anywhere.
     no_object_weight: Of a query without object in the loss of classes; 1 of one with an object.
   """
 
@@ -96,6 +100,7 @@ class DETR(nn.Module):
   class_head: nn.Module
   box_head: nn.Module
   object_queries: ObjectQueries
+  focus: Focus | None = None
   no_object_weight: float = 0.1
 
   @nn.compact
@@ -132,18 +137,28 @@ class DETR(nn.Module):
 
     queries = self.object_queries(size, train, objects)
     around = dict(memory=x, memory_mask=mask, memory_position=places)
+    if self.focus is not None:
+      around |= dict(memory_bias=self.focus(queries.anchors, counts, (h, w)))
     own = dict(position=queries.position, mask=queries.mask)
     _, decoder = self.decoder(queries.content, train, **own, **around)
     found = self.decoder_norm(jnp.stack([block['tokens'] for block in decoder], axis=1))
     return dict(
       logits=self.class_head(found),
-      boxes=nn.sigmoid(self.box_head(found)),
+      boxes=self._boxes(found, queries),
       levels=levels,
       encoded=x.reshape(b, h, w, d),
       attention=[block['attention'] for block in encoder],
       query_attention=[block['attention'] for block in decoder],
       cross_attention=[block['cross_attention'] for block in decoder],
     )
+
+  def _boxes(self, found: Float[Array, 'b l t d'], queries: Queries) -> Float[Array, 'b l t 4']:
+    """What the head says, of a query with an anchor relative to that."""
+    logits = self.box_head(found)
+    if queries.anchors is not None:
+      anchors = jnp.clip(queries.anchors, 1e-3, 1 - 1e-3).astype(logits.dtype)
+      logits += jnp.log(anchors / (1 - anchors))[:, None]
+    return nn.sigmoid(logits)
 
   @nn.nowrap
   def losses(
@@ -189,6 +204,7 @@ def make(
   *,
   backbone: nn.Module,
   num_queries: int = 100,
+  focus: bool = False,
   query_groups: int = 1,
   denoising: int = 0,
   no_object_weight: float = 0.1,
@@ -209,6 +225,7 @@ def make(
     variant: A size of `VARIANTS`.
     backbone: Spec of a model with 'levels', of which the last is read.
     num_queries: How many objects can be found in a picture: more than there ever are.
+    focus: Whether each query has a learned box, looks around it and answers relative to it.
     query_groups: Sets of that many queries in training; 1 is the paper.
     denoising: How often denoising queries are told each object in training; 0 is the paper.
     no_object_weight: Of a query without object in the loss of classes.
@@ -249,8 +266,9 @@ def make(
     class_head=Dense(num_classes + 1, dtype=exact, kernel_init=LINEAR),
     box_head=BoxHead(exact),
     object_queries=ObjectQueries(
-      num_queries, size.width, query_groups, denoising, num_classes, compute
+      num_queries, size.width, focus, query_groups, denoising, num_classes, compute
     ),
+    focus=Focus(size.num_heads) if focus else None,
     no_object_weight=no_object_weight,
   )
 

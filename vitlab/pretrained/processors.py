@@ -13,7 +13,7 @@ from absl import logging
 from vitlab.errors import UserError, unknown
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import preprocessing
-from vitlab.pretrained.preprocessing import FRACTION, INCEPTION, Preprocessing
+from vitlab.pretrained.preprocessing import FRACTION, IMAGENET, INCEPTION, Preprocessing
 
 FILE = 'preprocessor_config.json'
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -27,7 +27,10 @@ VIT |= dict(do_rescale=True, rescale_factor=1 / 255, do_normalize=True)
 VIT |= dict(image_mean=INCEPTION['mean'], image_std=INCEPTION['std'])
 CROPS = VIT | dict(resample=3, do_center_crop=True, crop_size=dict(height=224, width=224))
 CLIP = CROPS | dict(size=dict(shortest_edge=224), image_mean=CLIP_MEAN, image_std=CLIP_STD)
+DETR = VIT | dict(size=dict(shortest_edge=800, longest_edge=1333), do_pad=True)
+DETR |= dict(image_mean=IMAGENET['mean'], image_std=IMAGENET['std'])
 DEFAULTS = {
+  'DetrImageProcessor': DETR,
   'ViTImageProcessor': VIT,
   'DeiTImageProcessor': CROPS | dict(size=dict(height=256, width=256)),
   'ConvNextImageProcessor': VIT | dict(size=dict(shortest_edge=384), crop_pct=0.875),
@@ -37,7 +40,8 @@ DEFAULTS = {
 # In whose place null is the default; a null flag is not true, and others are refused.
 MAY_BE_NULL = ('size', 'crop_size', 'crop_pct', 'image_mean', 'image_std')
 EDGE, SIDES = {'shortest_edge'}, {'height', 'width'}  # the forms of a size
-MODELS = dict(vit='ViT', swin='ViT', swinv2='ViT', deit='DeiT', resnet='ConvNext')
+FITTED = {'shortest_edge', 'longest_edge'}
+MODELS = dict(detr='Detr', vit='ViT', swin='ViT', swinv2='ViT', deit='DeiT', resnet='ConvNext')
 MODELS |= dict(dinov2='Bit', dinov2_with_registers='Bit')
 
 
@@ -63,6 +67,8 @@ def from_huggingface(
   words = ChainMap(given, DEFAULTS[name])
   if not _true(words, 'do_resize'):
     raise _wrong('do_resize', config['do_resize'], 'true: pictures have one size here')
+  if 'longest_edge' in DEFAULTS[name]['size']:
+    return _fitted(words, default)
   if _true(words, 'do_pad'):
     raise _wrong('do_pad', config['do_pad'], 'false: vitlab does not pad as Hugging Face does')
   whole, cut, resize = _sizes(words, name)
@@ -71,13 +77,9 @@ def from_huggingface(
     raise _wrong(
       'crop_size', config.get('crop_size'), f'the shape of size, {whole[0]} × {whole[1]}, or a part'
     )
-  resample = words['resample']
-  if type(resample) is not int or resample not in PILLOW:
-    raise _wrong('resample', resample, f'a number of Pillow, {min(PILLOW)} to {max(PILLOW)}')
+  resample = _resample(words)
   mean, std = _normalisation(words, default.channels)
-  return Preprocessing(
-    cut, resize, fraction, PILLOW[resample], mean, std, default.channels, 'huggingface'
-  )
+  return Preprocessing(cut, resize, fraction, resample, mean, std, default.channels, 'huggingface')
 
 
 def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
@@ -98,7 +100,8 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
     raise UserError("Hugging Face's image processors do not pad: export to timm instead")
   if ours.resize == 'crop' and cut[0] != cut[1]:
     raise UserError("Hugging Face's image processors crop squares: use resize='squash', or timm")
-  ours.warn_unless_exact('huggingface')
+  if ours.resize != 'fit':
+    ours.warn_unless_exact('huggingface')
   height, width = cut
   common = dict(
     do_resize=True,
@@ -109,6 +112,9 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
     image_std=list(preprocessing.per_channel(ours.std, ours.channels)),
     resample={name: number for number, name in PILLOW.items()}[ours.interpolation],
   )
+  if ours.resize == 'fit':
+    size = dict(shortest_edge=min(cut), longest_edge=max(cut))
+    return common | dict(image_processor_type='DetrImageProcessor', size=size, do_pad=True)
   if ours.squashes():
     kind = dict(image_processor_type='ViTImageProcessor', size=dict(height=height, width=width))
     return common | kind
@@ -118,6 +124,25 @@ def to_huggingface(ours: Preprocessing) -> dict[str, Any]:
     return common | crop | dict(image_processor_type='DeiTImageProcessor', size=size)
   size = dict(shortest_edge=whole[0])
   return common | crop | dict(image_processor_type='CLIPImageProcessor', size=size)
+
+
+def _fitted(words: ChainMap[str, Any], default: Preprocessing) -> Preprocessing:
+  """As DETR's: into (short, long), its aspect kept, and padded; a pixel of rounding is ours."""
+  size, longest = words['size'], words.get('max_size', DETR['size']['longest_edge'])
+  if isinstance(size, int):  # in files of version 4.25 and before
+    size = dict(shortest_edge=size, longest_edge=longest)
+  size = _size(ChainMap(dict(size=size)), 'size', FITTED, [FITTED])
+  mean, std = _normalisation(words, default.channels)
+  sides = size['shortest_edge'], size['longest_edge']
+  how = dict(interpolation=_resample(words), mean=mean, std=std, library='vitlab')
+  return default._replace(image_size=sides, resize='fit', crop_fraction=1.0, **how)
+
+
+def _resample(words: ChainMap[str, Any]) -> str:
+  resample = words['resample']
+  if type(resample) is not int or resample not in PILLOW:
+    raise _wrong('resample', resample, f'a number of Pillow, {min(PILLOW)} to {max(PILLOW)}')
+  return PILLOW[resample]
 
 
 def _true(words: Mapping[str, Any], key: str) -> bool:

@@ -240,7 +240,7 @@ def _pictures(
   default = default._replace(
     image_size=size or default.image_size,
     channels=channels or default.channels,
-    library=_LIBRARIES.get(name, 'vitlab'),
+    library='vitlab' if default.resize == 'fit' else _LIBRARIES.get(name, 'vitlab'),
   )
   if 'architecture' in config:
     found = preprocessing_lib.from_timm(config, default)

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import torch
 from _helpers import parity
-from transformers import DetrImageProcessor
+from _helpers.hf_folders import changed
+from transformers import DetrForObjectDetection, DetrImageProcessor
 from transformers.models.detr.modeling_detr import DetrObjectDetectionOutput
 
-from vitlab import registry
+from vitlab import pretrained, registry
+from vitlab.errors import UserError
 from vitlab.layers import attention
 from vitlab.layers.blocks import Block
 from vitlab.layers.object_queries import ObjectQueries
 from vitlab.models import detr
 from vitlab.ops.boxes import Objects
 from vitlab.ops.positions import sincos_1d
-from vitlab.pretrained import export_tensors, import_tensors
+from vitlab.pretrained import export_tensors, find_format, import_tensors
 from vitlab.tasks.detection import total
 
 BACKBONE = dict(name='resnet', dtype='float64', **detrs.BACKBONE)
@@ -164,12 +166,101 @@ def test_meta_s_names_and_those_in_the_memory_of_transformers_5_give_the_same(x6
   assert parity.error(load(model, detrs.to_version_5(theirs.tensors)), expected) == 0
 
 
-def test_there_and_back_every_bit_is_the_same(x64):
-  theirs, model = detrs.oracle(), ours()
-  variables = load(model, theirs.tensors)
-  for format, tensors in dict(
-    huggingface=theirs.tensors, meta=detrs.to_meta(theirs.tensors)
-  ).items():
-    written = export_tensors(variables, 'detr', format, dict(name='detr'))
-    tensors = {name: x for name, x in tensors.items() if 'num_batches' not in name}
-    assert written.keys() == tensors.keys() and parity.error(written, tensors) == 0
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """As transformers saves it."""
+  folder = tmp_path_factory.mktemp('detr')
+  with jax.enable_x64(True):
+    model = detrs.make()
+  model.save_pretrained(folder)
+  DetrImageProcessor(size=dict(shortest_edge=64, longest_edge=96)).save_pretrained(folder)
+  return folder
+
+
+def found(weights):
+  """Our variables, and logits and boxes behind all layers."""
+  spec = dict(weights.about.spec, dtype='float64')
+  model = registry.make('models', spec | dict(backbone=spec['backbone'] | dict(dtype='float64')))
+  picture, size = jnp.asarray(detrs.IMAGE), jnp.asarray(detrs.SIZE)
+  like = jax.eval_shape(model.init, jax.random.key(0), picture, size)
+  like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float64), like)
+  variables = weights.load(like)
+  return variables, forward(model, jax.tree.map(jnp.asarray, variables))
+
+
+def test_a_folder_comes_and_goes(folder, tmp_path, x64):
+  """Their model is known by its config, ours is loaded by theirs, and every bit is back."""
+  weights = pretrained.read(str(folder))
+  variables, out = found(weights)
+  assert apart(out, detrs.oracle()) < 1e-12
+  assert weights.about.preprocessing.image_size == (64, 96)
+  pretrained.write(tmp_path, variables, weights.about, 'huggingface')
+  theirs = DetrForObjectDetection.from_pretrained(tmp_path, dtype=torch.float64)
+  tensors = detrs.oracle().tensors
+  assert parity.error({name: x.numpy() for name, x in theirs.state_dict().items()}, tensors) == 0
+  again = pretrained.read(str(tmp_path))
+  assert again.about == weights.about
+
+
+def test_queries_of_training_stay_at_home(folder, tmp_path, x64):
+  """What asks in training alone has no place in their files, and answers do not need it."""
+  weights = pretrained.read(str(folder))
+  spec = weights.about.spec | dict(query_groups=2, denoising=1)
+  model = registry.make('models', spec)
+  like = jax.eval_shape(model.init, jax.random.key(0), detrs.IMAGE, detrs.SIZE)
+  fresh = 'params/object_queries/(more|class_embed|box_embed)'
+  loaded = weights.load(like, fresh=fresh)
+  whole = jax.tree.map(lambda leaf: np.zeros(leaf.shape), like)
+  whole['params']['object_queries'] |= loaded['params']['object_queries']
+  rest = {k: x for k, x in loaded['params'].items() if k != 'object_queries'}
+  tree = dict(params=whole['params'] | rest, frozen=loaded['frozen'])
+  pretrained.write(tmp_path, tree, weights.about._replace(spec=spec), 'huggingface')
+  assert pretrained.read(str(tmp_path)).tensors.keys() == weights.tensors.keys()
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [
+    (dict(auxiliary_loss=True), 'auxiliary_loss=True'),
+    (dict(position_embedding_type='learned'), "position_embedding_type='learned'"),
+    (dict(activation_function='gelu'), "activation_function='gelu'"),
+    (dict(decoder_attention_heads=4), 'whose encoder and decoder differ'),
+    (dict(encoder_attention_heads=3, decoder_attention_heads=3), 'the width 16 does not divide'),
+    (dict(two_stage=True), 'two_stage=True'),
+  ],
+)
+def test_other_models_are_refused(words, message, folder, tmp_path):
+  with pytest.raises(UserError, match=message):
+    pretrained.read(str(changed(folder, tmp_path, **words)))
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [
+    (dict(focus=True), 'focus'),
+    (dict(backbone=dict(name='cnn')), 'backbone'),
+    (dict(backbone=BACKBONE | dict(dilated_stages=1)), 'dilated_stages'),
+    (dict(norm_epsilon=1e-6), 'norm_epsilon'),
+  ],
+)
+def test_models_that_they_do_not_have_are_refused(words, message):
+  spec = dict(name='detr', backbone=BACKBONE) | detrs.OURS | words
+  with pytest.raises(UserError, match=rf'it cannot say this {message}'):
+    find_format('detr', 'huggingface').config(spec, (64, 64))
+
+
+def test_the_published_models_are_known_by_their_shapes():
+  """Meta's R50, by its tensors alone, and its DC5 where a file beside it says so."""
+  spec = dict(name='detr', num_classes=91, backbone=dict(name='resnet', norm='frozen_batchnorm'))
+  model = registry.make('models', spec)
+  like = jax.eval_shape(
+    model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int)
+  )
+  table = find_format('detr', 'meta')
+  zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), like)
+  shapes = {k: x.shape for k, x in export_tensors(zeros, 'detr', 'meta', spec).items()}
+  found = table.spec({}, shapes)
+  assert (found['variant'], found['num_classes'], found['num_queries']) == ('base', 91, 100)
+  assert found['backbone']['variant'] == '50' and found['backbone']['dilated_stages'] == 0
+  assert table.spec(dict(dilation=True), shapes)['backbone']['dilated_stages'] == 1
+  assert shapes['transformer.decoder.layers.5.multihead_attn.in_proj_weight'] == (768, 256)

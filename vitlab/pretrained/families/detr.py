@@ -79,7 +79,7 @@ TRAINED_ALONE = ('more', 'class_embed', 'box_embed')
 
 KEYS = keys.huggingface(
   'detr',
-  read='num_queries use_timm_backbone backbone dilation',
+  read='num_channels num_queries use_timm_backbone backbone dilation',
   only=dict(
     is_encoder_decoder=(True,),
     position_embedding_type=('sine',),
@@ -165,6 +165,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
   specs.refuse(
     'Hugging Face',
     **specs.differing(words, ONLY),
+    focus=words['focus'],
     backbone=not known or norm not in ('frozen_batchnorm', 'batchnorm'),
   )
   inner = resnets.FORMATS['huggingface'].config({**backbone, 'norm': 'batchnorm'}, image_size)
