@@ -145,7 +145,7 @@ def sincos_of_area(
     angle = jnp.arange(1, grid[axis] + 1, dtype=dtype) / (count + 1e-6) * (2 * np.pi)
     part = sincos_1d(angle, width // 2, interleaved=True, dtype=dtype)
     parts.append(
-      jnp.broadcast_to(part.reshape(*shape, width // 2), (len(counts), *grid, width // 2))
+      jnp.broadcast_to(part.reshape(*shape, width // 2), (counts.shape[0], *grid, width // 2))
     )
   return jnp.concatenate(parts, axis=-1)
 

@@ -1,6 +1,7 @@
 """A trained detector at work: boxes drawn into pictures, as lines of JSON, or as COCO's results."""
 
 import concurrent.futures
+import logging
 import os
 import pathlib
 import sys
@@ -23,7 +24,7 @@ from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict.found import Found, sink
 from vitlab.predict.inputs import find_images
 from vitlab.predict.trained import Trained
-from vitlab.pretrained import About
+from vitlab.pretrained import About, coco_classes
 
 TAKES = ('threshold', 'nms')  # of the options
 BATCH_SIZE, CHUNK = (
@@ -31,6 +32,8 @@ BATCH_SIZE, CHUNK = (
   64,
 )  # pictures of one shape that are seen at once; files that are read at once
 USUAL = 0.5  # score of a run that nothing is known of
+
+_log = logging.getLogger(__name__)
 
 Seen = tuple[UInt8[np.ndarray, '_h _w c'], fitted.Size]  # what the model sees; size of the file's
 
@@ -165,6 +168,8 @@ def published(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
   """Task and facts of a published detector.
 
+  Where no file names the classes, and they are as many as detectors of COCO have, they are COCO's.
+
   Args:
     path: Where the weights are.
     about: What travels with them.
@@ -177,10 +182,15 @@ def published(
   count, prepared = about.spec['num_classes'], about.preprocessing
   if count is None:
     raise UserError(f'{path}: these weights have no heads: fine-tune them with init_from')
+  names, ids = about.class_names, range(count)
+  if coco_classes.are(names, count):
+    if not names:
+      _log.warning('%s: no file beside them names the classes: assumed those of COCO', path)
+    names, ids = coco_classes.names(count), coco_classes.ids(count)
   facts = dict(
     num_classes=count,
-    class_names=list(about.class_names) or [classes_lib.placeholder(i) for i in range(count)],
-    class_ids=list(range(count)),
+    class_names=list(names) or [classes_lib.placeholder(i) for i in range(count)],
+    class_ids=list(ids),
     max_objects=1,
     image=fitting(prepared.image()) | dict(resize='fit'),
   )

@@ -143,7 +143,9 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     'darknet' if old else 'csp',
     'body/stage_0/layers_0/depthwise/conv/kernel' in seen,
   )
-  words = specs.size_words(size._asdict(), VARIANTS, 'darknet53' if old else 's')
+  alike = 'darknet53' if old else 'nano' if size.depthwise else 's'  # but for numbers
+  words = specs.size_words(size._asdict(), VARIANTS, alike)
+  words = {word: words[word] for word in ('variant', 'width', 'depths') if word in words}
   return dict(name='yolo', num_classes=seen['class_head_0/kernel'][0], **words, **ONLY)
 
 
