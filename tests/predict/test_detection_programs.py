@@ -8,7 +8,22 @@ from jax import export
 from vitlab import registry
 from vitlab.tasks import detection
 
+RESNET = dict(name='resnet', variant='18', width=8)
 MODELS = {
+  'detr': dict(
+    variant='tiny', width=16, mlp_dim=32, backbone=RESNET | dict(depths=(1, 1)), num_queries=6
+  ),
+  'faster_rcnn': dict(
+    backbone=RESNET | dict(depths=(1, 1, 1)),
+    channels=8,
+    hidden=16,
+    anchor_sizes=((12,), (18,), (26,), (36,)),
+    anchor_ratios=(1.0,),
+    candidates=(16, 16),
+    proposals=(16, 16),
+    samples=(16, 16),
+    region_size=3,
+  ),
   'yolo': dict(variant='mu'),
   'yolo_v3': dict(variant='mu'),
 }

@@ -43,13 +43,13 @@ class FPN(nn.Module):
     levels, total = [], None
     for i, x in reversed(list(enumerate(maps))):
       lateral = conv(x, 1, 'lateral', i)
-      total = lateral if total is None else lateral + doubled(total, lateral.shape)
+      total = lateral if total is None else lateral + doubled(total, lateral.shape[1:3])
       levels.insert(0, conv(total, 3, 'output', i))
     return [*levels, levels[-1][:, ::2, ::2]]
 
 
-def doubled(x: Float[Array, 'b h w c'], shape: Sequence[int]) -> Float[Array, 'b y x c']:
-  """Every pixel as 2×2 (nearest upsampling), less the last row or column where the shape is odd."""
+def doubled(x: Float[Array, 'b h w c'], sides: tuple[int, int]) -> Float[Array, 'b y x c']:
+  """Every pixel as 2×2 (nearest upsampling), less the last row or column where a side is odd."""
   b, h, w, c = x.shape
   x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
-  return jax.lax.slice(x, (0, 0, 0, 0), (b, *shape[1:3], c))
+  return jax.lax.slice(x, (0, 0, 0, 0), (b, *sides, c))

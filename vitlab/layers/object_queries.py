@@ -80,7 +80,7 @@ class ObjectQueries(nn.Module):
     """The queries for pictures of these sizes, in which there are these objects."""
     if self.denoising and self.is_initializing():
       self._told(Objects(jnp.zeros((1, 1, 4)), jnp.zeros((1, 1), jnp.int32)))
-    asked, group = self._learned(len(size), train)
+    asked, group = self._learned(size, train)
     if self.denoising and train and objects is not None:
       told, numbers = self._disturbed(size, objects)
       asked = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), asked, told)
@@ -89,7 +89,7 @@ class ObjectQueries(nn.Module):
     mask = None if alone else (group[:, :, None] == group[:, None])[:, None]
     return asked._replace(mask=mask)
 
-  def _learned(self, b: int, train: bool) -> tuple[Queries, Int[Array, 'b t']]:
+  def _learned(self, size: Int[Array, 'b 2'], train: bool) -> tuple[Queries, Int[Array, 'b t']]:
     """The queries that are learned, and the group of each."""
     learned, group = self.learned, jnp.zeros(self.number, jnp.int32)
     if self.groups > 1 and train:
@@ -100,7 +100,7 @@ class ObjectQueries(nn.Module):
       anchors = nn.sigmoid(learned)
       position = self._place(anchors)
     content = jnp.zeros_like(position)
-    rows = lambda x: jnp.broadcast_to(x, (b, *x.shape))  # noqa: E731
+    rows = lambda x: jnp.broadcast_to(x, (size.shape[0], *x.shape))  # noqa: E731
     queries = Queries(content, position, None, anchors)
     return jax.tree.map(rows, queries), rows(group)
 

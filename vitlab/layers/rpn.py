@@ -107,7 +107,7 @@ class RPN(nn.Module):
     for x in levels:
       for conv in convs:
         x = nn.relu(conv(x))
-      answers.append((objectness(x).reshape(len(x), -1), deltas(x).reshape(len(x), -1, 4)))
+      answers.append((objectness(x).reshape(x.shape[0], -1), deltas(x).reshape(x.shape[0], -1, 4)))
     at_least = jnp.promote_types(self.dtype, jnp.float32)
     return tuple(jnp.concatenate(parts, axis=1).astype(at_least) for parts in zip(*answers))
 

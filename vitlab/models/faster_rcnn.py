@@ -176,11 +176,11 @@ class FasterRCNN(nn.Module):
     rules, proposals = self.answers, out['proposals']
     scores = jax.nn.softmax(out['class_logits'])[..., 1:]
     boxes = decode_deltas(out['deltas'][..., 1:, :], proposals.boxes[..., None, :], WEIGHTS)
-    boxes = clip(boxes.reshape(len(boxes), -1, 4), size)
+    boxes = clip(boxes.reshape(boxes.shape[0], -1, 4), size)
     large = (boxes[..., 2:] - boxes[..., :2] >= SMALLEST_SIDE).all(-1).reshape(scores.shape)
     counts = proposals.valid[..., None] & large & (scores > rules.score_threshold)
     classes = jnp.broadcast_to(jnp.arange(scores.shape[-1]), scores.shape)
-    flat = (boxes, *(x.reshape(len(x), -1) for x in (jnp.where(counts, scores, 0), classes)))
+    flat = (boxes, *(x.reshape(x.shape[0], -1) for x in (jnp.where(counts, scores, 0), classes)))
     options = dict(count=rules.max_detections, candidates=rules.max_detections, iou_threshold=None)
     if suppress:
       options |= dict(candidates=CANDIDATES, iou_threshold=rules.iou_threshold)
