@@ -109,7 +109,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], path: pathlib.Path) -> N
     axes.set(xlabel='suppressed from an overlap of', ylabel=word, ylim=(0, 100))
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(alpha=0.3)
-  both[0].legend(frameon=False)
+  both[0].legend(frameon=False, loc='lower left')
   figure.savefig(path, dpi=110)
 
 
