@@ -51,6 +51,7 @@ def test_a_workdir_gives_its_worst_pictures_and_some_others(tmp_path, monkeypatc
   worst = [f'picture {index}' for index in details['worst_index'][:3]]
   assert [one.name for one in found.seen[:3]] == worst
   assert len(found.seen) == len({one.name for one in found.seen}) <= collected.LOOKED
+  assert detection.collect([folder, folder]) == []  # nothing is loaded for what is not shown
 
 
 def test_a_model_that_cannot_be_asked_leaves_its_worst_pictures(tmp_path, monkeypatch, caplog):

@@ -90,12 +90,14 @@ class Pictures(NamedTuple):
 
 
 def collect(folders: Sequence[str | pathlib.Path]) -> list[Pictures]:
-  """Pictures of runs, of the split that their first evaluator of detections reads.
+  """Pictures of a run, of the split that its first evaluator of detections reads.
+
+  Several runs are compared by their small files alone: of them there is nothing to collect.
 
   Raises:
     UserError: there is no checkpoint or no evaluation yet, or the data cannot be read here.
   """
-  return [_of_run(pathlib.Path(folder)) for folder in folders]
+  return [_of_run(pathlib.Path(folder)) for folder in folders] if len(folders) == 1 else []
 
 
 def _of_run(folder: pathlib.Path) -> Pictures:
