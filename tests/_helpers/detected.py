@@ -1,6 +1,7 @@
 """What a run of detection leaves for its report: answers made up near the truth of pictures."""
 
 import functools
+import json
 import pathlib
 from typing import Any
 
@@ -103,7 +104,11 @@ def write(folder: pathlib.Path, seed: int = 0, **changes: Any) -> pathlib.Path:
   """The workdir of a finished run."""
   folder.mkdir(parents=True)
   workdir.write_json(folder / workdir.CONFIG, CONFIG | changes)
-  (folder / workdir.METRICS).write_text('{"step": 4, "train/loss": 2.5, "test/ap50": 0.5}\n')
+  rows = [
+    {'step': 2, 'train/loss': 4.5, 'train/rematched': 0.6},
+    {'step': 4, 'train/loss': 2.5, 'train/rematched': 0.25, 'test/ap50': 0.5},
+  ]
+  (folder / workdir.METRICS).write_text(''.join(json.dumps(row) + '\n' for row in rows))
   workdir.write_json(folder / workdir.FACTS, dict(dataset().facts))
   workdir.write_details(folder, 'test', details(seed=seed))
   return folder

@@ -101,7 +101,7 @@ def test_every_parameter_gets_a_gradient(focus):
       rngs = {'dropout': jax.random.key(2)}
       out, _ = model.apply(given, IMAGE, SIZE, True, OBJECTS, rngs=rngs, mutable='batch_stats')
       terms = model.losses(out, OBJECTS, SIZE, jnp.ones(2, bool))
-      assert set(terms) == {'class', 'box', 'giou', 'auxiliary', 'denoising'}
+      assert set(terms) == {'class', 'box', 'giou', 'auxiliary', 'denoising', 'rematched'}
       return total(terms)
 
     return jax.grad(loss)(params)

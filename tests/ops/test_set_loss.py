@@ -147,3 +147,23 @@ def test_a_prediction_that_is_no_number_is_matched_last(x64):
   boxes[:, :, :4] = np.nan
   found = set_loss.match(jnp.asarray(LOGITS), jnp.asarray(boxes), objects())
   assert (found[0] >= 4).all() and (found[1, :, :2] >= 4).all() and (found[1, :, 2] == -1).all()
+
+
+def test_objects_that_change_their_query_in_the_last_layer_are_counted_and_weigh_nothing():
+  both = jnp.asarray(LOGITS), jnp.asarray(BOXES)
+  there = np.asarray(objects().classes) >= 0
+  queries = np.asarray(set_loss.match(*both, objects()))
+  found = terms(*both)['rematched']
+  assert float(found.sum) == (queries[:, -1] != queries[:, -2])[there].sum() > 0
+  assert float(found.count) == there.sum() and found.weight == 0
+  alike = [x.at[:, -1].set(x[:, -2]) for x in both]
+  assert float(terms(*alike)['rematched'].sum) == 0
+  first = terms(*both, mask=(True, False))['rematched']
+  assert (float(first.sum), float(first.count)) == (
+    (queries[0, -1] != queries[0, -2])[there[0]].sum(),
+    there[0].sum(),
+  )
+  # two groups of queries: as many objects again
+  groups = [jnp.concatenate([x, x], axis=2) for x in both]
+  doubled = terms(*groups, learned=14)['rematched']
+  assert (float(doubled.sum), float(doubled.count)) == (2 * float(found.sum), 2 * there.sum())

@@ -63,7 +63,8 @@ def terms(
 
   Returns:
     'class', 'box' and 'giou' of the last layer; 'auxiliary', of the layers before it; 'denoising',
-    of denoising queries in all layers.
+    of denoising queries in all layers; 'rematched', which weighs nothing: the share of objects that
+    have another query in the last layer than in the one before it.
   """
   objects = objects._replace(classes=jnp.where(mask[:, None], objects.classes, -1))
   layers, o = logits.shape[1], objects.classes.shape[1]
@@ -81,6 +82,9 @@ def terms(
   if layers > 1:
     before = _mean(jax.tree.map(lambda x: x[:-1], found), no_object_weight)
     result['auxiliary'] = Term(before.sum() * weights, weights)
+    by_layer = matched.reshape(len(matched), layers, -1)
+    moved = jnp.sum(by_layer[:, -1] != by_layer[:, -2], dtype=boxes.dtype)
+    result['rematched'] = Term(moved, last.objects, 0.0)
   if logits.shape[2] > num_learned:
     sets = [_sets(x[:, :, num_learned:], o) for x in (logits, boxes)]
     itself = jnp.where(objects.classes >= 0, jnp.arange(o), -1)[:, None]

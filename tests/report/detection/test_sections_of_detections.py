@@ -12,7 +12,15 @@ from vitlab.report import run as run_lib
 from vitlab.report.detection import compared, figures, parts
 from vitlab.report.run import Run
 
-TITLES = ['Boxes', 'Precision and recall', 'Classes', 'Confusion', 'Queries', 'Suppression']
+TITLES = [
+  'Boxes',
+  'Precision and recall',
+  'Classes',
+  'Confusion',
+  'Queries',
+  'Suppression',
+  'Matching',
+]
 
 
 @pytest.fixture(scope='module')
@@ -68,6 +76,14 @@ def test_suppression_counts_what_is_sure_enough(run, pictures):
   assert sum(stay) == sum(sure)
 
 
+def test_matching_is_shown_where_a_loss_matches(run, pictures):
+  (data,) = Page(by_title(parts(run, pictures))['Matching'].body).figures['curves']
+  (chart,) = data['charts']
+  assert (chart['metric'], chart['series'][0]['values']) == ('rematched', [0.6, 0.25])
+  rows = [{'step': 4, 'train/loss': 1.0}]
+  assert not by_title(parts(run._replace(rows=rows), pictures))['Matching'].body
+
+
 def test_what_a_run_does_not_have_is_said(run, pictures):
   nothing = Run('run', {'task': {'name': 'detection'}}, [], {}, {}, {})
   assert all(one.note and not one.body for one in parts(nothing, None))
@@ -76,7 +92,7 @@ def test_what_a_run_does_not_have_is_said(run, pictures):
   assert not found['Queries'].body and 'no object queries' in found['Queries'].note
   assert found['Suppression'].body
   found = by_title(parts(run, None))
-  assert [title for title in TITLES if found[title].body] == TITLES[:4]
+  assert [title for title in TITLES if found[title].body] == [*TITLES[:4], 'Matching']
 
 
 def test_a_faultless_run_has_no_worst_pictures(run):

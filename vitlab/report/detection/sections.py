@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vitlab.report import confusion as confusion_lib
+from vitlab.report import figures as figures_lib
 from vitlab.report import paint
 from vitlab.report.confusion import percent
 from vitlab.report.detection import figures
@@ -17,6 +18,7 @@ from vitlab.report.run import Run
 NOT_MEASURED = 'no evaluation of detections was stored'
 NO_PICTURES = 'no pictures were collected'
 BACKGROUND = 'background'
+MATCHING = 'rematched'  # a metric of `vitlab.ops.set_loss`
 WEAKEST = 24  # classes in the table, of more than that
 
 
@@ -29,6 +31,7 @@ def parts(run: Run, seen: Pictures | None) -> list[Section]:
     _classes(details, names),
     _confusion(details, names),
     *looked(pictures.seen, names, figures.threshold(details)),
+    _matching(run),
   ]
 
 
@@ -149,6 +152,21 @@ def _queries(seen: Sequence[Seen], names: Sequence[str]) -> Section:
     + ' Each map is scaled to its own maximum. <span class="legend">least <i></i> most</span>'
   )
   return Section('Queries', note, figure('queries', dict(pictures=found)))
+
+
+def _matching(run: Run) -> Section:
+  """How the matching of queries and objects settles over the training."""
+  title, charts = 'Matching', figures_lib.curves([run]) or []
+  charts = [chart for chart in charts if chart['metric'] == MATCHING]
+  if not charts:
+    return Section(title, 'nothing is matched, or by one layer alone', '')
+  note = (
+    'How many objects of the training pictures are matched with another query behind the last '
+    'layer of the decoder than behind the one before it. It falls as queries settle on what they '
+    'find.'
+  )
+  drawn = figure('curves', dict(runs=[run.name], charts=charts))
+  return Section(title, note, f'<div class="wide">{drawn}</div>')
 
 
 def _suppression(seen: Sequence[Seen], score: float) -> Section:
