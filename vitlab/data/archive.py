@@ -170,19 +170,16 @@ class _Positioned:
 
   def __init__(self, path: pathlib.Path):
     self._path = str(path)
-    self._process, self._descriptor = None, None
+    self._process, self._file = None, None
 
   def _read(self, offset: int, size: int) -> bytes:
     if self._process != os.getpid():  # also after pickling: every process opens its own
-      self._descriptor, self._process = os.open(self._path, os.O_RDONLY), os.getpid()
-    return os.pread(self._descriptor, size, offset)
+      self._file, self._process = open(self._path, 'rb', buffering=0), os.getpid()
+    file = self._file  # held: another thread may be opening one of its own
+    return os.pread(file.fileno(), size, offset)
 
   def __getstate__(self) -> dict:
-    return {**self.__dict__, '_process': None, '_descriptor': None}
-
-  def __del__(self):
-    if self._process == os.getpid():
-      os.close(self._descriptor)
+    return {**self.__dict__, '_process': None, '_file': None}
 
 
 class _Tar(_Positioned):
