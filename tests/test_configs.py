@@ -37,6 +37,7 @@ ARGUMENTS = {
   'reformer_enwik8': 'enwik8.zip',
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
+  'faster_rcnn_small': 'path=cells',
   'transformer_multi30k': 'text',
   'rnn_multi30k': 'text',
   'rnn_attention_multi30k': 'text',

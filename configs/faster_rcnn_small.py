@@ -1,0 +1,76 @@
+"""Faster R-CNN on your own pictures with boxes, from nothing: a few hundred do.
+
+  command   python launch.py --config=configs/faster_rcnn_small.py:path=cells
+  hardware  2 CPU cores, or 1 GPU
+  time      depends on your pictures
+  reached   depends on your pictures
+
+`path` is a folder or an archive in COCO's, Pascal VOC's or YOLO's format, which it finds out. Then
+find objects in new pictures:
+
+  python launch.py --mode=predict --config=configs/faster_rcnn_small.py:path=cells new.jpg
+
+`:smoke` needs no pictures: it learns bundled digits.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.common import smoke
+from vitlab.config import base, parse_arg
+from vitlab.errors import UserError
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """`path`: of your pictures; `size`: pixels of the longer side; `epochs`; `smoke`: seconds."""
+  arg = parse_arg(arg, path='', size=320, epochs=120, smoke=False)
+  if not arg.path and not arg.smoke:
+    raise UserError(
+      'configs/faster_rcnn_small.py needs your pictures: '
+      '--config=configs/faster_rcnn_small.py:path=FOLDER'
+    )
+  config = base()
+  config.duration = f'{arg.epochs} epochs'
+  config.batch_size = 8
+  config.ema_decay = 0.998
+
+  config.data = dict(
+    name='detection_folder',
+    path=arg.path,
+    image_size=(arg.size * 3 // 4, arg.size),
+    in_memory=True,
+  )
+  config.model = dict(
+    name='faster_rcnn',
+    num_classes=None,
+    backbone=dict(name='resnet', variant='18', width=32, norm='batchnorm'),
+    channels=64,
+    hidden=256,
+    # From a 27th of the longer side to three fifths of it.
+    anchor_sizes=tuple((arg.size * 3 * 2**i / 80,) for i in range(5)),
+    candidates=(400, 200),
+    proposals=(256, 128),
+    samples=(128, 64),
+    dtype='float32',
+  )
+  config.task = dict(name='detection', augment='scale_jitter(zoom=(0.8, 1.25))|flip|hsv_jitter')
+  config.optim = dict(
+    name='adamw',
+    learning_rate=1e-3,
+    schedule='cosine',
+    warmup='5%',
+    weight_decay=0.05,
+    clip_norm=5.0,
+  )
+  config.evaluators.test = dict(name='average_precision', split='test', num_classes=None)
+  config.evaluators.test.every = '10%'
+  config.checkpoint.best = 'test/ap'
+  if arg.smoke:
+    _smoke(config)
+  return config
+
+
+def _smoke(config: ConfigDict) -> None:
+  smoke.scattered(config)
+  config.model.backbone.update(depths=(1, 1), width=8)
+  config.model.update(channels=16, hidden=32, anchor_sizes=((12,), (20,), (30,)))
+  config.model.update(candidates=(40, 20), proposals=(32, 16), samples=(32, 16), region_size=3)
