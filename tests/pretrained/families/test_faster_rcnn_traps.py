@@ -48,8 +48,8 @@ def without_classes(boxes, scores, classes, *args, right=answers.batched_nms):
   return right(boxes, scores, 0 * classes, *args)
 
 
-def bilinear(x, shape):
-  return jax.image.resize(x, (len(x), *shape[1:3], x.shape[-1]), 'bilinear')
+def bilinear(x, sides):
+  return jax.image.resize(x, (len(x), *sides, x.shape[-1]), 'bilinear')
 
 
 def regions(**wrong):
