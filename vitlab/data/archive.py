@@ -174,7 +174,7 @@ class _Positioned:
 
   def _read(self, offset: int, size: int) -> bytes:
     if self._process != os.getpid():  # also after pickling: every process opens its own
-      self._file, self._process = open(self._path, 'rb', buffering=0), os.getpid()
+      self._file, self._process = open(self._path, 'rb', buffering=0), os.getpid()  # noqa: SIM115
     file = self._file  # held: another thread may be opening one of its own
     return os.pread(file.fileno(), size, offset)
 
