@@ -38,6 +38,7 @@ ARGUMENTS = {
   'finetune': 'weights=weights,path=photos',
   'features': 'path=photos',
   'faster_rcnn_small': 'path=cells',
+  'detr_small': 'path=cells',
   'transformer_multi30k': 'text',
   'rnn_multi30k': 'text',
   'rnn_attention_multi30k': 'text',

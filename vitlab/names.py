@@ -78,9 +78,9 @@ CLASSES = Counted(
   ('head/kernel',),
   -1,
 )
-# Keywords of a model that say which heads it has; a module that not every head needs.
+# Keywords of a model that say which heads it has; what not every head needs, or training alone.
 HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})
-BESIDE_HEAD = r'params/(pooler/|query_token$)'
+BESIDE_HEAD = r'params/(pooler/|query_token$|object_queries/(more$|class_embed/|box_embed/))'
 WORDS = Counted(
   'vocab_size',
   'words',
