@@ -1,11 +1,12 @@
-"""Names of a ResNet in other people's files, alone or as the backbone of a detector."""
+"""Names and words of a ResNet in other people's files, alone or as the backbone of a detector."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from vitlab.errors import UserError
-from vitlab.models.resnet import VARIANTS, Size
-from vitlab.pretrained import specs
+from vitlab.models.resnet import BLOCKS, VARIANTS, Size
+from vitlab.pretrained import keys, specs
 from vitlab.pretrained.tables import Names, Seen, below, column
 
 # Our module -> timm's (torchvision's) and Hugging Face's; {} are the numbers of stage and block.
@@ -35,6 +36,16 @@ ONLY = dict(
   weight_standardization=False,
   padding='symmetric',
   dilated_stages=0,
+)
+
+HUGGINGFACE_KEYS = keys.huggingface(
+  read='num_channels embedding_size hidden_sizes depths layer_type',
+  only=dict(
+    hidden_act=('relu',),
+    downsample_in_first_stage=(False,),
+    downsample_in_bottleneck=(False,),
+  ),
+  why=keys.BACKBONE,
 )
 
 
@@ -76,3 +87,18 @@ def size_words(seen: Seen, within: str = '') -> dict[str, Any]:
       '\ngrouped and widened ones (ResNeXt, Wide ResNet) are other models'
     )
   return specs.size_words(size._asdict(), VARIANTS, '50') | ONLY
+
+
+def to_huggingface(spec: Mapping[str, Any]) -> dict[str, Any]:
+  """The config.json of a ResNet, without the name of a class; UserError if there is none of it."""
+  words = specs.all_words(spec, VARIANTS)
+  specs.refuse('Hugging Face', **specs.differing(words, ONLY | dict(norm='batchnorm')))
+  widest = words['width'] * BLOCKS[words['block']][-1].expansion
+  return dict(
+    model_type='resnet',
+    **specs.said(words, dict(block='layer_type', width='embedding_size', depths='depths')),
+    hidden_sizes=[widest * 2**i for i in range(len(words['depths']))],
+    hidden_act='relu',
+    downsample_in_first_stage=False,
+    downsample_in_bottleneck=False,
+  )

@@ -21,7 +21,6 @@ from vitlab.ops.positions import Grid
 from vitlab.pretrained import keys, layouts, specs
 from vitlab.pretrained.assemble import Format, PartOf, Shapes, Sides
 from vitlab.pretrained.families import _resnet_names as resnet
-from vitlab.pretrained.families import resnet as resnets
 from vitlab.pretrained.layouts import portion, same
 from vitlab.pretrained.preprocessing import Preprocessing
 from vitlab.pretrained.rename import substituted
@@ -98,7 +97,7 @@ KEYS = keys.huggingface(
     'says again what encoder_layers says': 'num_hidden_layers',
     'says where a backbone starts that these weights replace': 'use_pretrained_backbone',
   },
-) | keys.Keys(parts={'backbone_config': resnets.HUGGINGFACE_KEYS})
+) | keys.Keys(parts={'backbone_config': resnet.HUGGINGFACE_KEYS})
 # Our word -> their key, behind 'encoder_' and 'decoder_'.
 SIDES = dict(depth='layers', num_heads='attention_heads', mlp_dim='ffn_dim')
 ONLY = dict(norm_epsilon=1e-5)
@@ -157,6 +156,7 @@ def _spec(
 
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
   """The config.json of DetrForObjectDetection."""
+  del image_size
   words = specs.all_words(spec, VARIANTS)
   backbone = words['backbone']
   known = backbone['name'] == 'resnet'
@@ -168,8 +168,7 @@ def _to_huggingface(spec: Mapping[str, Any], image_size: Grid | None) -> dict[st
     focus=words['focus'],
     backbone=not known or norm not in ('frozen_batchnorm', 'batchnorm'),
   )
-  inner = resnets.FORMATS['huggingface'].config({**backbone, 'norm': 'batchnorm'}, image_size)
-  del inner['architectures']
+  inner = resnet.to_huggingface({**backbone, 'norm': 'batchnorm'})
   return dict(
     architectures=['DetrForObjectDetection'],
     model_type='detr',

@@ -43,15 +43,6 @@ TIMM_KEYS = keys.timm(
   ),
   training='drop_block_rate zero_init_last stem_width',
 )
-HUGGINGFACE_KEYS = keys.huggingface(
-  read='num_channels embedding_size hidden_sizes depths layer_type',
-  only=dict(
-    hidden_act=('relu',),
-    downsample_in_first_stage=(False,),
-    downsample_in_bottleneck=(False,),
-  ),
-  why=keys.BACKBONE,
-)
 IGNORED = r'.*\.num_batches_tracked$'
 
 
@@ -98,18 +89,9 @@ def _to_timm(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
 def _to_huggingface(spec: Mapping[str, Any], image_size: Grid) -> dict[str, Any]:
   """The config.json of ResNetForImageClassification."""
   del image_size
-  words = specs.all_words(spec, VARIANTS)
-  specs.refuse('Hugging Face', **specs.differing(words, resnet.ONLY | dict(norm='batchnorm')))
-  widest = words['width'] * BLOCKS[words['block']][-1].expansion
-  return dict(
-    architectures=[f'ResNet{"ForImageClassification" if words["num_classes"] else "Model"}'],
-    model_type='resnet',
-    **specs.said(words, dict(block='layer_type', width='embedding_size', depths='depths')),
-    hidden_sizes=[widest * 2**i for i in range(len(words['depths']))],
-    hidden_act='relu',
-    downsample_in_first_stage=False,
-    downsample_in_bottleneck=False,
-  )
+  classes = specs.all_words(spec)['num_classes']
+  name = f'ResNet{"ForImageClassification" if classes else "Model"}'
+  return dict(architectures=[name], **resnet.to_huggingface(spec))
 
 
 NAMES_OF_TIMM = by_table(TIMM, rename=resnet.counted_from_1)
@@ -130,7 +112,7 @@ FORMATS = {
     partial(_spec, NAMES_OF_HUGGINGFACE),
     _to_huggingface,
     ignored=IGNORED,
-    keys=HUGGINGFACE_KEYS,
+    keys=resnet.HUGGINGFACE_KEYS,
     sign=r'(resnet\.)?encoder\.stages\.0\.layers\.0\.layer\.0\.convolution\.weight$',
   ),
 }
