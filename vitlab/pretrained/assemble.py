@@ -149,7 +149,8 @@ def assemble(
       continue
     unused -= set(part.names if part else ())
     absent = [name for name in part.names if name not in tensors] if part else [path]
-    if absent and optional and len(absent) == len(part.names) and re.match(optional, path):
+    none = part is None or len(absent) == len(part.names)
+    if absent and optional and none and re.match(optional, path):
       continue
     if absent:
       missing += [name for name in absent if name not in missing]

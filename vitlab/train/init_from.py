@@ -147,11 +147,21 @@ def fill(config: ConfigDict, sources: Mapping[str, Weights]) -> ConfigDict:
     elif player == MODEL:
       _fill_model(filled.model, source, f'config.{MODEL}')
       _fill_open(filled.data, words, 'data.sets')
-      _fill_open(tasks.innermost(filled.task), words, 'tasks')
+      _fill_open(tasks.innermost(filled.task), _of_task(words), 'tasks')
     elif player in filled.task and registry.PARTS.get(player) == 'models':
       _fill_model(filled.task[player], source, f'config.task.{player}')
       _fill_open(filled.task, {f'{player}_{key}': x for key, x in words.items()}, 'tasks')
   return filled.lock()
+
+
+def _of_task(words: Mapping[str, Any]) -> dict[str, Any]:
+  """As a task wants them: the colour of padding in [0, 1], where there is one but black.
+
+  What is normalised and then padded with zeros (DETR) says no colour of its own.
+  """
+  others = {key: value for key, value in words.items() if key != 'fill'}
+  fill = tuple(value / 255 for value in words.get('fill') or ())
+  return others | (dict(fill=fill) if any(fill) else {})
 
 
 def _part(config: ConfigDict, player: str, part: str) -> ConfigDict:
