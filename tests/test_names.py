@@ -87,3 +87,12 @@ def test_matching_nothing_names_near_parameters():
 def test_what_is_no_expression_is_refused(regex):
   with pytest.raises(UserError, match='not a regular expression'):
     names.matching(regex, NAMES, 'optim.freeze')
+
+
+def test_classes_move_and_what_stands_around_them_stays():
+  order = [2, 0, 1]
+  assert names.of_classes('head', 3, order) == order
+  assert names.of_classes('class_head', 4, order) == [2, 0, 1, 3]  # DETR's, with 'no object'
+  assert names.of_classes('region_class_head', 4, order) == [0, 3, 1, 2]  # behind background
+  deltas = names.of_classes('region_delta_head', 16, order)
+  assert deltas == [0, 1, 2, 3, 12, 13, 14, 15, 4, 5, 6, 7, 8, 9, 10, 11]

@@ -9,7 +9,7 @@ blocks: layer decay leaves its rate as it is, Muon orthogonalises its kernel, no
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -74,10 +74,13 @@ class Counted(NamedTuple):
 CLASSES = Counted(
   'num_classes',
   'classes',
-  ('head', 'head_dist', 'next_head', 'class_head', 'delta_head'),
+  ('head', 'head_dist', 'next_head', 'class_head', 'region_class_head', 'region_delta_head'),
   ('head/kernel',),
   -1,
 )
+# Heads in which classes do not come first, one after the other: how many numbers are before them,
+# and of each. What is behind the classes needs no word: DETR's logit of 'no object'.
+_AROUND = {'region_class_head': (1, 1), 'region_delta_head': (4, 4)}
 # Keywords of a model that say which heads it has; what not every head needs, or training alone.
 HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})
 BESIDE_HEAD = r'params/(pooler/|query_token$|object_queries/(more$|class_embed/|box_embed/))'
@@ -187,6 +190,19 @@ def counted(model: str) -> Counted:
   keywords = registry.keywords('models', model)
   words = WORDS.keyword in keywords and CLASSES.keyword not in keywords
   return WORDS if words else CLASSES
+
+
+def of_classes(module: str, length: int, order: Sequence[int]) -> list[int]:
+  """Which numbers of the last axis of a head are those of the classes in another order.
+
+  Args:
+    module: One of `CLASSES.modules`.
+    length: Of this axis.
+    order: The number that each class has had; all of them.
+  """
+  before, each = _AROUND.get(module, (0, 1))
+  moved = [before + each * number + i for number in order for i in range(each)]
+  return [*range(before), *moved, *range(before + len(moved), length)]
 
 
 def class_tokens(names: Collection[str]) -> list[str]:

@@ -86,11 +86,11 @@ def test_parameters_at_full_size(norm, variant, parameters):
 
 
 def test_parameter_names_are_the_interface():
-  names = {'backbone', 'fpn', 'rpn', 'box_head', 'class_head', 'delta_head'}
+  names = {'backbone', 'fpn', 'rpn', 'box_head', 'region_class_head', 'region_delta_head'}
   params = variables()['params']
   assert set(params) == names
-  assert params['class_head']['kernel'].shape == (16, 4)  # with background
-  assert params['delta_head']['kernel'].shape == (16, 16)
+  assert params['region_class_head']['kernel'].shape == (16, 4)  # with background
+  assert params['region_delta_head']['kernel'].shape == (16, 16)
 
 
 def test_numbers_do_not_depend_on_the_picture():

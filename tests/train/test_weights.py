@@ -67,3 +67,14 @@ def test_a_run_is_weights_to_start_from(run):
   like = jax.eval_shape(lambda: variables['model'])
   assert parity.error(found.load(like), variables['model']) == 0
   assert 'head' not in found._replace(head='new').load(like)['params']
+
+
+@pytest.mark.parametrize('head', ['class_head', 'region_class_head'])
+def test_what_is_no_class_stays_where_it_is(head):
+  """DETR's 'no object' behind the classes, Faster R-CNN's background before them."""
+  params = {head: {'bias': np.arange(4.0)}}
+  about = lib.About(dict(name='detr', num_classes=3), None, ('a', 'b', 'c'))
+  source = lib.Weights('x', about, lambda like, **_: {'params': params}, frozenset(), {})
+  loaded = source.load({'params': params}, dict(class_names=['c', 'a', 'b'], num_classes=3))
+  expected = [2, 0, 1, 3] if head == 'class_head' else [0, 3, 1, 2]
+  assert loaded['params'][head]['bias'].tolist() == expected

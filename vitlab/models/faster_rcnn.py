@@ -87,8 +87,8 @@ class FasterRCNN(nn.Module):
     fpn: (maps, train) -> the levels of the pyramid.
     rpn: Pyramid -> proposals.
     box_head: (regions, train) -> features.
-    class_head: Features -> logits, background first.
-    delta_head: Features -> deltas, four for each of these.
+    region_class_head: Features -> logits, background first.
+    region_delta_head: Features -> deltas, four for each of these.
     region_size: Side of what is cut out of a level, in its pixels.
     num_samples: Regions of a picture that are learned from.
     answers: What becomes one.
@@ -98,8 +98,8 @@ class FasterRCNN(nn.Module):
   fpn: nn.Module
   rpn: nn.Module
   box_head: nn.Module
-  class_head: nn.Module
-  delta_head: nn.Module
+  region_class_head: nn.Module
+  region_delta_head: nn.Module
   region_size: int = 7
   num_samples: int = 512
   answers: Answers = Answers()
@@ -137,8 +137,8 @@ class FasterRCNN(nn.Module):
     cut = partial(multilevel_roi_align, output_size=self.region_size, scales=scales)
     regions = jax.vmap(cut)(levels[:-1], proposals.boxes)
     features = self.box_head(regions.reshape(-1, *regions.shape[2:]), train)
-    logits = self.class_head(features).reshape(*regions.shape[:2], -1)
-    deltas = self.delta_head(features).reshape(*logits.shape, 4)
+    logits = self.region_class_head(features).reshape(*regions.shape[:2], -1)
+    deltas = self.region_delta_head(features).reshape(*logits.shape, 4)
     found = dict(levels=levels, proposals=proposals, class_logits=logits, deltas=deltas)
     return out | found
 

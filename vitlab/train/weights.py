@@ -1,7 +1,7 @@
 """Weights with all that travels with them, wherever they are: other people's, or a run of ours."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -75,8 +75,7 @@ class Weights(NamedTuple):
       anew = self._anew('a new classifier')
       order = classes.numbers(facts, known, self.path, match_classes, anew)
       if order is not None:
-        take = lambda x: np.asarray(x)[..., order]  # noqa: E731
-        params |= {name: jax.tree.map(take, params[name]) for name in heads}
+        params |= {name: _reordered(name, params[name], order.tolist()) for name in heads}
     if not kept:
       self._check_words(params, facts)
     return {**loaded, 'params': params}
@@ -114,6 +113,12 @@ class Weights(NamedTuple):
         f'the weights in {self.path} have {known or "no"} {counted.noun}, '
         f'the model {found.shape[counted.axis]}\n{self._anew(anew)}'
       )
+
+
+def _reordered(head: str, params: PyTree, order: Sequence[int]) -> PyTree:
+  """The parameters of a head with its classes in this order."""
+  take = lambda x: np.asarray(x)[..., names.of_classes(head, x.shape[-1], order)]  # noqa: E731
+  return jax.tree.map(take, params)
 
 
 def find(path: str, player: str = 'model', rename: Mapping[str, str] | None = None) -> Weights:

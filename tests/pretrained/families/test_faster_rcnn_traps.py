@@ -106,10 +106,10 @@ def test_another_number_would_be_seen(options, x64):
 def test_background_at_the_other_end_would_be_seen(x64):
   """As in DETR, where what is no object comes last."""
   turned = jax.tree.map(
-    lambda leaf: jnp.roll(leaf, -1, axis=-1), variables()['params']['class_head']
+    lambda leaf: jnp.roll(leaf, -1, axis=-1), variables()['params']['region_class_head']
   )
   model = faster_rcnns.ours(backbone=faster_rcnns.Given())
-  others = variables()['params'] | dict(class_head=turned)
+  others = variables()['params'] | dict(region_class_head=turned)
   assert (
     faster_rcnns.difference(
       faster_rcnns.find(model, variables() | dict(params=others)), faster_rcnns.oracle()

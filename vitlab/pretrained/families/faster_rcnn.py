@@ -35,8 +35,8 @@ TABLE = resnet.table('timm', 'backbone/', 'backbone.body.') | {
   'rpn/conv_{}': 'rpn.head.conv.{}.0',
   'rpn/objectness': 'rpn.head.cls_logits',
   'rpn/deltas': 'rpn.head.bbox_pred',
-  'class_head': 'roi_heads.box_predictor.cls_score',
-  'delta_head': 'roi_heads.box_predictor.bbox_pred',
+  'region_class_head': 'roi_heads.box_predictor.cls_score',
+  'region_delta_head': 'roi_heads.box_predictor.bbox_pred',
 }
 BOX_HEADS = {
   'v1': {
@@ -97,7 +97,7 @@ def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
   spec = dict(
     name='faster_rcnn',
     backbone=dict(name='resnet', norm=norm, **body),
-    num_classes=seen['class_head/kernel'][0] - 1,
+    num_classes=seen['region_class_head/kernel'][0] - 1,
     variant='v2' if 'fpn/lateral_norm_0/scale' in seen else 'v1',
     channels=channels,
     hidden=hidden,
