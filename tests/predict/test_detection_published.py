@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
   tensors = yolox.reference.weights(yolox.shapes('csp'))
   tensors = {name: np.ascontiguousarray(x, np.float32) for name, x in tensors.items()}
   save_file(tensors, folder / 'model.safetensors')
-  (folder / 'config.json').write_text('{"test_size": [64, 64]}')
+  (folder / 'config.json').write_text('{"image_size": [64, 64]}')
   picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
   Image.fromarray(picture).save(folder / 'one.png')
   return folder
@@ -55,7 +55,7 @@ def test_classes_without_names_are_those_of_coco(caplog):
   assert facts['image'] == dict(
     image_size=(32, 64), channels=3, interpolation='bilinear', resize='fit'
   )
-  assert spec['fill'] == (114 / 255,) and spec['std'] == (1 / 255,)
+  assert spec['fill'] == (114,) and spec['std'] == (1 / 255,)
   assert 'assumed those of COCO' in caplog.text
 
 

@@ -75,7 +75,7 @@ def test_a_batch_without_objects_costs_nothing_and_moves_nothing(batch):
   assert not np.any(gradient['model']['params']['share'])
 
 
-@pytest.mark.parametrize('fill, padding', [(None, 0.0), ([0.5], 1.0), ([0.0], -1.0)])
+@pytest.mark.parametrize('fill, padding', [(None, 0.0), ([127.5], 1.0), ([0], -1.0)])
 def test_the_model_sees_normalised_pixels_and_one_value_of_padding(batch, fill, padding):
   task, variables = started(batch, mean=[0.25], std=[0.25], fill=fill)
   image = np.asarray(task.predict['intermediates'](variables, batch)['image'])
@@ -94,7 +94,7 @@ def test_answers_are_dicts_before_and_after_suppression(batch):
 
 def test_padding_of_the_wrong_number_of_channels_is_named(batch):
   with pytest.raises(UserError, match='fill has 3 values, but images have 1 channels'):
-    started(batch, fill=[0.1, 0.2, 0.3])
+    started(batch, fill=[1, 2, 3])
 
 
 def test_data_that_are_not_here_are_pictures_of_the_largest_shape():

@@ -194,7 +194,7 @@ def published(
     max_objects=1,
     image=fitting(prepared.image()) | dict(resize='fit'),
   )
-  fill = None if prepared.fill == (0,) else tuple(level / 255 for level in prepared.fill)
+  fill = about.keywords().get('fill')
   return dict(name='detection', mean=prepared.mean, std=prepared.std, fill=fill), facts
 
 

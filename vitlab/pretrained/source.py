@@ -62,7 +62,7 @@ class About(NamedTuple):
     values = {key: tuple(task.get(key) or (0.5,)) for key in ('mean', 'std')}
     # What they do not say is what `preprocess` does by itself, not what ImageNet's models want.
     image = dict(channels=3, resize='squash', crop_fraction=1.0, interpolation='bicubic')
-    image |= facts['image']
+    image |= facts['image'] | ({'fill': task['fill']} if task.get('fill') else {})
     image |= {key: tuple(image[key]) for key in ('image_size', 'fill') if key in image}
     return cls(spec, Preprocessing(**image, **values), names, words)
 
@@ -98,12 +98,15 @@ class About(NamedTuple):
 
   def keywords(self) -> dict[str, Any]:
     """What a config has to say of the data and the task that its model has learned."""
-    return self.preprocessing._asdict() if self.preprocessing else {}
+    words = self.preprocessing._asdict() if self.preprocessing else {}
+    if words.get('resize') == 'fit' and words['fill'] == (0,):
+      del words['fill']  # what is zero once it is normalised, not black
+    return words
 
   def describe(self) -> dict[str, Any]:
     """All but the model, for JSON, and the tokenizer, which is long and lies beside the weights."""
     known = {key: names for key, names in self.facts().items() if key != 'tokenizer'}
-    return known | ({'preprocessing': self.keywords()} if self.preprocessing else {})
+    return known | ({'preprocessing': self.preprocessing._asdict()} if self.preprocessing else {})
 
 
 class Weights(NamedTuple):

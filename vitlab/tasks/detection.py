@@ -39,7 +39,7 @@ def make(
   augment: str = '',
   mean: Sequence[float] = (0.5,),
   std: Sequence[float] = (0.5,),
-  fill: Sequence[float] | None = None,
+  fill: Sequence[float | int] | None = None,
 ) -> Task:
   """Builds the task around a detector.
 
@@ -48,8 +48,8 @@ def make(
     augment: A pipeline of `vitlab.ops.augment_boxes`; in training only.
     mean: Of the pixels in [0, 1], one for all channels or one for each; subtracted.
     std: Divided by. The defaults bring the pixels to [-1, 1].
-    fill: The colour of the padding, in [0, 1], one for all channels or one for each; None: what is
-      zero once it is normalised.
+    fill: The colour of the padding, 0 to 255, one value or one a channel; None: what is zero once
+      it is normalised.
 
   Raises:
     UserError: an unknown augmentation; with the first batch, a colour, mean or std that does not
@@ -146,11 +146,11 @@ def _pixels(batch: Batch) -> Float[Array, 'b h w c']:
   return batch['image'].astype(jnp.float32) / 255.0
 
 
-def _colour(fill: Sequence[float], image: Float[Array, 'b h w c']) -> Float[Array, '1 1 c']:
+def _colour(fill: Sequence[float | int], image: Float[Array, 'b h w c']) -> Float[Array, '1 1 c']:
   channels = image.shape[-1]
   if len(fill) not in (1, channels):
     raise UserError(
       f'fill has {len(fill)} values, but images have {channels} channels: give one value, or one '
       'per channel'
     )
-  return jnp.broadcast_to(jnp.asarray(fill, image.dtype), (1, 1, channels))
+  return jnp.broadcast_to(jnp.asarray(fill, image.dtype) / 255, (1, 1, channels))
