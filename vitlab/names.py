@@ -74,8 +74,9 @@ class Counted(NamedTuple):
 CLASSES = Counted(
   'num_classes',
   'classes',
-  ('head', 'head_dist', 'next_head', 'class_head', 'region_class_head', 'region_delta_head'),
-  ('head/kernel',),
+  ('head', 'head_dist', 'next_head', 'class_head', 'region_class_head', 'region_delta_head')
+  + ('class_head_0', 'class_head_1', 'class_head_2'),  # of the maps of a detector
+  ('head/kernel', 'class_head_0/kernel'),
   -1,
 )
 # Heads in which classes do not come first, one after the other: how many numbers are before them,

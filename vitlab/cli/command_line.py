@@ -42,6 +42,7 @@ FORMATS = [
   'timm',
   'huggingface',
   'torchvision',
+  'yolox',
   'word2vec',
   'word2vec_binary',
   'glove',

@@ -25,8 +25,8 @@ def write(folder: str | pathlib.Path, tree: PyTree, about: About, format: str) -
     folder: Made if it does not exist; files of the same names in it are replaced.
     tree: One player's collections, {'params': ..., ...}.
     about: The model, its pictures, its classes or words.
-    format: 'timm', 'huggingface' or 'torchvision'; of word vectors one of `word_vectors.FORMATS`,
-      where the folder may be a file, too.
+    format: 'timm', 'huggingface', 'torchvision' or 'yolox'; of word vectors one of
+      `word_vectors.FORMATS`, where the folder may be a file, too.
 
   Returns:
     The folder, or the file.
@@ -85,6 +85,12 @@ def _torchvision(config: dict[str, Any], about: About) -> dict[str, Any]:
   return {CONFIG: config | names}
 
 
+def _yolox(config: dict[str, Any], about: About) -> dict[str, Any]:
+  """The same, with the colours that the model knows: YOLOX's own are fixed."""
+  colours = {key: list(getattr(about.preprocessing, key)) for key in ('mean', 'std', 'fill')}
+  return _torchvision(config | colours, about)
+
+
 def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   """Name of a JSON file -> its contents; there every class has a name."""
   files = {CONFIG: config}
@@ -103,4 +109,4 @@ def _huggingface(config: dict[str, Any], about: About) -> dict[str, Any]:
   return files
 
 
-WRITERS = dict(timm=_timm, huggingface=_huggingface, torchvision=_torchvision)
+WRITERS = dict(timm=_timm, huggingface=_huggingface, torchvision=_torchvision, yolox=_yolox)

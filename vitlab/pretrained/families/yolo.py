@@ -21,7 +21,7 @@ from vitlab.models.yolo import VARIANTS, Size
 from vitlab.ops.positions import Grid
 from vitlab.pretrained import layouts, specs
 from vitlab.pretrained.assemble import Format, Part, PartOf, Shapes, Sides
-from vitlab.pretrained.layouts import Layout, Shape
+from vitlab.pretrained.layouts import Shape
 from vitlab.pretrained.preprocessing import Preprocessing
 from vitlab.pretrained.rename import substituted
 from vitlab.pretrained.tables import Seen, torch_layout, torch_leaf
@@ -79,6 +79,8 @@ LAYERS = {
   r'/norm$': '.bn',
   r'/': '.',
 }
+COLOURS = dict(mean=(0.0,), std=(1 / 255,), fill=(114,))
+MOST = 64  # blocks of a stage
 # What all of theirs have.
 ONLY = dict(norm_epsilon=1e-3)
 
@@ -94,11 +96,6 @@ def _turned(kernel: np.ndarray) -> np.ndarray:
 BLUE_FIRST = layouts.conv._replace(
   to_ours=lambda array, shape: _turned(layouts.conv.to_ours(array, shape)),
   to_theirs=lambda array: layouts.conv.to_theirs(_turned(array)),
-)
-ONE_PIXEL = Layout(  # [i, o] <-> [o, i, 1, 1]
-  theirs=lambda shape: (shape[1], shape[0], 1, 1),
-  to_ours=lambda array, shape: array.reshape(shape[::-1]).T,
-  to_theirs=lambda array: array.T[..., None, None],
 )
 
 
@@ -116,7 +113,7 @@ def _part_of(sides: Sides) -> PartOf:
     module, _, leaf = path.partition('/')[2].rpartition('/')
     layout = torch_layout(path, shape)
     if leaf == 'kernel' and 'head_' in module:
-      layout = ONE_PIXEL
+      layout = layouts.pointwise
     if leaf == 'kernel' and module.startswith('body/stem'):
       layout = BLUE_FIRST
     return Part((substituted(module, table) + torch_leaf(leaf),), layout)
@@ -125,32 +122,27 @@ def _part_of(sides: Sides) -> PartOf:
 
 
 def _spec(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-  """Our model spec."""
+  """Our model spec: a published size, else its numbers beside the nearest of its kind."""
   del config
-  seen, old = Seen(_part_of, shapes), _is_old(shapes)
-  if old:
-    first, block, stages = 'body/stem', 'layers_{}/expand', range(5)
+  seen = Seen(_part_of, shapes)
+  if _is_old(shapes):
+    near, stem = 'darknet53', 'body/stem/conv'
+    blocks = [f'body/stage_{i}/layers_{{}}/expand/conv/kernel' for i in range(5)]
   else:
-    first, block, stages = 'body/stem/conv', 'layers_1/blocks_{}/reduce', range(4)
-  depths = []
-  for i in stages:
-    place = block.replace('layers_1', 'layers_2') if i == 3 and not old else block
-    found = [f'body/stage_{i}/{place}/conv/kernel'.format(j) in seen for j in range(64)]
-    depths.append(sum(found))
-  size = Size(
-    seen[f'{first}/conv/kernel'][0],
-    tuple(depths),
-    'darknet' if old else 'csp',
-    'body/stage_0/layers_0/depthwise/conv/kernel' in seen,
-  )
-  alike = 'darknet53' if old else 'nano' if size.depthwise else 's'  # but for numbers
-  words = specs.size_words(size._asdict(), VARIANTS, alike)
-  words = {word: words[word] for word in ('variant', 'width', 'depths') if word in words}
+    depthwise = 'body/stage_0/layers_0/depthwise/conv/kernel' in seen
+    near, stem = 'nano' if depthwise else 's', 'body/stem/conv/conv'
+    # Of the last stage, pooling is in front of the blocks.
+    places = [f'body/stage_{i}/layers_{1 + (i == 3)}' for i in range(4)]
+    blocks = [f'{place}/blocks_{{}}/reduce/conv/kernel' for place in places]
+  depths = tuple(sum(block.format(i) in seen for i in range(MOST)) for block in blocks)
+  size = VARIANTS[near]._replace(width=seen[f'{stem}/kernel'][0], depths=depths)
+  known = next((name for name, published in VARIANTS.items() if published == size), '')
+  words = dict(variant=known) if known else dict(variant=near, width=size.width, depths=depths)
   return dict(name='yolo', num_classes=seen['class_head_0/kernel'][0], **words, **ONLY)
 
 
 def _config(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
-  """Theirs is a program; these are its words (yolox/exp/yolox_base.py)."""
+  """What their tensors do not say; they have no such file."""
   words = specs.all_words(spec, VARIANTS)
   size = Size(*(words[field] for field in Size._fields))
   depth = size.depths[0]
@@ -160,26 +152,18 @@ def _config(spec: Mapping[str, Any], image_size: Grid | None) -> dict[str, Any]:
     **specs.differing(words, ONLY),
     depths=size.depths != regular[size.body == 'darknet'],
   )
-  return dict(
-    num_classes=words['num_classes'],
-    depth=0.33 if depth == 1 and size.body == 'csp' else round(depth / 3, 2),
-    width=size.width / (32 if size.body == 'darknet' else 64),
-    depthwise=size.depthwise,
-    **(dict(test_size=list(image_size)) if image_size else {}),
-  )
+  return dict(num_classes=words['num_classes'], image_size=list(image_size or (640, 640)))
 
 
 def _preprocessing(config: Mapping[str, Any], shapes: Shapes) -> Preprocessing:
   """Grey below and to the right, 0 to 255; nano and tiny are published for smaller pictures."""
   small = shapes.get('backbone.backbone.stem.conv.conv.weight', (32,))[0] < 32
   return Preprocessing(
-    image_size=tuple(config.get('test_size') or ((416, 416) if small else (640, 640))),
+    image_size=(416, 416) if small else (640, 640),
     resize='fit',
     crop_fraction=1.0,
     interpolation='bilinear',
-    mean=(0.0,),
-    std=(1 / 255,),
-    fill=(114,),
+    **{key: tuple(config.get(key) or value) for key, value in COLOURS.items()},
   )
 
 
