@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vitlab.errors import UserError
-from vitlab.layers.darknet import padded
 from vitlab.models import yolo
 from vitlab.ops.boxes import Objects
 from vitlab.tasks import detection
@@ -37,13 +36,6 @@ def test_every_cell_answers_and_the_surest_lie_in_the_picture(state):
     assert (jnp.diff(answers.scores, axis=1) <= 0).all()
     assert (answers.boxes >= 0).all()
     assert (answers.boxes <= jnp.tile(SIZE[:, None, ::-1], (1, 1, 2))).all()
-
-
-def test_what_is_added_to_a_picture_is_zero():
-  larger = padded(IMAGE, 32)
-  assert larger.shape == (2, 64, 96, 3) and (larger[:, :40, :70] == IMAGE).all()
-  assert jnp.abs(larger).sum() == jnp.abs(IMAGE).sum()
-  assert padded(larger, 32).shape == larger.shape
 
 
 def test_at_first_nothing_is_likely(state):

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from vitlab.ops.answers import surest
 from vitlab.ops.boxes import Detections, area, clip
-from vitlab.ops.nms import batched_nms
 
 
 class Cells(NamedTuple):
@@ -84,15 +84,14 @@ def kept(
 
 
 def _kept(boxes, scores, size, *, keep, suppress):
-  classes, scores = scores.argmax(-1), scores.max(-1)
-  scores = jnp.where((scores >= keep.score) & (area(clip(boxes, size)) > 0), scores, -jnp.inf)
-  number = min(keep.candidates if suppress else keep.detections, len(scores))
-  scores, index = jax.lax.top_k(scores, number)
-  boxes, classes = boxes[index], classes[index]
-  if suppress:
-    index, found = batched_nms(boxes, scores, classes, keep.overlap, min(keep.detections, number))
-    scores = jnp.where(found, scores[index], -jnp.inf)
-    boxes, classes = boxes[index], classes[index]
-  found = scores > -jnp.inf
-  boxes = jnp.where(found[:, None], clip(boxes, size), 0.0)
-  return Detections(boxes, jnp.where(found, scores, 0.0), jnp.where(found, classes, -1))
+  classes, scores = scores.argmax(-1).astype(jnp.int32), scores.max(-1)
+  seen = area(clip(boxes, size)) > 0
+  found = surest(
+    boxes,
+    jnp.where((scores >= keep.score) & seen, scores, 0.0),
+    classes,
+    count=keep.detections,
+    candidates=keep.candidates,
+    iou_threshold=keep.overlap if suppress else None,
+  )
+  return found._replace(boxes=clip(found.boxes, size))
