@@ -39,6 +39,7 @@ ARGUMENTS = {
   'features': 'path=photos',
   'faster_rcnn_small': 'path=cells',
   'detr_small': 'path=cells',
+  'yolo_small': 'path=cells',
   'transformer_multi30k': 'text',
   'rnn_multi30k': 'text',
   'rnn_attention_multi30k': 'text',
