@@ -52,7 +52,7 @@ OTHERS = {
 }
 EMBEDDING = re.compile(
   r'(^|/)(\w*embed\w*|\w*_token|registers)(/|$)'
-  r'|^(stem|patch_norm|pixel_position|projection)/'
+  r'|^((backbone/)?stem|patch_norm|pixel_position|projection)/'
 )
 BLOCK = re.compile(r'((^|.*/)stage_(?P<stage>\d+)/|^|.*?/)(blocks|block_(?P<block>\d+))/')
 SPLIT = (
