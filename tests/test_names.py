@@ -96,3 +96,16 @@ def test_classes_move_and_what_stands_around_them_stays():
   assert names.of_classes('region_class_head', 4, order) == [0, 3, 1, 2]  # behind background
   deltas = names.of_classes('region_delta_head', 16, order)
   assert deltas == [0, 1, 2, 3, 12, 13, 14, 15, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+  ('path', 'count'),
+  [
+    ('head/kernel', 4),
+    ('class_head/kernel', 3),
+    ('region_class_head/kernel', 3),
+    ('x/kernel', None),
+  ],
+)
+def test_classes_are_counted_without_what_is_none(path, count):
+  assert names.CLASSES.number({path: np.zeros((5, 4))}) == count

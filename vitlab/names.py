@@ -70,18 +70,27 @@ class Counted(NamedTuple):
   parameters: tuple[str, ...]
   axis: int
 
+  def number(self, params: Mapping[str, Any]) -> int | None:
+    """How many there are, by one of `parameters` among name -> array; None if there is none."""
+    path = next((path for path in self.parameters if path in params), None)
+    if path is None:
+      return None
+    return params[path].shape[self.axis] - (path.partition('/')[0] in _ONE_MORE)
+
 
 CLASSES = Counted(
   'num_classes',
   'classes',
   ('head', 'head_dist', 'next_head', 'class_head', 'region_class_head', 'region_delta_head')
   + ('class_head_0', 'class_head_1', 'class_head_2'),  # of the maps of a detector
-  ('head/kernel', 'class_head_0/kernel'),
+  ('head/kernel', 'class_head/kernel', 'region_class_head/kernel', 'class_head_0/kernel'),
   -1,
 )
 # Heads in which classes do not come first, one after the other: how many numbers are before them,
-# and of each. What is behind the classes needs no word: DETR's logit of 'no object'.
+# and of each. What is behind the classes needs no word.
 _AROUND = {'region_class_head': (1, 1), 'region_delta_head': (4, 4)}
+# Heads with one number more than there are classes: DETR's 'no object', Faster R-CNN's background.
+_ONE_MORE = frozenset({'class_head', 'region_class_head'})
 # Keywords of a model that say which heads it has; what not every head needs, or training alone.
 HEAD_KEYWORDS = frozenset({'head', 'next_passage', 'pooler'})
 BESIDE_HEAD = r'params/(pooler/|query_token$|object_queries/(more$|class_embed/|box_embed/))'

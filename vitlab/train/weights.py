@@ -106,12 +106,12 @@ class Weights(NamedTuple):
     """Raises UserError if the weights know other classes or words than the model."""
     counted = self._counted
     known, flat = self.about.spec.get(counted.keyword), names.flatten(params)
-    found = next((flat[path] for path in counted.parameters if path in flat), None)
-    if found is not None and found.shape[counted.axis] != known:
+    found = counted.number(flat)
+    if found is not None and found != known:
       anew = 'with new words' if counted is names.WORDS else 'a new classifier'
       raise UserError(
         f'the weights in {self.path} have {known or "no"} {counted.noun}, '
-        f'the model {found.shape[counted.axis]}\n{self._anew(anew)}'
+        f'the model {found}\n{self._anew(anew)}'
       )
 
 
