@@ -2,12 +2,11 @@
 
   command   python launch.py --config=configs/detr_digits.py
   hardware  2 CPU cores
-  time      ?
-  reached   ?
+  time      105 s of CPU time, compilation and evaluation included
+  reached   93.7 % AP50, 68.5 % AP (seed 0)
 
-The paper's DETR would take 500 epochs: here queries look around learned boxes, every digit is
-learned by several of them, and told with mistakes to some more (`vitlab.models.detr`). `:smoke` is
-the same in seconds.
+Queries look around learned boxes, every digit is learned by several of them, and told with mistakes
+to some more (`vitlab.models.detr`). `:smoke` is the same in seconds.
 """
 
 from ml_collections import ConfigDict

@@ -57,7 +57,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.task = dict(name='detection', augment='scale_jitter(zoom=(0.8, 1.25))|flip|hsv_jitter')
   config.optim = dict(
     name='muon',
-    learning_rate=3e-3,
+    learning_rate=5e-3,
     schedule='cosine',
     warmup='5%',
     weight_decay=1e-2,
