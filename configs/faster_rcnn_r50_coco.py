@@ -57,6 +57,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _smoke(config: ConfigDict) -> None:
   smoke.scattered(config)
   config.task.update(mean=(0.5,), std=(0.5,))
-  config.model.backbone.update(variant='18', depths=(1, 1), width=8, norm='batchnorm')
-  config.model.update(channels=16, hidden=32, anchor_sizes=((12,), (20,), (30,)))
-  config.model.update(candidates=(40, 20), proposals=(32, 16), samples=(32, 16), region_size=3)
+  config.model.backbone.update(variant='18', depths=(1, 1), width=16, norm='batchnorm')
+  config.model.update(channels=32, hidden=64, anchor_sizes=((12,), (20,), (30,)))
+  config.model.update(candidates=(40, 20), proposals=(32, 16), samples=(32, 16), region_size=5)
