@@ -70,12 +70,12 @@ class Answers(NamedTuple):
 
   Attributes:
     score_threshold: Above which a class of a region counts.
-    iou_threshold: Above which the less sure of two boxes of one class is suppressed.
+    nms_iou: Above which the less sure of two boxes of one class is suppressed.
     max_detections: Of a picture.
   """
 
   score_threshold: float = 0.05
-  iou_threshold: float = 0.5
+  nms_iou: float = 0.5
   max_detections: int = 100
 
 
@@ -183,7 +183,7 @@ class FasterRCNN(nn.Module):
     flat = (boxes, *(x.reshape(x.shape[0], -1) for x in (jnp.where(counts, scores, 0), classes)))
     options = dict(count=rules.max_detections, candidates=rules.max_detections, iou_threshold=None)
     if suppress:
-      options |= dict(candidates=CANDIDATES, iou_threshold=rules.iou_threshold)
+      options |= dict(candidates=CANDIDATES, iou_threshold=rules.nms_iou)
     return jax.vmap(partial(surest, **options))(*flat)
 
 
@@ -207,7 +207,7 @@ def make(
   samples: Sequence[int] = (256, 512),
   region_size: int = 7,
   score_threshold: float = 0.05,
-  iou_threshold: float = 0.5,
+  nms_iou: float = 0.5,
   max_detections: int = 100,
   dtype: str = 'float32',
 ) -> FasterRCNN:
@@ -228,7 +228,7 @@ def make(
     samples: Anchors and regions of a picture that are learned from.
     region_size: Side of what is cut out of a level for each region, in its pixels.
     score_threshold: Probability above which a class of a region is an answer.
-    iou_threshold: Overlap above which the less sure of two answers of one class is suppressed.
+    nms_iou: Overlap (IoU) above which the less sure of two answers of one class is suppressed.
     max_detections: The most answers to one picture.
     dtype: The type of what is computed, 'bfloat16' or 'float32'; boxes, scores and losses are at
       least float32.
@@ -259,5 +259,5 @@ def make(
     head(4 * (1 + num_classes), 0.001),
     region_size,
     samples[1],
-    Answers(score_threshold, iou_threshold, max_detections),
+    Answers(score_threshold, nms_iou, max_detections),
   )

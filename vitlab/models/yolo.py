@@ -206,7 +206,7 @@ def make(
   l1: bool = False,
   norm_epsilon: float = 1e-3,
   score_threshold: float = 0.01,
-  overlap_threshold: float = 0.65,
+  nms_iou: float = 0.65,
   max_detections: int = 100,
   dtype: str = 'float32',
 ) -> YOLO:
@@ -222,7 +222,7 @@ def make(
     norm_epsilon: Added to the variance in the norms. The authors train with 1e-3, which their model
       alone does not say, and with a momentum of 0.03.
     score_threshold: The least score of an answer.
-    overlap_threshold: The largest overlap with a surer answer of the same class.
+    nms_iou: Overlap (IoU) above which the less sure of two answers of one class is suppressed.
     max_detections: Answers to a picture at most; COCO looks at 100.
     dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, norm statistics and
       answers stay float32.
@@ -241,7 +241,7 @@ def make(
 
   branch = lambda: Chain([layers.spatial(channels, channels) for _ in range(2)])  # noqa: E731
   towers = [Tower(layers.conv(channels), branch(), branch()) for _ in STRIDES]
-  keep = Keep(score_threshold, overlap_threshold, detections=max_detections)
+  keep = Keep(score_threshold, nms_iou, detections=max_detections)
   return YOLO(body, pyramid, towers, num_classes, l1, keep, jnp.promote_types(compute, jnp.float32))
 
 

@@ -237,7 +237,7 @@ def make(
   ignore_threshold: float = 0.5,
   norm_epsilon: float = 1e-5,
   score_threshold: float = 0.01,
-  overlap_threshold: float = 0.45,
+  nms_iou: float = 0.45,
   max_detections: int = 100,
   dtype: str = 'float32',
 ) -> YOLOv3:
@@ -254,7 +254,7 @@ def make(
       not told that nothing is there.
     norm_epsilon: Added to the variance in the norms.
     score_threshold: The least score of an answer.
-    overlap_threshold: The largest overlap with a surer answer of the same class.
+    nms_iou: Overlap (IoU) above which the less sure of two answers of one class is suppressed.
     max_detections: Answers to a picture at most; COCO looks at 100.
     dtype: The type of what is computed, 'bfloat16' or 'float32'. Parameters, norm statistics and
       answers stay float32.
@@ -282,6 +282,6 @@ def make(
     num_classes,
     anchors,
     ignore_threshold,
-    Keep(score_threshold, overlap_threshold, detections=max_detections),
+    Keep(score_threshold, nms_iou, detections=max_detections),
     jnp.promote_types(compute, jnp.float32),
   )

@@ -95,7 +95,7 @@ def test_a_trap_would_be_seen(module, name, wrong, monkeypatch, x64):
     dict(candidates=(30, 30)),  # those of training
     dict(proposals=(60, 60)),
     dict(score_threshold=0.5),
-    dict(iou_threshold=0.6),
+    dict(nms_iou=0.6),
     dict(max_detections=29),
   ],
 )

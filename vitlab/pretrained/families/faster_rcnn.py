@@ -63,7 +63,7 @@ SAID = (
   'candidates',
   'proposals',
   'score_threshold',
-  'iou_threshold',
+  'nms_iou',
   'max_detections',
 )
 
