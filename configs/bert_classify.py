@@ -32,7 +32,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     label='',
     class_names=(),
   )
-  config.evaluators.test = dict(name='text_classification', split='test', every='50%')
+  config.evaluators.test = dict(name='text_classification', split='test|val', every='50%')
   if smoke:
     config.data = dict(name='majority')
     config.duration, config.log_every = '60 steps', '10 steps'

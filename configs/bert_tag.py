@@ -32,7 +32,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     tag='',
     class_names=(),
   )
-  config.evaluators.test = dict(name='entities', class_names=None, split='test', every='50%')
+  config.evaluators.test = dict(name='entities', class_names=None, split='test|val', every='50%')
   if smoke:
     config.data = dict(name='spans')
     config.duration, config.log_every = '600 steps', '50 steps'

@@ -61,7 +61,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=5.0,
   )
-  config.evaluators.test = dict(name='average_precision', split='test', num_classes=None)
+  config.evaluators.test = dict(name='average_precision', split='test|val', num_classes=None)
   config.evaluators.test.every = '10%'
   config.checkpoint.best = 'test/ap'
   if arg.smoke:

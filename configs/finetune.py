@@ -54,7 +54,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     layer_decay=0.75,
     clip_norm=1.0,
   )
-  config.evaluators.test = dict(name='classification', split='test', every='10%')
+  config.evaluators.test = dict(name='classification', split='test|val', every='10%')
   config.checkpoint.best = 'test/accuracy'
   if arg.smoke:
     _smoke(config)

@@ -57,7 +57,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=1.0,
   )
-  config.evaluators.test = dict(name='classification', split='test', every='5%')
+  config.evaluators.test = dict(name='classification', split='test|val', every='5%')
   config.checkpoint.best = 'test/accuracy'
   if arg.smoke:
     _smoke(config)

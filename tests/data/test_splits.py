@@ -50,6 +50,9 @@ TRAIN, TEST = list(range(103)), list(range(200, 217))
     ('train[5:100000]', TRAIN[5:]),
     ('train[:50%]+test', TRAIN[:52] + TEST),
     ('test[:2] + train[50%:51%] + test[-1:]', TEST[:2] + TRAIN[52:53] + TEST[-1:]),
+    ('test|train', TEST),
+    ('val|testing|train', TEST),
+    ('train[:2]+val|test[:2]+train[:1]', TEST[:2] + TRAIN[:1]),
   ],
 )
 def test_selects(kind, expression, expected):
@@ -84,6 +87,7 @@ def test_selected_examples_keep_their_names():
     ('train[:1.5%]', 'cannot be read'),
     ('', 'cannot be read'),
     ('train+', 'cannot be read'),
+    ('val|dev', "unknown split 'val'.*test, train"),
     ('train[10:10]', "'train\\[10:10\\]' is empty: 'train' has 103"),
     ('train[200:]', 'is empty'),
     ('train[:0%]', 'is empty'),

@@ -1,4 +1,7 @@
-"""Splits by slicing: 'train', 'train[:90%]', 'train[10:20]', 'train[-5%:]', 'train[:50%]+test'."""
+"""Splits by slicing: 'train', 'train[:90%]', 'train[10:20]', 'train[-5%:]', 'train[:50%]+test'.
+
+'test|val' is 'test' where there is one, else 'val'.
+"""
 
 import re
 
@@ -14,7 +17,7 @@ _CALLED = dict(  # a split -> what it is called, too
   val=('val', 'valid', 'validation', 'dev'),
   test=('test', 'testing'),
 )
-_SLICE = re.compile(r'(?P<split>[^\[\]+:]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?')
+_SLICE = re.compile(r'(?P<split>[^\[\]+|:]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?')
 
 
 def select(dataset: Dataset, expression: str) -> Source:
@@ -26,6 +29,7 @@ def select(dataset: Dataset, expression: str) -> Source:
   Raises:
     UserError: not an expression, no such split, or nothing selected.
   """
+  expression = _first(dataset, expression)
   pieces = [_piece(dataset, term.strip(), expression) for term in expression.split('+')]
   if len(pieces) == 1 and len(pieces[0][0]) == pieces[0][2] - pieces[0][1]:
     return pieces[0][0]
@@ -50,7 +54,7 @@ def select(dataset: Dataset, expression: str) -> Source:
 
 def named(expression: str) -> list[str]:
   """The splits that an expression is made of, whether there are such or not."""
-  return [term.partition('[')[0].strip() for term in expression.split('+')]
+  return [term.partition('[')[0].strip() for term in re.split(r'[+|]', expression)]
 
 
 def canonical(name: str) -> str | None:
@@ -59,19 +63,31 @@ def canonical(name: str) -> str | None:
   return next((split for split, words in _CALLED.items() if word in words), None)
 
 
+def _first(dataset: Dataset, expression: str) -> str:
+  """Of alternatives the first whose splits are all there; where there is none, the first."""
+  alternatives = expression.split('|')
+  there = [one for one in alternatives if all(_known(dataset, name) for name in named(one))]
+  return (there or alternatives)[0]
+
+
+def _known(dataset: Dataset, split: str) -> str | None:
+  """The split of this name, or the only one whose name means the same: 'val' for 'valid'."""
+  if split in dataset.splits:
+    return split
+  same = [name for name in dataset.splits if canonical(name) == canonical(split) is not None]
+  return same[0] if len(same) == 1 else None
+
+
 def _piece(dataset: Dataset, term: str, expression: str) -> tuple[Source, int, int]:
   match = _SLICE.fullmatch(term)
   if not match:
     raise UserError(
       f'split {expression!r} cannot be read: expected for example train, train[:90%], '
-      f'train[10:20] or train[:50%]+test\nsplits are {", ".join(dataset.splits)}'
+      f'train[10:20], train[:50%]+test or test|val\nsplits are {", ".join(dataset.splits)}'
     )
-  split = match['split']
-  if split not in dataset.splits:
-    same = [name for name in dataset.splits if canonical(name) == canonical(split) is not None]
-    if len(same) != 1:
-      raise unknown('split', split, dataset.splits)
-    (split,) = same
+  split = _known(dataset, match['split'])
+  if split is None:
+    raise unknown('split', match['split'], dataset.splits)
   source = dataset.splits[split]
   length = len(source)
   start = _bound(match['start'], length, default=0)
