@@ -17,6 +17,7 @@ import numpy as np
 from vitlab.data import Dataset, fitted
 from vitlab.data.annotated import AnnotatedPictures
 from vitlab.data.annotations import Annotation, clipped, rows_for, trainable
+from vitlab.data.opened import ImageError, measure
 from vitlab.data.order import permutation
 from vitlab.data.pictures import image_facts
 from vitlab.errors import UserError, listed
@@ -73,8 +74,8 @@ def dataset(
     in_memory: Decode a picture once and keep it.
 
   Raises:
-    UserError: a box with a number that is none or of negative size, a split without pictures or
-      without a box to learn from, bad arguments.
+    UserError: a box with a number that is NaN or infinite, or of negative size; a split without
+      pictures or without a box to learn from; bad arguments.
   """
   image = dict(image_size=image_size, channels=channels, interpolation='bilinear')
   facts = image_facts(**image, resize='fit', crop_fraction=1.0, fill=(0,))
@@ -106,34 +107,72 @@ def dataset(
   )
 
 
+def size_of(
+  where: str, said: tuple[object, object], name: str, read: Callable[[], bytes]
+) -> tuple[int, int]:
+  """Height and width of a picture as its annotation says them, else as the picture has them.
+
+  Args:
+    where: Of the annotation, for messages.
+    said: Height and width there: numbers or text; None, '' or 0 where it does not say them.
+    name: The picture's file.
+    read: Its bytes.
+
+  Raises:
+    UserError: what is said is no size, or it is not said and the picture cannot be read.
+  """
+  try:
+    height, width = (float(side or 0) for side in said)
+    if min(height, width) < 0:
+      raise ValueError
+    size = int(height), int(width)
+  except (ValueError, TypeError, OverflowError):
+    raise UserError(
+      f'{where}: {name} is {said[0]!r} high and {said[1]!r} wide: expected its size in pixels'
+    ) from None
+  if all(size):
+    return size
+  try:
+    return measure(read())
+  except ImageError as error:
+    raise UserError(f'{where}: {name}: {error}\nrepair it, or remove it from there') from None
+
+
 @functools.cache  # the report of a run reads its data once more
 def _say(message: str) -> None:
   _log.warning('%s', message)
 
 
-def _check(path: str, split: str, annotations: Sequence[Annotation]) -> None:
+def _check(
+  path: str,
+  split: str,
+  annotations: Sequence[Annotation],
+  advice: str = 'give it some, or leave the split out',
+) -> None:
   for truth in annotations:
     finite = np.isfinite(truth.boxes).all(axis=1)
     negative = (truth.boxes[:, 2:] < truth.boxes[:, :2]).any(axis=1)
     for row in np.flatnonzero(~finite | negative):
-      what = 'is of negative size' if finite[row] else 'holds a number that is none'
+      what = 'is of negative size' if finite[row] else 'holds a number that is NaN or infinite'
       box = ', '.join(f'{x:g}' for x in truth.boxes[row])
       raise UserError(
         f'{path}: {split}: {truth.name}: box {row + 1} (x1, y1, x2, y2 = {box}) {what}\n'
         'correct its annotation, or remove it'
       )
   if not annotations:
-    raise UserError(f'{path}: split {split!r} has no pictures\ngive it some, or leave it out')
+    raise UserError(f'{path}: split {split!r} has no pictures\n{advice}')
   if not any(trainable(truth).any() for truth in annotations):
     raise UserError(
       f'{path}: split {split!r} has {len(annotations)} pictures and not one box in them\n'
-      'a detector is trained and measured by boxes: give it some, or leave the split out'
+      f'a detector is trained and measured by boxes: {advice}'
     )
 
 
 def _divided(path: str, part: Part, fraction: float, seed: int) -> dict[str, Part]:
   """Train and test: the order is that of the files."""
   count = len(part.files)
+  if count < 2:
+    raise UserError(f'{path}: one picture, and none to test on: add pictures')
   held = max(1, round(fraction * count))
   order = permutation(count, seed)
   chosen = dict(train=np.sort(order[held:]), test=np.sort(order[:held]))
@@ -141,8 +180,9 @@ def _divided(path: str, part: Part, fraction: float, seed: int) -> dict[str, Par
     split: Part(part.read, [part.files[i] for i in numbers], [part.annotations[i] for i in numbers])
     for split, numbers in chosen.items()
   }
+  advice = 'hold out others: choose another split_seed or test_fraction'
   for split, (_, _, annotations) in parts.items():
-    _check(f'{path}, {fraction:g} of it held out by split_seed={seed}', split, annotations)
+    _check(f'{path}, {fraction:g} of it held out by split_seed={seed}', split, annotations, advice)
   return parts
 
 

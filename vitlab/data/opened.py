@@ -26,6 +26,7 @@ _TURNS = {  # EXIF 2.3, tag Orientation
   8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+_EMPTY = 'empty: zero bytes'
 _FULL = 'full_size'  # in the info of a picture: its size -> what it was before it was reduced
 
 
@@ -47,7 +48,7 @@ def open_picture(picture: Picture, enough: int = 0) -> Image.Image:
   if not isinstance(picture, bytes):
     picture = _read(pathlib.Path(picture))
   if not picture:
-    raise ImageError('empty: zero bytes')
+    raise ImageError(_EMPTY)
   try:
     image = Image.open(io.BytesIO(picture))
     full = image.size
@@ -60,10 +61,14 @@ def open_picture(picture: Picture, enough: int = 0) -> Image.Image:
     if image.format == 'PNG' and picture[24] == 16:
       image.info['sBIT'] = bit_depth.significant_bits(picture)
     return image
-  except Image.UnidentifiedImageError:
-    raise ImageError('not an image, or of a format that Pillow does not know') from None
   except Exception as error:  # Pillow's plugins raise anything on damaged data
-    raise ImageError(f'cannot be decoded: {error}') from None
+    raise _no_image(error) from None
+
+
+def _no_image(error: Exception) -> ImageError:
+  if isinstance(error, Image.UnidentifiedImageError):  # its words name an object in memory
+    return ImageError('not an image, or of a format that Pillow does not know')
+  return ImageError(f'cannot be decoded: {error}')
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -113,11 +118,13 @@ def measure(picture: bytes, turned: bool = True) -> tuple[int, int]:
   Raises:
     ImageError: it is none.
   """
+  if not picture:
+    raise ImageError(_EMPTY)
   try:
     with Image.open(io.BytesIO(picture)) as image:
       return upright_size(image) if turned else stored_size(image)
   except Exception as error:  # Pillow's plugins raise anything on damaged data
-    raise ImageError(f'cannot be decoded: {error}') from None
+    raise _no_image(error) from None
 
 
 def _turn(opened: Image.Image) -> Image.Transpose | None:

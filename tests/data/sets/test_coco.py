@@ -223,9 +223,9 @@ WRONG = {
   ),
   'box of NaN': (
     with_row(0, bbox=[float('nan'), 1, 2, 3]),
-    'train: a.png: box 1 .* a number that is none',
+    'train: a.png: box 1 .* a number that is NaN',
   ),
-  'infinite box': (with_row(1, bbox=[float('inf'), 1, 2, 3]), 'box 2 .* a number that is none'),
+  'infinite box': (with_row(1, bbox=[float('inf'), 1, 2, 3]), 'box 2 .* a number that is NaN'),
   'negative size': (
     with_row(0, bbox=[5, 5, -2, 3]),
     r'box 1 \(x1, y1, x2, y2 = 5, 5, 3, 8\) is of neg',

@@ -87,7 +87,7 @@ WRONG = {
   'not XML': ({'a.xml': b'<annotation>'}, r'a\.xml is not XML: '),
   'no name': ({'a.xml': xml(*CAT).replace(b'cat', b' ')}, 'without a name'),
   'no number': ({'a.xml': NO_NUMBER}, 'a.xml: an object without a name or without the four'),
-  'NaN': ({'a.xml': NO_NUMBER.replace(b'ten', b'nan')}, 'a.png: box 1 .* a number that is none'),
+  'NaN': ({'a.xml': NO_NUMBER.replace(b'ten', b'nan')}, 'a.png: box 1 .* a number that is NaN'),
   'negative size': ({'a.xml': NO_NUMBER.replace(b'ten', b'0')}, 'a.png: box 1 .* is of negative'),
   'no picture': ({'z.xml': xml(*CAT)}, 'z.xml: its picture z.jpg is not there'),
   'no boxes': (

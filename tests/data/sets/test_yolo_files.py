@@ -107,7 +107,7 @@ ROWS = {
     'the unknown class 2 in 2 0.5 0.5 0.5 0.5\n.* classes 0, 1',
   ),
   'half a class': (b'0.5 0.5 0.5 0.5 0.5', 'the unknown class 0.5'),
-  'NaN': (b'0 nan 0.5 0.5 0.5', 'a.png: box 1 .* a number that is none'),
+  'NaN': (b'0 nan 0.5 0.5 0.5', 'a.png: box 1 .* a number that is NaN'),
   'negative size': (b'0 0.5 0.5 -0.5 0.5', 'a.png: box 1 .* is of negative size'),
 }
 

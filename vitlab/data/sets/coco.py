@@ -22,7 +22,6 @@ from vitlab.data.annotations import Annotation
 from vitlab.data.archive import Tree, open_trees
 from vitlab.data.box_sets import Found, Part
 from vitlab.data.file_names import Finder, split_of, stem
-from vitlab.data.opened import measure
 from vitlab.errors import UserError, listed
 
 _KEYS = ('images', 'annotations', 'categories')
@@ -144,7 +143,7 @@ def _part(
   rows: dict[Any, list[Mapping]] = {number: [] for number in images}
   seen = set()
   for row in lists['annotations']:
-    image = _need(where, 'annotations', row, 'image_id')
+    image = _id(where, 'annotations', row, 'image_id')
     if image not in rows:
       odd['annotations of no listed picture, left out'] += 1
       continue
@@ -153,16 +152,21 @@ def _part(
     if row.get('id') is not None:
       seen.add(row['id'])
     rows[image].append(row)
+  if lists['annotations'] and not any(rows.values()):
+    raise UserError(
+      f'{where}: none of its annotations is of a picture that it lists'
+      f'\ntheir image_id is {lists["annotations"][0]["image_id"]!r} and so on, the ids of its '
+      f'images are {listed(list(images))}'
+    )
   names = [str(_need(where, 'images', image, 'file_name')) for image in images.values()]
   files = _pictures(where, names, functools.partial(find, folders=folders))
   numbering = {number: label for label, number in enumerate(ids)}
   annotations = []
   for (number, image), file in zip(images.items(), files):
-    height, width = image.get('height') or 0, image.get('width') or 0
-    if not (height and width):
-      height, width = measure(tree(file))
+    said, name = (image.get('height'), image.get('width')), tree.names[file]
+    size = box_sets.size_of(where, said, name, functools.partial(tree, file))
     objects = _objects(where, rows[number], numbering)
-    annotations.append(Annotation(tree.names[file], number, int(height), int(width), *objects))
+    annotations.append(Annotation(name, number, *size, *objects))
   return Part(tree, files, annotations)
 
 
@@ -182,16 +186,16 @@ def _objects(where: str, rows: Sequence[Mapping], numbering: Mapping[int, int]) 
   boxes = np.array([_box(where, row) for row in rows], np.float64).reshape(-1, 4)
   labels = []
   for row in rows:
-    category = _need(where, 'annotations', row, 'category_id')
+    category = _id(where, 'annotations', row, 'category_id')
     if category not in numbering:
       raise UserError(
-        f'{where}: annotation {row.get("id")} has the unknown category {category}\n'
+        f'{where}: annotation {row.get("id")} has the unknown category {category!r}\n'
         f'its categories are {listed(list(numbering))}'
       )
     labels.append(numbering[category])
-  said = [row.get('area') for row in rows]
+  said = [_area(where, row) for row in rows]
   area = [w * h if a is None else a for a, (_, _, w, h) in zip(said, boxes)]
-  crowd = np.array([bool(row.get('iscrowd', 0)) for row in rows], bool)
+  crowd = np.array([_crowd(where, row) for row in rows], bool)
   boxes[:, 2:] += boxes[:, :2]
   return (
     *(boxes, np.array(labels, np.int64), np.array(area, np.float64).reshape(-1)),
@@ -208,14 +212,39 @@ def _box(where: str, row: Mapping) -> list:
   return box
 
 
+def _area(where: str, row: Mapping) -> float | int | None:
+  area = row.get('area')
+  if area is None or type(area) in (int, float) and np.isfinite(area):
+    return area
+  raise UserError(
+    f'{where}: annotation {row.get("id")} has the area {area!r}: expected its pixels, or none'
+  )
+
+
+def _crowd(where: str, row: Mapping) -> bool:
+  crowd = row.get('iscrowd') or 0
+  if crowd not in (0, 1):  # '0' would be a crowd
+    raise UserError(f'{where}: annotation {row.get("id")} has iscrowd {crowd!r}: expected 0 or 1')
+  return bool(crowd)
+
+
 def _by_id(where: str, lists: Mapping[str, list], key: str) -> dict[Any, Mapping]:
   found: dict[Any, Mapping] = {}
   for row in lists[key]:
-    number = _need(where, key, row, 'id')
+    number = _id(where, key, row, 'id')
     if number in found:
       raise UserError(f'{where}: two {key} have the id {number}: give each its own')
     found[number] = row
   return found
+
+
+def _id(where: str, kind: str, row: Mapping, key: str) -> Any:
+  value = _need(where, kind, row, key)
+  if not isinstance(value, int | float | str | None):
+    raise UserError(
+      f'{where}: one of its {kind} has the {key} {str(value):.60}: expected one number'
+    )
+  return value
 
 
 def _need(where: str, kind: str, row: Mapping, key: str) -> Any:

@@ -37,12 +37,13 @@ def make(image_size: int = 64, train: int = 4000, test: int = 500, seed: int = 0
     seed: Of the generator.
 
   Raises:
-    UserError: pictures too small to show digits, or none.
+    UserError: pictures too small to show digits, or none; what is no whole number.
   """
-  if image_size < 32 or min(train, test) < 1:
+  whole = all(isinstance(number, int) for number in (image_size, train, test, seed))
+  if not whole or image_size < 32 or min(train, test) < 1:
     raise UserError(
-      f'data set scattered_digits: image_size={image_size}, train={train}, test={test}\n'
-      'image_size must be at least 32, and each split must have a picture'
+      f'data set scattered_digits: image_size={image_size}, train={train}, test={test}, seed={seed}'
+      '\nexpected one number each, image_size 32 or more, train and test at least 1'
     )
   parts, facts = registry.make('data.sets', dict(name='digits'))
   counts = dict(train=train, test=test)

@@ -22,7 +22,6 @@ from vitlab.data.annotations import Annotation
 from vitlab.data.archive import Tree, open_trees
 from vitlab.data.box_sets import Found, Part
 from vitlab.data.file_names import Finder, split_of, stem
-from vitlab.data.opened import measure
 from vitlab.data.splits import canonical
 from vitlab.errors import UserError
 
@@ -108,7 +107,9 @@ def _listed(path: str, tree: Tree, lists: Sequence[int], odd: Counter[str]) -> d
   find = Finder(tree.names, lambda name: name.lower().endswith('.xml'), stem)
   found: dict[str, list[int]] = {}
   for number in lists:
-    rows = [row for line in tree(number).decode().splitlines() if (row := line.split())]
+    rows = [
+      row for line in tree(number).decode(errors='replace').splitlines() if (row := line.split())
+    ]
     if any(len(row) > 1 for row in rows):  # of one class, with 1 and -1 behind the names
       continue
     split = canonical(stem(tree.names[number])) or stem(tree.names[number])
@@ -125,6 +126,11 @@ def _listed(path: str, tree: Tree, lists: Sequence[int], odd: Counter[str]) -> d
         f'file, as {missing[0]}\nadd Annotations/{missing[0]}.xml, or take it out of the list'
       )
     found[split] = files
+  if not found:
+    raise UserError(
+      f'{path}: none of its lists names a picture with an XML file, as {tree.names[lists[0]]}\n'
+      'list the names of XML files there, one a line, or remove ImageSets/Main'
+    )
   return found
 
 
@@ -141,8 +147,8 @@ def _read(path: str, tree: Tree, find: Finder, number: int) -> _File:
       f'{where}: its picture {stem(name)}.jpg is not there\n'
       'put it into JPEGImages/ or beside the XML file, or remove the XML file'
     )
-  size = tuple(int(float(root.findtext(f'size/{side}') or 0)) for side in ('height', 'width'))
-  size = size if all(size) else measure(tree(picture))
+  said = tuple(root.findtext(f'size/{side}') for side in ('height', 'width'))
+  size = box_sets.size_of(where, said, tree.names[picture], lambda: tree(picture))
   return _File(picture, size, [_object(where, element) for element in root.findall('object')])
 
 
