@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from _helpers import detection_files
+from _helpers import detection_files, detectors
 from _helpers.refusal import refused
 from _helpers.trees import write
 
@@ -139,6 +139,18 @@ COMMANDS = {
 }
 
 
+# Given to predict beside a picture -> named.
+PREDICTIONS = {
+  'a score of NaN': (['--threshold=nan'], '--threshold=nan: expected a number from 0 to 1'),
+  'a score in percent': (['--threshold=50'], 'range [0, 1]'),
+  'an overlap of NaN': (['--nms=nan'], '--nms=nan: expected a number from 0 to 1'),
+  'an overlap in words': (['--nms=none'], '--nms=none'),
+  'a table': (['--output={tmp}/found.csv'], 'give a folder for pictures with boxes'),
+  'a picture': (['--output={tmp}/found.png'], 'give a folder for pictures with boxes'),
+  'an overlap of attention': (['--nms=0.5', '--attention'], 'does not go with --attention'),
+}
+
+
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
   """Leaves the devices and the compile cache of this process alone."""
@@ -165,3 +177,14 @@ def test_wrong_arguments(arguments, named, tmp_path, capsys):
 def test_wrong_command_lines(arguments, named, tmp_path, capsys):
   workdir = tmp_path / 'run'
   refused(capsys, [arguments[0], f'--workdir={workdir}', *arguments[1:]], named, workdir)
+
+
+@pytest.mark.parametrize('arguments, named', PREDICTIONS.values(), ids=PREDICTIONS)
+def test_wrong_predictions(arguments, named, tmp_path, monkeypatch, capsys):
+  model = detectors.trained(tmp_path / 'run')
+  monkeypatch.setattr('vitlab.predict.trained.load', lambda *_: model)
+  (tmp_path / 'a.png').write_bytes(detection_files.picture('a', 20, 40))
+  arguments = [text.replace('{tmp}', str(tmp_path)) for text in arguments]
+  command = ['--mode=predict', f'--workdir={tmp_path / "run"}', '--compile_cache=off', *arguments]
+  refused(capsys, [*command, str(tmp_path / 'a.png')], named, tmp_path / 'run')
+  assert [path.name for path in tmp_path.iterdir()] == ['a.png']

@@ -72,9 +72,11 @@ def find(kind: str, name: str, what: str) -> Callable[..., Any]:
 
 
 def check(kind: str, options: Options) -> None:
-  """Raises UserError for an option that means nothing to a kind of learning."""
+  """Raises UserError for an option that means nothing, or nothing to a kind of learning."""
   module = registry.module('predict', kind) if kind in registry.names('predict') else None
   for name in OF_SOME:
     value = getattr(options, name)
     if value is not None and name not in getattr(module, 'TAKES', ()):
       raise UserError(f'--{name}={value} is for detectors: the task of this model is {kind!r}')
+    if value is not None and not 0 <= value <= 1:  # NaN, too, which a flag's bounds let through
+      raise UserError(f'--{name}={value}: expected a number from 0 to 1')

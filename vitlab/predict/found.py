@@ -61,7 +61,8 @@ def sink(
     return _lines(output, names)
   if ending == '.json':
     return _results(output, ids)
-  if pictures.is_picture(output):
+  named = ending[1:].isalpha() and not pathlib.Path(output).is_dir()  # x.csv is meant to be a file
+  if named or pictures.is_picture(output):
     raise UserError(
       f'--output={output}: give a folder for pictures with boxes, a file x.jsonl, or x.json for '
       "COCO's results"

@@ -74,6 +74,11 @@ def test_wrong_use_is_explained(model, folder, tmp_path, paths, output, says):
   assert not list(tmp_path.iterdir())
 
 
+def test_an_overlap_has_no_use(model, folder):
+  with pytest.raises(UserError, match='--nms=0.5 does not go with --attention'):
+    attention(model, [str(folder)], Options(nms=0.5))
+
+
 def test_a_detector_without_queries_is_explained(folder, tmp_path):
   without = detected.trained(queries=False)._replace(workdir=str(tmp_path))
   with pytest.raises(UserError, match='the model has no object queries'):

@@ -21,7 +21,16 @@ MOST = 12  # pictures on one page
 
 
 def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
-  """`write`, of what --mode=predict is given; prints where the page is."""
+  """`write`, of what --mode=predict is given; prints where the page is.
+
+  Raises:
+    UserError: as `write`, and for --nms.
+  """
+  if options.nms is not None:
+    raise UserError(
+      f'--nms={options.nms} does not go with --attention: the page shows all that queries find, and '
+      'what suppression would remove of it'
+    )
   print(write(trained, paths, options.output, options.threshold))
 
 
