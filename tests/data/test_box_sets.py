@@ -47,7 +47,8 @@ def test_one_line_counts_and_a_table_names(caplog):
     )
   line, table = [record.getMessage() for record in caplog.records]  # once: a report reads again
   assert line == (
-    'here: train 2, val 1 pictures, 6 boxes; boxes without area, not learned from: 1; '
+    'here: train 2, val 1 pictures, 6 boxes, 5 at most in one; '
+    'boxes without area, not learned from: 1; '
     'boxes outside of their picture, not learned from: 1; '
     'boxes cut at the edge of their picture: 1; '
     "pictures without objects: 1; rows in vain: 2; not in train: 'dog'"
@@ -68,7 +69,7 @@ def test_a_picture_of_two_splits_counts_once(caplog):
   box_sets._say.cache_clear()
   one = part([BOX], [BOX])
   box_sets.dataset('here', found(train=one, trainval=one), **HOW)
-  assert 'train 2, trainval 2 pictures, 2 boxes' in caplog.text
+  assert 'train 2, trainval 2 pictures, 2 boxes, ' in caplog.text
 
 
 def test_a_held_out_part_without_boxes_says_what_it_is():

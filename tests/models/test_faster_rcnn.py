@@ -147,6 +147,15 @@ def test_boxes_scores_and_losses_are_float32_whatever_is_computed_in():
   [
     (dict(variant='v3'), "unknown Faster R-CNN variant 'v3'"),
     (dict(anchor_sizes=((8,), (16, 20), (32,))), 'as many for every level'),
+    (dict(anchor_sizes=((8,), (-16,), (32,))), 'to be positive'),
+    (dict(anchor_ratios=(0.0, 1.0)), 'to be positive'),
+    (dict(candidates=(20,)), r'candidates=\(20,\) is to be two numbers of 1 or more'),
+    (dict(proposals=(0, 10)), r'proposals=\(0, 10\)'),
+    (dict(samples=(12, 0)), r'samples=\(12, 0\)'),
+    (dict(num_classes=0), 'num_classes=0 needs to be 1 or more'),
+    (dict(nms_iou=5.5), 'nms_iou=5.5 needs to be from 0 to 1'),
+    (dict(score_threshold=-0.1), 'score_threshold=-0.1'),
+    (dict(max_detections=0), 'max_detections=0'),
   ],
 )
 def test_what_is_refused(words, message):

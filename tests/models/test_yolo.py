@@ -78,6 +78,8 @@ def test_answers_are_float32_whatever_is_computed_in(variant):
   [
     (dict(variant='xs'), 'nano'),
     (dict(num_classes=0), 'num_classes=0'),
+    (dict(nms_iou=1.5), 'nms_iou=1.5'),
+    (dict(max_detections=0), 'max_detections=0'),
     (dict(depths=(1, 2)), 'need to be 4'),
     (dict(variant='darknet53', depths=(1, 2, 3, 4)), 'need to be 5'),
     (dict(dtype='int8'), 'bfloat16'),

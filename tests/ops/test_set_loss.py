@@ -1,5 +1,7 @@
 """DETR's loss is Hugging Face's, and its matching the best there is; every trap would be seen."""
 
+from contextlib import nullcontext
+
 import _helpers.detrs as detrs  # before what needs torchvision
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from vitlab.errors import UserError
 from vitlab.ops import set_loss
 from vitlab.ops.boxes import Objects
 from vitlab.tasks.detection import total
@@ -88,6 +91,18 @@ def test_the_matching_has_the_least_total_cost(x64):
       expected = np.full(3, -1)
       expected[columns] = rows
       np.testing.assert_array_equal(found[b, layer], expected)
+
+
+@pytest.mark.parametrize('rows, refused', [(10, False), (11, True)])
+def test_more_objects_than_queries_are_refused(rows, refused):
+  """Rows are rounded up to a multiple of four: eleven hold eight objects or more, for 7 queries."""
+  there = objects()
+  more = [(0, 0), (0, rows - there.classes.shape[1])]
+  there = Objects(
+    jnp.pad(there.boxes, [*more, (0, 0)]), jnp.pad(there.classes, more, constant_values=-1)
+  )
+  with pytest.raises(UserError, match='num_queries=7 are fewer') if refused else nullcontext():
+    jax.eval_shape(lambda *given: terms(*given, there), LOGITS, BOXES)
 
 
 def test_pictures_that_do_not_count_weigh_nothing(x64):

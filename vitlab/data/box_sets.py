@@ -194,14 +194,15 @@ def _summary(path: str, parts: Mapping[str, Part], found: Found) -> str:
     for file, truth in zip(part.files, part.annotations)
   }.values()
   sizes = ', '.join(f'{split} {len(part.files):,}' for split, part in parts.items())
-  boxes = sum(len(truth.classes) for truth in everything)
+  counts = [len(truth.classes) for truth in everything]
   odd = sum((_odd(truth) for truth in everything), Counter()) + found.odd
   trained = [t.classes[trainable(t)] for t in _training(parts)]
   words = [f'{what}: {count:,}' for what, count in odd.items()]
   absent = sorted(set(range(len(found.names))) - set(np.concatenate(trained).tolist()))
   if absent:
     words.append(f'not in train: {listed([found.names[i] for i in absent])}')
-  return f'{path}: {sizes} pictures, {boxes:,} boxes' + ''.join(f'; {text}' for text in words)
+  boxes = f'{sum(counts):,} boxes, {max(counts):,} at most in one'  # DETR needs more queries
+  return f'{path}: {sizes} pictures, {boxes}' + ''.join(f'; {text}' for text in words)
 
 
 def _training(parts: Mapping[str, Part]) -> Sequence[Annotation]:

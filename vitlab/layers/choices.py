@@ -84,6 +84,18 @@ def check_rates(**rates: float) -> None:
       raise UserError(f'{name}={rate} is not a probability below 1')
 
 
+def check_answers(
+  kind: str, num_classes: int, score_threshold: float, nms_iou: float, max_detections: int
+) -> None:
+  """Raises UserError unless a detector can choose its answers by these numbers."""
+  for name, count in dict(num_classes=num_classes, max_detections=max_detections).items():
+    if count < 1:
+      raise UserError(f'{kind}: {name}={count} needs to be 1 or more')
+  for name, share in dict(score_threshold=score_threshold, nms_iou=nms_iou).items():
+    if not 0 <= share <= 1:
+      raise UserError(f'{kind}: {name}={share} needs to be from 0 to 1')
+
+
 def compute_dtype(name: str) -> jnp.dtype:
   """What a model computes in; UserError lists the names."""
   names = ('bfloat16', 'float16', 'float32', 'float64')

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.box_head import BoxHead
-from vitlab.layers.choices import compute_dtype
+from vitlab.layers.choices import check_answers, compute_dtype
 from vitlab.layers.dense import Dense
 from vitlab.layers.fpn import FPN
 from vitlab.layers.norms import make_norm
@@ -238,7 +238,13 @@ def make(
   """
   if variant not in VARIANTS:
     raise unknown('Faster R-CNN variant', variant, VARIANTS)
+  check_answers('Faster R-CNN', num_classes, score_threshold, nms_iou, max_detections)
+  _check_pairs(candidates=candidates, proposals=proposals, samples=samples)
   sizes, compute = VARIANTS[variant], compute_dtype(dtype)
+  if min((*anchor_ratios, *(side for level in anchor_sizes for side in level)), default=0) <= 0:
+    raise UserError(
+      f'faster_rcnn: anchor_sizes={anchor_sizes}, anchor_ratios={anchor_ratios} are to be positive'
+    )
   if len({len(level) for level in anchor_sizes}) != 1:
     raise UserError(f'faster_rcnn: anchor_sizes={anchor_sizes} is to have as many for every level')
   cells = tuple(
@@ -261,3 +267,9 @@ def make(
     samples[1],
     Answers(score_threshold, nms_iou, max_detections),
   )
+
+
+def _check_pairs(**pairs: Sequence[int]) -> None:
+  for name, pair in pairs.items():
+    if len(pair) != 2 or min(pair) < 1:
+      raise UserError(f'faster_rcnn: {name}={pair} is to be two numbers of 1 or more')

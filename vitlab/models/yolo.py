@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.errors import UserError
-from vitlab.layers.choices import compute_dtype, pick_size
+from vitlab.layers.choices import check_answers, compute_dtype, pick_size
 from vitlab.layers.darknet import Chain, Layers, csp_darknet, darknet, leaky_relu, padded
 from vitlab.layers.dense import Dense
 from vitlab.layers.norms import make_norm
@@ -231,8 +231,7 @@ def make(
     UserError: a word or number that cannot be used; lists what is possible.
   """
   size = pick_size('YOLO', VARIANTS, variant, width=width, depths=depths)
-  if num_classes < 1:
-    raise UserError(f'YOLO: num_classes={num_classes} needs to be 1 or more')
+  check_answers('YOLO', num_classes, score_threshold, nms_iou, max_detections)
   compute = compute_dtype(dtype)
   norm = partial(make_norm, 'batchnorm', norm_epsilon, compute, maps=True, momentum=0.03)
   activation = leaky_relu if size.body == 'darknet' else nn.silu

@@ -22,7 +22,7 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.errors import UserError
-from vitlab.layers.choices import compute_dtype, pick_size
+from vitlab.layers.choices import check_answers, compute_dtype, pick_size
 from vitlab.layers.darknet import Layers, darknet, leaky_relu, padded
 from vitlab.layers.dense import Dense
 from vitlab.layers.norms import make_norm
@@ -263,8 +263,7 @@ def make(
     UserError: a word or number that cannot be used; lists what is possible.
   """
   size = pick_size('YOLOv3', VARIANTS, variant, width=width, depths=depths)
-  if num_classes < 1:
-    raise UserError(f'YOLOv3: num_classes={num_classes} needs to be 1 or more')
+  check_answers('YOLOv3', num_classes, score_threshold, nms_iou, max_detections)
   if len(size.depths) != 5:
     raise UserError(f'YOLOv3: depths={size.depths} need to be 5, one for each stage')
   anchors = tuple(tuple(map(float, anchor)) for anchor in anchors)

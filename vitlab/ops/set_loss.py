@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from vitlab.errors import UserError
 from vitlab.ops import boxes as box_ops
 from vitlab.ops.assignment import hungarian
 from vitlab.ops.boxes import Objects, Term
@@ -19,6 +20,8 @@ from vitlab.ops.boxes import Objects, Term
 # Of the probability of the class, of the L1 distance of boxes and of their GIoU: in the cost of a
 # match, and in the loss.
 CLASS, BOX, GIOU = 1.0, 5.0, 2.0
+
+_ROUNDED = 4  # data sets round the rows for objects up to a multiple of it
 
 
 class Losses(NamedTuple):
@@ -65,9 +68,17 @@ def terms(
     'class', 'box' and 'giou' of the last layer; 'auxiliary', of the layers before it; 'denoising',
     of denoising queries in all layers; 'rematched', which weighs nothing: the share of objects that
     have another query in the last layer than in the one before it.
+
+  Raises:
+    UserError: pictures have more objects than there are queries.
   """
   objects = objects._replace(classes=jnp.where(mask[:, None], objects.classes, -1))
   layers, o = logits.shape[1], objects.classes.shape[1]
+  if o >= num_queries + _ROUNDED:
+    raise UserError(
+      f'num_queries={num_queries} are fewer than the objects of a picture: the others would be '
+      f'learned as background\ngive more queries than there ever are objects, {o} or better 2 x {o}'
+    )
   sets = [_sets(x[:, :, :num_learned], num_queries) for x in (logits, boxes)]
   matched = match(*sets, objects)
   found = _by_layer(losses(*sets, objects, matched, no_object_weight), layers, mask)

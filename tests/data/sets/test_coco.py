@@ -67,7 +67,7 @@ def test_categories_are_numbered_by_id(tmp_path, said):
   assert dataset.facts['class_names'] == ['cat', 'dog'] and dataset.facts['class_ids'] == [3, 17]
   assert dataset.splits['train'].truth(0).classes.tolist() == [1, 0]
   assert '3 → cat → 0, 17 → dog → 1' in said()
-  assert 'train 3, val 1 pictures, 4 boxes; pictures without objects: 1' in said()
+  assert 'train 3, val 1 pictures, 4 boxes, 2 at most in one; pictures without objects: 1' in said()
 
 
 def test_ids_from_zero_and_one_class(tmp_path):
