@@ -28,8 +28,8 @@ def attention(trained: Trained, paths: Sequence[str], options: Options) -> None:
   """
   if options.nms is not None:
     raise UserError(
-      f'--nms={options.nms} does not go with --attention: the page shows all that queries find, and '
-      'what suppression would remove of it'
+      f'--nms={options.nms} does not go with --attention: its page shows what queries find and '
+      'what suppression would remove'
     )
   print(write(trained, paths, options.output, options.threshold))
 
