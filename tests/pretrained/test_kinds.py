@@ -126,6 +126,7 @@ CLASSES = {
   'openai-gpt': transformers.OpenAIGPTConfig,
   'transfo-xl': TransfoXLConfig,
   'reformer': transformers.ReformerConfig,
+  'detr': transformers.DetrConfig,
 }
 
 
