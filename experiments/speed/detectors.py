@@ -105,7 +105,8 @@ def their_detr():
     auxiliary_loss=True,
     dropout=0.0,
   )
-  return DetrForObjectDetection(config)
+  # It freezes all of such a backbone (findings/detr_of_transformers_freezes_all.sh); ours learns.
+  return DetrForObjectDetection(config).requires_grad_(True)
 
 
 def read_detr(run, raw):
@@ -177,7 +178,7 @@ def jax_works(args):
 
   def forward():
     found = stepper.predict(what, raw)[key]
-    return found[-1] if isinstance(found, list | tuple) else found
+    return found[:, -1] if of_detr else found  # behind the last layer
 
   def answers():
     weights = load_file(f'{args.folder}/weights.safetensors')
