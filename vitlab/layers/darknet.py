@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from einops import rearrange
 from jaxtyping import Array, Float
 
 from vitlab.layers.conv import Conv, ConvNormAct, max_pool
@@ -126,8 +125,10 @@ class Focus(nn.Module):
 
   @nn.compact
   def __call__(self, x: Map, train: bool = False) -> Float[Array, 'b y x d']:
+    b, h, w, c = x.shape
     # Of the four pixels the lower left one is second: x is the slower axis.
-    return self.conv(rearrange(x, 'b (h y) (w x) c -> b h w (x y c)', y=2, x=2), train)
+    pixels = jnp.einsum('bhywxc->bhwxyc', x.reshape(b, h // 2, 2, w // 2, 2, c))
+    return self.conv(pixels.reshape(b, h // 2, w // 2, 4 * c), train)
 
 
 class Backbone(nn.Module):

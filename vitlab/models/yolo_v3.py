@@ -18,7 +18,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.errors import UserError
@@ -114,7 +113,7 @@ class YOLOv3(nn.Module):
       objectness = head((count, 1), bias_init=guess, name=f'objectness_head_{i}')(x)
       logits = head((count, self.num_classes), bias_init=guess, name=f'class_head_{i}')(x)
       maps.append(dict(deltas=deltas, objectness=objectness, logits=logits))
-    flat = lambda x: rearrange(x, 'b h w a k -> b h (w a) k')  # noqa: E731
+    flat = lambda x: x.reshape(*x.shape[:2], -1, x.shape[-1])  # noqa: E731
     out = {name: side_by_side([flat(m[name]) for m in maps]) for name in maps[0]}
     out['objectness'] = out['objectness'][..., 0]
     return out | dict(levels=levels, boxes=decode(out['deltas'], *self._grid(levels)))
