@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pycocotools import mask
 
-from vitlab.data.annotations import Annotation
+from vitlab.data.annotations import Annotation, in_file
 from vitlab.errors import UserError
 
 Boxes = Float[np.ndarray, 'n 4']
@@ -49,10 +49,10 @@ def read(outputs: Iterator[tuple[Any, Mapping[str, Any]]], num_classes: int) -> 
   for found, batch in outputs:
     columns = [batch['index'], batch['truth'], batch['size']]
     columns += [np.asarray(found[key]) for key in ('boxes', 'scores', 'classes')]
-    for index, truth, (height, width), boxes, scores, classes in zip(*columns):
+    for index, truth, size, boxes, scores, classes in zip(*columns):
       there = (classes >= 0) & (classes < num_classes)
-      scale = np.array([truth.width / width, truth.height / height] * 2)
-      boxes, scores = boxes[there].astype(np.float64) * scale, scores[there].astype(np.float64)
+      boxes = in_file(boxes[there], size, (truth.height, truth.width))
+      scores = scores[there].astype(np.float64)
       if truth.classes.max(initial=0) >= num_classes:
         raise UserError(
           f'{truth.name}: an object of class {truth.classes.max()}, of {num_classes} classes'

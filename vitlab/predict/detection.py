@@ -1,6 +1,7 @@
 """A trained detector at work: boxes drawn into pictures, as lines of JSON, or as COCO's results."""
 
 import concurrent.futures
+import functools
 import logging
 import os
 import pathlib
@@ -10,16 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, UInt8
 
 from vitlab import workdir
 from vitlab.data import classes as classes_lib
 from vitlab.data import fitted, pictures
+from vitlab.data.annotations import in_file
 from vitlab.errors import UserError
 from vitlab.lines import aligned, visible
-from vitlab.ops.nms import batched_nms
+from vitlab.ops.answers import surest
+from vitlab.ops.boxes import Detections
 from vitlab.predict import DEFAULTS, Options, Program
 from vitlab.predict.found import Found, sink
 from vitlab.predict.inputs import find_images
@@ -27,10 +29,8 @@ from vitlab.predict.trained import Trained
 from vitlab.pretrained import About, coco_classes
 
 TAKES = ('threshold', 'nms')  # of the options
-BATCH_SIZE, CHUNK = (
-  8,
-  64,
-)  # pictures of one shape that are seen at once; files that are read at once
+BATCH_SIZE = 8  # pictures of one shape that are seen at once
+CHUNK = 64  # files that are read at once
 USUAL = 0.5  # score of a run that nothing is known of
 
 _log = logging.getLogger(__name__)
@@ -214,23 +214,15 @@ def _batch(images: Sequence[np.ndarray], shape: fitted.Size, rows: int) -> dict[
 def _suppressed(found: Mapping[str, Array], threshold: float) -> dict[str, Array]:
   """Answers without those that overlap a surer one of their class by more than the threshold."""
 
-  def one(boxes: Float[Array, 'q 4'], scores: Float[Array, ' q'], classes: Any):
-    index, kept = batched_nms(boxes, scores, classes, threshold, len(scores))
-    return dict(
-      boxes=jnp.where(kept[:, None], boxes[index], 0),
-      scores=jnp.where(kept, scores[index], 0),
-      classes=jnp.where(kept, classes[index], -1),
-    )
-
-  return jax.vmap(one)(found['boxes'], found['scores'], found['classes'])
+  count = found['scores'].shape[1]
+  suppress = functools.partial(surest, count=count, candidates=count, iou_threshold=threshold)
+  return jax.vmap(suppress)(*(found[key] for key in Detections._fields))._asdict()
 
 
 def _in_file(file: str, seen: Seen, found: Mapping[str, np.ndarray], threshold: float) -> Found:
   """What is found, in pixels of the file's picture."""
-  (height, width), (high, wide) = seen[1], seen[0].shape[:2]
   kept = (found['classes'] >= 0) & (found['scores'] >= threshold)
-  scale = np.array([width / wide, height / high] * 2)
-  boxes = found['boxes'][kept].astype(np.float64) * scale
+  boxes = in_file(found['boxes'][kept], np.array(seen[0].shape[:2]), seen[1])
   return Found(file, seen[1], boxes, found['scores'][kept], found['classes'][kept])
 
 
