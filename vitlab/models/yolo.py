@@ -28,7 +28,7 @@ from vitlab.layers.norms import make_norm
 from vitlab.layers.pyramids import path_aggregation, top_down
 from vitlab.ops.assignment import sim_ota
 from vitlab.ops.boxes import Detections, Objects, Term, cxcywh_to_xyxy, iou, xyxy_to_cxcywh
-from vitlab.ops.cells import Cells, Keep, cells, kept, side_by_side
+from vitlab.ops.cells import Cells, Keep, cells, detected, side_by_side, told
 from vitlab.ops.losses import binary_cross_entropy
 
 STRIDES = (8, 16, 32)
@@ -147,7 +147,7 @@ class YOLO(nn.Module):
       mask: False: a row that weighs nothing.
     """
     del size
-    objects = Objects(objects.boxes, jnp.where(mask[:, None], objects.classes, -1))
+    objects = objects.where(mask)
     grid = cells(out['levels'], STRIDES)
     owner, overlap = jax.vmap(sim_ota, (0, 0, 0, None, None, 0))(
       out['boxes'],
@@ -157,11 +157,7 @@ class YOLO(nn.Module):
       jnp.asarray(grid.strides),
       objects,
     )
-    answers, owner = owner >= 0, jnp.maximum(owner, 0)
-    boxes = jnp.take_along_axis(objects.boxes, owner[..., None], axis=1)
-    classes = jnp.take_along_axis(objects.classes, owner, axis=1)
-    right = jax.nn.one_hot(classes, out['logits'].shape[-1], dtype=overlap.dtype)
-
+    answers, boxes, right = told(objects, owner, out['logits'])
     count = answers.sum().astype(overlap.dtype)
     total = lambda loss, where: Term(jnp.where(where, loss, 0).sum(), count)  # noqa: E731
     shift = out['deltas'] - encode(boxes, grid)
@@ -178,9 +174,8 @@ class YOLO(nn.Module):
   def detect(
     self, out: dict[str, Any], size: Int[Array, 'b 2'], suppress: bool = True
   ) -> Detections:
-    """The answers that are left, see `vitlab.ops.cells.kept`."""
-    scores = jax.nn.sigmoid(out['objectness'])[..., None] * jax.nn.sigmoid(out['logits'])
-    return kept(out['boxes'], scores, size, self.keep, suppress)
+    """The answers that are left, see `vitlab.ops.cells.detected`."""
+    return detected(out, size, self.keep, suppress)
 
 
 def decode(deltas: Float[Array, 'b q 4'], grid: Cells) -> Float[Array, 'b q 4']:

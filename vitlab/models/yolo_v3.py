@@ -35,7 +35,7 @@ from vitlab.ops.boxes import (
   pairwise_iou,
   xyxy_to_cxcywh,
 )
-from vitlab.ops.cells import Cells, Keep, cells, kept, side_by_side
+from vitlab.ops.cells import Cells, Keep, cells, detected, side_by_side, told
 from vitlab.ops.losses import binary_cross_entropy
 
 STRIDES = (8, 16, 32)
@@ -136,29 +136,25 @@ class YOLOv3(nn.Module):
     """
     del size
     levels, logits = out['levels'], out['logits']
-    objects = Objects(objects.boxes, jnp.where(mask[:, None], objects.classes, -1))
+    objects = objects.where(mask)
     grid, sides = self._grid(levels)
     owner = jax.vmap(
       partial(assigned, anchors=self.anchors, maps=tuple(x.shape[1:3] for x in levels))
     )(objects)
-    answers, owner = owner >= 0, jnp.maximum(owner, 0)
-    boxes = jnp.take_along_axis(objects.boxes, owner[..., None], axis=1)
-    classes = jnp.take_along_axis(objects.classes, owner, axis=1)
-    right = jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
-
+    answers, boxes, right = told(objects, owner, logits)
     place, growth = encode(boxes, grid, sides)
     pixels = math.prod(levels[0].shape[1:3]) * STRIDES[0] ** 2
     box = binary_cross_entropy(out['deltas'][..., :2], place)
     box += jnp.square(out['deltas'][..., 2:] - growth) / 2
     box = (2 - area(boxes) / pixels) * box.sum(-1)
     overlap = jnp.max(pairwise_iou(jax.lax.stop_gradient(out['boxes']), objects.boxes), axis=-1)
-    told = mask[:, None] & (answers | ~(overlap > self.ignore))
+    counted = mask[:, None] & (answers | ~(overlap > self.ignore))
 
     count = mask.sum().astype(box.dtype)
     total = lambda loss, where: Term(jnp.where(where, loss, 0).sum(), count)  # noqa: E731
     return {
       'class': total(binary_cross_entropy(logits, right).sum(-1), answers),
-      'objectness': total(binary_cross_entropy(out['objectness'], answers), told),
+      'objectness': total(binary_cross_entropy(out['objectness'], answers), counted),
       'box': total(box, answers),
     }
 
@@ -166,9 +162,8 @@ class YOLOv3(nn.Module):
   def detect(
     self, out: dict[str, Any], size: Int[Array, 'b 2'], suppress: bool = True
   ) -> Detections:
-    """The answers that are left, see `vitlab.ops.cells.kept`."""
-    scores = jax.nn.sigmoid(out['objectness'])[..., None] * jax.nn.sigmoid(out['logits'])
-    return kept(out['boxes'], scores, size, self.keep, suppress)
+    """The answers that are left, see `vitlab.ops.cells.detected`."""
+    return detected(out, size, self.keep, suppress)
 
   @nn.nowrap
   def _grid(self, levels: Sequence[Array]) -> tuple[Cells, Float[np.ndarray, 'q 2']]:

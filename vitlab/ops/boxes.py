@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 LARGEST_GROWTH = math.log(1000 / 16)  # of a side, in `decode_deltas`: a picture from one cell
 
@@ -28,6 +28,10 @@ class Objects(NamedTuple):
 
   boxes: Float[Array, '*b o 4']
   classes: Int[Array, '*b o']
+
+  def where(self, mask: Bool[Array, ' b']) -> 'Objects':
+    """Those of some pictures; the others have none."""
+    return self._replace(classes=jnp.where(mask[:, None], self.classes, -1))
 
 
 class Detections(NamedTuple):

@@ -1,16 +1,16 @@
 """Cells of maps, for detectors that answer in each of them, and which answers are left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.ops.answers import surest
-from vitlab.ops.boxes import Detections, area, clip
+from vitlab.ops.boxes import Detections, Objects, area, clip
 
 
 class Cells(NamedTuple):
@@ -61,6 +61,49 @@ def cells(maps: Sequence[Array], strides: Sequence[int], repeat: int = 1) -> Cel
 def side_by_side(maps: Sequence[Array]) -> Float[Array, 'b q *k']:
   """What some maps, [b h w ...] each, have in their cells, in the order of `cells`."""
   return jnp.concatenate([x.reshape(x.shape[0], -1, *x.shape[3:]) for x in maps], axis=1)
+
+
+class Told(NamedTuple):
+  """What cells are told.
+
+  Attributes:
+    answers: Which have an object to answer for.
+    boxes: Of their objects; in the other cells any.
+    right: One for the class of the object, zero for the others.
+  """
+
+  answers: Bool[Array, 'b q']
+  boxes: Float[Array, 'b q 4']
+  right: Float[Array, 'b q classes']
+
+
+def told(objects: Objects, owner: Int[Array, 'b q'], logits: Float[Array, 'b q classes']) -> Told:
+  """What cells are told that answer for these objects.
+
+  Args:
+    objects: Of each picture.
+    owner: The object of each cell; -1: none.
+    logits: Of the classes, whose number and type are those of `right`.
+  """
+  answers, owner = owner >= 0, jnp.maximum(owner, 0)
+  boxes = jnp.take_along_axis(objects.boxes, owner[..., None], axis=1)
+  classes = jnp.take_along_axis(objects.classes, owner, axis=1)
+  return Told(answers, boxes, jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
+
+
+def detected(
+  out: Mapping[str, Any], size: Int[Array, 'b 2'], keep: Keep, suppress: bool = True
+) -> Detections:
+  """The answers of `kept`, scored by p(object) · p(class | object).
+
+  Args:
+    out: What a detector gives of each cell: 'boxes', and the logits 'objectness' and 'logits'.
+    size: See `kept`, as the other arguments.
+    keep: Which ones.
+    suppress: Whether an answer gives way to a surer one that overlaps it.
+  """
+  scores = jax.nn.sigmoid(out['objectness'])[..., None] * jax.nn.sigmoid(out['logits'])
+  return kept(out['boxes'], scores, size, keep, suppress)
 
 
 def kept(

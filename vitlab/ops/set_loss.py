@@ -72,7 +72,7 @@ def terms(
   Raises:
     UserError: pictures have more objects than there are queries.
   """
-  objects = objects._replace(classes=jnp.where(mask[:, None], objects.classes, -1))
+  objects = objects.where(mask)
   layers, o = logits.shape[1], objects.classes.shape[1]
   if o >= num_queries + _ROUNDED:
     raise UserError(
