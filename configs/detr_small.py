@@ -17,31 +17,13 @@ every object is learned by several of them (`groups`) and told with mistakes to 
 
 from ml_collections import ConfigDict
 
-from configs.common import smoke
-from vitlab.config import base, parse_arg
-from vitlab.errors import UserError
+from configs.common import boxes, smoke
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """`path`: of your pictures; `size`: pixels of the longer side; `queries`: more than the objects
   of any picture; `focus`, `groups`, `denoising`; `epochs`; `smoke`: seconds, on digits."""
-  words = dict(path='', size=320, queries=60, focus=True, groups=3, denoising=3, epochs=120)
-  arg = parse_arg(arg, **words, smoke=False)
-  if not arg.path and not arg.smoke:
-    raise UserError(
-      'configs/detr_small.py needs your pictures: --config=configs/detr_small.py:path=FOLDER'
-    )
-  config = base()
-  config.duration = f'{arg.epochs} epochs'
-  config.batch_size = 8
-  config.ema_decay = 0.998
-
-  config.data = dict(
-    name='detection_folder',
-    path=arg.path,
-    image_size=(arg.size * 3 // 4, arg.size),
-    in_memory=True,
-  )
+  config, arg = boxes.start(arg, 'detr_small', queries=60, focus=True, groups=3, denoising=3)
   config.model = dict(
     name='detr',
     num_classes=None,
@@ -54,7 +36,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     dropout_rate=0.0,
     dtype='float32',
   )
-  config.task = dict(name='detection', augment='scale_jitter(zoom=(0.8, 1.25))|flip|hsv_jitter')
   config.optim = dict(
     name='muon',
     learning_rate=5e-3,
@@ -63,9 +44,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=1e-2,
     clip_norm=1.0,
   )
-  config.evaluators.test = dict(name='average_precision', split='test|val', num_classes=None)
-  config.evaluators.test.every = '10%'
-  config.checkpoint.best = 'test/ap'
   if arg.smoke:
     _smoke(config)
   return config

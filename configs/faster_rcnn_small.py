@@ -15,30 +15,12 @@ find objects in new pictures:
 
 from ml_collections import ConfigDict
 
-from configs.common import smoke
-from vitlab.config import base, parse_arg
-from vitlab.errors import UserError
+from configs.common import boxes, smoke
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """`path`: of your pictures; `size`: pixels of the longer side; `epochs`; `smoke`: seconds."""
-  arg = parse_arg(arg, path='', size=320, epochs=120, smoke=False)
-  if not arg.path and not arg.smoke:
-    raise UserError(
-      'configs/faster_rcnn_small.py needs your pictures: '
-      '--config=configs/faster_rcnn_small.py:path=FOLDER'
-    )
-  config = base()
-  config.duration = f'{arg.epochs} epochs'
-  config.batch_size = 8
-  config.ema_decay = 0.998
-
-  config.data = dict(
-    name='detection_folder',
-    path=arg.path,
-    image_size=(arg.size * 3 // 4, arg.size),
-    in_memory=True,
-  )
+  config, arg = boxes.start(arg, 'faster_rcnn_small')
   config.model = dict(
     name='faster_rcnn',
     num_classes=None,
@@ -52,7 +34,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     samples=(128, 64),
     dtype='float32',
   )
-  config.task = dict(name='detection', augment='scale_jitter(zoom=(0.8, 1.25))|flip|hsv_jitter')
   config.optim = dict(
     name='adamw',
     learning_rate=1e-3,
@@ -61,9 +42,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     weight_decay=0.05,
     clip_norm=5.0,
   )
-  config.evaluators.test = dict(name='average_precision', split='test|val', num_classes=None)
-  config.evaluators.test.every = '10%'
-  config.checkpoint.best = 'test/ap'
   if arg.smoke:
     _smoke(config)
   return config
