@@ -50,14 +50,19 @@ def empty(batch_size: int, blocks: int, places: int, width: int, dtype: Any) -> 
   return Memory(inputs, jnp.zeros(batch_size, jnp.int32))
 
 
-def kept(model: nn.Module) -> Memory | None:
-  """The memory of the step before, in the collection of a model; None where there is none."""
-  if not model.has_variable(COLLECTION, 'inputs'):
+def kept(model: nn.Module, kind: type[tuple] = Memory) -> Any:
+  """The memory of the step before, in the collection of a model; None where there is none.
+
+  Args:
+    model: Whose.
+    kind: What it is, a NamedTuple of arrays.
+  """
+  if not model.has_variable(COLLECTION, kind._fields[0]):
     return None
-  return Memory(*(model.get_variable(COLLECTION, name) for name in Memory._fields))
+  return kind(*(model.get_variable(COLLECTION, name) for name in kind._fields))
 
 
-def keep(model: nn.Module, memory: Memory) -> None:
+def keep(model: nn.Module, memory: Any) -> None:
   """Leaves a memory in the collection of a model, for its next step."""
   for name, array in memory._asdict().items():
     model.put_variable(COLLECTION, name, array)

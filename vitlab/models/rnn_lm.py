@@ -12,6 +12,7 @@ Trained by truncated backpropagation through time: rows that go on from batch to
 In: tokens `b t`. Out: float32 logits of the token after each and a dict of every intermediate.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -22,7 +23,7 @@ from jaxtyping import Array, Float, Int
 from vitlab.errors import UserError
 from vitlab.layers.choices import check_rates, compute_dtype, pick_size, way
 from vitlab.layers.embeddings import TokenEmbed
-from vitlab.layers.memory import COLLECTION
+from vitlab.layers.memory import COLLECTION, keep, kept
 from vitlab.layers.recurrent import RecurrentStack, State, make_cell, zero_state
 
 
@@ -40,17 +41,26 @@ VARIANTS = {
 
 
 class States(NamedTuple):
-  """All that is kept from token to token.
+  """All that is kept from token to token, and from batch to batch.
 
   Attributes:
-    layers: The state of each layer.
+    states: Of every layer, the arrays of its cell.
   """
 
-  layers: tuple[State, ...]
+  states: Float[Array, 'b layers arrays d']
 
   def take(self, rows: Int[Array, ' rows']) -> 'States':
     """Of some of the texts."""
-    return jax.tree.map(lambda x: x[rows], self)
+    return States(self.states[rows])
+
+  @classmethod
+  def of(cls, layers: Sequence[State]) -> 'States':
+    """The states of layers, as one array."""
+    return cls(jnp.moveaxis(jnp.stack([jnp.stack(state) for state in layers]), 2, 0))
+
+  def layers(self) -> list[State]:
+    """The state of every layer."""
+    return [tuple(layer) for layer in jnp.moveaxis(self.states, 0, 2)]
 
 
 class RNNLanguageModel(nn.Module):
@@ -97,12 +107,12 @@ class RNNLanguageModel(nn.Module):
       )
     states = self.start(len(tokens))
     if self.is_initializing() and self.remember:
-      self._keep(states)
-    if train and self.has_variable(COLLECTION, 'states'):
-      states = self._kept()
+      keep(self, states)
+    if train:
+      states = kept(self, States) or states
     (logits, out), states = self.read(tokens, states, train)
     if train and self.remember and self.is_mutable_collection(COLLECTION):
-      self._keep(states)
+      keep(self, jax.lax.stop_gradient(states))
     return logits, out
 
   def read(
@@ -119,15 +129,15 @@ class RNNLanguageModel(nn.Module):
       What the model gives for them, and the states behind them.
     """
     x = self.dropout(self.token_embedding(tokens), deterministic=not train)
-    x, states = self.layers(x, jnp.ones(tokens.shape, bool), train, states.layers)
+    x, states = self.layers(x, jnp.ones(tokens.shape, bool), train, states.layers())
     x = self.dropout(x, deterministic=not train)
     logits = self.token_embedding.logits(x)
-    return (logits, dict(logits=logits, features=x, states=states)), States(tuple(states))
+    return (logits, dict(logits=logits, features=x, states=states)), States.of(states)
 
   def start(self, batch_size: int, max_length: int | None = None) -> States:
     """The states before the first token of texts, however long they may become."""
     del max_length
-    return States(tuple(zero_state(cell, batch_size) for cell in self.layers.cells))
+    return States.of([zero_state(cell, batch_size) for cell in self.layers.cells])
 
   def step(
     self, state: States, tokens: Int[Array, 'b t']
@@ -135,15 +145,6 @@ class RNNLanguageModel(nn.Module):
     """Some tokens more, a whole prompt or one: logits of what follows each, and the next states."""
     (logits, _), state = self.read(tokens, state)
     return logits, state
-
-  def _kept(self) -> States:
-    rows = jnp.moveaxis(self.get_variable(COLLECTION, 'states'), (1, 2), (0, 1))
-    return States(tuple(tuple(layer) for layer in rows))
-
-  def _keep(self, states: States) -> None:
-    """As one array [b layers arrays d], through which no gradient goes."""
-    rows = jnp.moveaxis(jnp.stack([jnp.stack(state) for state in states.layers]), 2, 0)
-    self.put_variable(COLLECTION, 'states', jax.lax.stop_gradient(rows))
 
 
 def make(

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
@@ -98,16 +99,8 @@ class Start:
       found = source.load(like, **self._data)
       if part:
         found = {collection: {part: tree} for collection, tree in found.items()}
-      loaded[player] = _united(loaded.get(player, {}), found)
-    return loaded
-
-
-def _united(first: PyTree, second: PyTree) -> PyTree:
-  """All that is in one of two trees; of what is in both, the second's."""
-  if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
-    return second
-  shared = {name: _united(first[name], second[name]) for name in first.keys() & second.keys()}
-  return {**first, **second, **shared}
+      loaded |= flatten_dict({player: found})
+    return unflatten_dict(loaded)
 
 
 def _place(loaded: PyTree, abstract: PyTree) -> PyTree:
