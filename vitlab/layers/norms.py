@@ -22,9 +22,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError, unknown
+from vitlab.layers.sharding import apply_split
 
 Axes = int | tuple[int, ...]
 
@@ -89,17 +90,19 @@ class BatchNorm(nn.Module):
     dtype: Of the result; the statistics are at least float32.
     scale_init: Initialiser of the scale.
     momentum: Weight of the new batch: torch's convention, one minus that of Flax and TensorFlow.
+    affine: Whether there are scale and bias.
   """
 
   epsilon: float = 1e-5
   dtype: Any = jnp.float32
   scale_init: Callable = nn.initializers.ones
   momentum: float = 0.1
+  affine: bool = True
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b *n c'], train: bool = False) -> Float[Array, 'b *n c']:
     """Normalises; raises UserError for a training batch of one value per channel."""
-    scale, bias = _scale_and_bias(self, x.shape[-1])
+    scale, bias = _scale_and_bias(self, x.shape[-1]) if self.affine else (1.0, 0.0)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, x.shape[-1:], jnp.float32)
     running_var = self.variable('batch_stats', 'var', jnp.ones, x.shape[-1:], jnp.float32)
     if train:
@@ -122,6 +125,39 @@ class BatchNorm(nn.Module):
   def _moved(self, running: Float[Array, ' c'], batch: Float[Array, '*ones c']) -> Array:
     batch = batch.reshape(running.shape).astype(running.dtype)
     return (1 - self.momentum) * running + self.momentum * batch
+
+
+class ConditionalBatchNorm(nn.Module):
+  """A batchnorm whose scale and bias each class of examples has for itself.
+
+  Dumoulin et al. 2016 (arXiv:1610.07629) for styles; how a generator is told what to draw. Mean and
+  variance are those of the whole batch, whatever its classes.
+
+  Attributes:
+    num_classes: How many there are.
+    dtype: Of the result.
+  """
+
+  num_classes: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, 'b *n c'], label: Int[Array, ' b'], train: bool = False
+  ) -> Float[Array, 'b *n c']:
+    around_one = lambda *shape: 1 + nn.initializers.normal(0.02)(*shape)  # noqa: E731
+    scale = self._of_class(label, 'scale', around_one, x)
+    bias = self._of_class(label, 'bias', nn.initializers.zeros, x)
+    norm = BatchNorm(dtype=scale.dtype, affine=False, name='norm')
+    return (norm(x, train) * scale + bias).astype(self.dtype)
+
+  def _of_class(
+    self, label: Int[Array, ' b'], name: str, init: Callable, x: Float[Array, 'b *n c']
+  ) -> Float[Array, 'b *ones c']:
+    """The row of a table for each example, the same at all pixels."""
+    table = self.param(name, init, (self.num_classes, x.shape[-1]), jnp.float32)
+    rows = apply_split(lambda label, table: table[label], label, table)
+    return jnp.expand_dims(rows, tuple(range(1, x.ndim - 1)))
 
 
 class FrozenBatchNorm(nn.Module):
