@@ -29,9 +29,10 @@ Variables = Mapping[str, Mapping[str, PyTree]]  # player -> Flax collection -> t
 Metrics = Mapping[str, tuple[Float[Array, ''], Float[Array, '']]]  # (sum, count) pairs
 
 # Collections by what the step and the mesh have to know of them; all others are one value for all
-# rows, handed from microbatch to microbatch and from step to step (a spectral norm's vector).
+# rows, handed from microbatch to microbatch and from step to step.
 AVERAGED = ('params', 'batch_stats')  # a statistic belongs to the weights it was measured with
 BY_ROW = ('memory',)  # first axis: rows of the batch; row i of the next step goes on where i ended
+ONCE = ('spectral',)  # follows the weights, not the rows: every microbatch finds the step's, anew
 
 
 class Loss(NamedTuple):

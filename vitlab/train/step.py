@@ -14,7 +14,18 @@ import optax
 from jaxtyping import Array, Int, PyTree, Shaped
 
 from vitlab.errors import UserError
-from vitlab.tasks import AVERAGED, BY_ROW, Batch, Key, Loss, Metrics, Task, Variables, averaged
+from vitlab.tasks import (
+  AVERAGED,
+  BY_ROW,
+  ONCE,
+  Batch,
+  Key,
+  Loss,
+  Metrics,
+  Task,
+  Variables,
+  averaged,
+)
 
 Optimizers = Mapping[str, optax.GradientTransformation]  # by player
 
@@ -85,8 +96,9 @@ def make_train_step(
     seed: Randomness is fold_in(fold_in(fold_in(key(seed), step), player index), microbatch): a
       function of the step, so that a resumed run draws what an undisturbed one draws.
     microbatches: Gradient accumulation: microbatch i is the rows i, i + m, ... of the batch (which
-      leaves rows on their devices), with its rows of the collections of `BY_ROW`; others pass from
-      one to the next. Gradients are averaged with `Loss.weight`: they are those of the whole batch.
+      leaves rows on their devices), with its rows of the collections of `BY_ROW` and those of
+      `ONCE` as the step found them; others pass from one to the next. Gradients are averaged with
+      `Loss.weight`: they are those of the whole batch.
     ema_decay: Decay of the average of parameters and BatchNorm statistics, 0 is off. It is
       min(ema_decay, (1 + t) / (10 + t)) after t steps, so that the first ones are soon forgotten.
 
@@ -109,7 +121,7 @@ def make_train_step(
         grads, opt_state[player], params, value=out.value
       )
       moved = {player: {'params': optax.apply_updates(params, updates)}}
-      variables = _merge(_merge(variables, out.mutated), moved)
+      variables = _merge(variables, out.mutated, moved)
       norm = optax.tree.get(opt_state[player], 'grad_norm', optax.tree.norm(grads))
       found = {**out.metrics, 'grad_norm': (norm, jnp.ones(()))}
       metrics |= {metric_name(name, player, task.losses): pair for name, pair in found.items()}
@@ -144,7 +156,7 @@ def _accumulated(gradient: Callable, player: str, microbatches: int) -> Callable
     def body(carry, inputs):
       total, shared = carry
       index, rows, memories = inputs
-      current = _merge(_merge(variables, shared), memories)
+      current = _merge(variables, shared, at_first, memories)
       grads, out = gradient(current, rows, jax.random.fold_in(key, index))
       total = jax.tree.map(lambda t, g: t + out.weight * g, total, grads)
       shared, memories = _collections(_merge(current, out.mutated))
@@ -154,6 +166,7 @@ def _accumulated(gradient: Callable, player: str, microbatches: int) -> Callable
     params = variables[player]['params']
     zeros = jax.tree.map(lambda p: jnp.zeros(p.shape, jnp.promote_types(p, jnp.float32)), params)
     shared, memories = _collections(variables)
+    at_first = _pick(variables, lambda name: name in ONCE)
     rows, memories = jax.tree.map(lambda x: _split(x, microbatches), (batch, memories))
     (total, shared), (outs, memories) = jax.lax.scan(
       body, (zeros, shared), (jnp.arange(microbatches), rows, memories)
@@ -186,22 +199,26 @@ def _join(x: Shaped[Array, 'm rows ...']) -> Shaped[Array, 'b ...']:
 
 def _collections(variables: Variables) -> tuple[Variables, Variables]:
   """All collections but the parameters: those that all rows share, and those of `BY_ROW`."""
-
-  def pick(wanted: Callable[[str], bool]) -> Variables:
-    return {
-      player: {name: tree for name, tree in collections.items() if wanted(name)}
-      for player, collections in variables.items()
-    }
-
-  return pick(lambda name: name not in ('params', *BY_ROW)), pick(lambda name: name in BY_ROW)
+  shared = _pick(variables, lambda name: name not in ('params', *BY_ROW))
+  return shared, _pick(variables, lambda name: name in BY_ROW)
 
 
-def _merge(variables: Variables, changed: Variables) -> Variables:
-  """The variables with some collections of some players replaced."""
-  for player, collections in changed.items():
-    if new := sorted(set(collections) - set(variables[player])):
-      raise ValueError(f"{player} mutates {', '.join(new)}, which its task's init did not make")
-  return {player: {**variables[player], **changed.get(player, {})} for player in variables}
+def _pick(variables: Variables, wanted: Callable[[str], bool]) -> Variables:
+  """Some collections of all players."""
+  return {
+    player: {name: tree for name, tree in collections.items() if wanted(name)}
+    for player, collections in variables.items()
+  }
+
+
+def _merge(variables: Variables, *changes: Variables) -> Variables:
+  """The variables with some collections of some players replaced, one change after the other."""
+  for changed in changes:
+    for player, collections in changed.items():
+      if new := sorted(set(collections) - set(variables[player])):
+        raise ValueError(f"{player} mutates {', '.join(new)}, which its task's init did not make")
+    variables = {p: {**variables[p], **changed.get(p, {})} for p in variables}
+  return variables
 
 
 def _of_average(collections: Mapping[str, PyTree]) -> dict[str, PyTree]:
