@@ -15,6 +15,8 @@ from vitlab.train import weights as lib
 from vitlab.train.run import train
 from vitlab.workdir import model as model_lib
 
+WAYS = 'dropout|drop_path|scan|remat|backward|memory|through_vectors'
+
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
@@ -55,7 +57,7 @@ def test_other_words_are_refused_and_a_new_head_is_advised_where_it_helps(counts
 @pytest.mark.parametrize('name', registry.names('models'))
 def test_how_a_model_is_trained_is_no_other_model(name):
   words = set(registry.keywords('models', name))
-  ways = {word for word in words if re.search('dropout|drop_path|scan|remat|backward|memory', word)}
+  ways = {word for word in words if re.search(WAYS, word)}
   assert ways | words & {'dtype'} <= lib.TRAINING
 
 

@@ -23,7 +23,7 @@ TRAINING = frozenset(
     *('dropout_rate', 'attention_dropout_rate', 'drop_path_rate'),
     *('scan', 'remat', 'backward', 'mlp_chunk', 'dtype'),
     *('memory_length', 'eval_memory_length'),
-    *('query_groups', 'denoising', 'no_object_weight'),
+    *('query_groups', 'denoising', 'no_object_weight', 'through_vectors'),
   }
 )
 
