@@ -11,6 +11,7 @@ from vitlab import metrics
     ('test/precision', 0.5, '50.00 %'),
     ('time/data_wait', 0.25, '25.00 %'),
     ('train/padding', 0.1, '10.00 %'),
+    ('samples/recognised', 0.5, '50.00 %'),
     ('test/ap', 0.415, '41.50 %'),
     ('test/ap_small', 0.2, '20.00 %'),
     ('test/ar100', 0.5, '50.00 %'),
@@ -32,11 +33,12 @@ def test_of_which_less_is_better():
     'test/perplexity',
     'test/ece',
     'fid/frechet',
+    'fid/kid_floor',
     'train/generator_loss',
     'seconds',
   )
   assert all(map(metrics.smaller_is_better, small))
-  large = ('test/accuracy', 'test/bleu', 'coco/ap_small', 'examples_per_second')
+  large = ('test/accuracy', 'samples/recognised', 'coco/ap_small', 'examples_per_second')
   assert not any(map(metrics.smaller_is_better, large))
 
 

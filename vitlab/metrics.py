@@ -14,12 +14,12 @@ LEADING = ('bleu', 'ap', 'accuracy', 'perplexity', 'bits_per_character', 'freche
 _GROUPS = ('train', 'time')  # behind what was held out
 
 _SHARE = re.compile(
-  r'accuracy|precision|recall|\bf1$|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
+  r'accuracy|precision|recall|recognised|\bf1$|\btop\d|^average|_average|knn|probe|wait$|padding$|goodput'
   r'|^a[pr]\d*(_|$)'
 )
 _SMALL = re.compile(
-  r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|fid|kid$|distance|grad|padding'
-  r'|(^|_)(mae|mse|rmse|wer|cer)(_|$)|degrees'
+  r'loss|error|perplexity|bits_per|seconds|wait|entropy|nll|ece$|frechet|fid|distance|grad|padding'
+  r'|(^|_)(kid|mae|mse|rmse|wer|cer)(_|$)|degrees'
 )
 
 

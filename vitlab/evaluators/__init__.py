@@ -21,6 +21,10 @@ from vitlab.errors import UserError
 Predictions = Callable[[str, str], Iterator[tuple[Any, Mapping[str, Any]]]]
 
 
+class Absent(UserError):
+  """The task has no predict function of this name: what some evaluators can do without."""
+
+
 class Result(NamedTuple):
   """What an evaluator found.
 

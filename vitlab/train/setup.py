@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from vitlab import registry
 from vitlab.data import Dataset, Source, batches, splits
 from vitlab.errors import UserError, unknown
-from vitlab.evaluators import Predictions, Result, splits_of
+from vitlab.evaluators import Absent, Predictions, Result, splits_of
 from vitlab.facts import fill
 from vitlab.tasks import Batch, Metrics, Task, Variables
 from vitlab.train import duration, initial, optim, sharding, step
@@ -96,10 +96,10 @@ class Experiment:
     """A predict function of the task, jitted; its outputs lie as the batch does.
 
     Raises:
-      UserError: the task has no such function.
+      Absent: the task has no such function.
     """
     if name not in self.task.predict:
-      raise unknown('predict function of the task', name, self.task.predict)
+      raise Absent(str(unknown('predict function of the task', name, self.task.predict)))
     function = on_mesh(self.mesh, self.task.predict[name])
     return jax.jit(function, out_shardings=sharding.batch_sharding(self.mesh))
 
