@@ -11,7 +11,7 @@ import timm.layers
 import torch
 
 from vitlab.errors import UserError
-from vitlab.layers.conv import Conv, max_pool, mean_pool, standardized
+from vitlab.layers.conv import Conv, max_pool, mean_pool, standardized, window_mean
 
 NUMBERS = np.random.default_rng(0)
 MAP = NUMBERS.normal(2, 1, (2, 7, 10, 4))
@@ -88,6 +88,42 @@ def test_equals_torch(kind, size, stride, groups, dilation, x64):
   y_, dx, dkernel, dbias = differentiated(ours, MAP, kernel, BIAS)
   assert_close([y_, dx, dbias], [y, x.grad, theirs.bias.grad])
   np.testing.assert_allclose(dkernel.transpose(3, 2, 0, 1), theirs.weight.grad, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+  ('size', 'padding', 'stride'),
+  [((1, 7), 'symmetric', 1), ((7, 1), 'symmetric', 1), ((1, 3), 'none', 2), ((3, 1), 'same', 2)],
+)
+def test_kernels_that_are_not_square(size, padding, stride, x64):
+  """Rows and columns are not taken for each other, nor are their paddings."""
+  kernel = NUMBERS.normal(size=(*size, 4, 6))
+  x, weight = channels_first(MAP), torch.tensor(kernel.transpose(3, 2, 0, 1), requires_grad=True)
+  pads = dict(symmetric=[side // 2 for side in size], none=0, same=0)[padding]
+  # At (7, 10) pixels with stride 2, 'same' is a zero at both ends of a column, and none in a row.
+  given = torch.nn.functional.pad(x, (0, 0, 1, 1)) if padding == 'same' else x
+  y = torch.nn.functional.conv2d(given, weight, stride=stride, padding=pads)
+  y.sin().sum().backward()
+  conv = Conv(6, size, stride, padding=padding, dtype=jnp.float64)
+  ours = lambda x, kernel: conv.apply({'params': {'kernel': kernel}}, x)  # noqa: E731
+  y_, dx, dkernel = differentiated(ours, MAP, kernel)
+  assert_close([y_, dx], [y, x.grad])
+  np.testing.assert_allclose(dkernel.transpose(3, 2, 0, 1), weight.grad, atol=1e-10)
+
+
+@pytest.mark.parametrize('count_padding', [True, False])
+def test_window_mean_equals_torch(count_padding, x64):
+  x = channels_first(MAP)
+  y = torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=count_padding)
+  y.sin().sum().backward()
+  ours = differentiated(partial(window_mean, size=3, count_padding=count_padding), MAP)
+  assert_close(ours, [y, x.grad])
+
+
+def test_max_pool_without_padding(x64):
+  x = channels_first(MAP)
+  assert_close(
+    [max_pool(jnp.asarray(MAP), 3, 2, 'none')], [torch.nn.functional.max_pool2d(x, 3, 2)]
+  )
 
 
 def test_paddings_differ_only_where_there_is_a_stride(x64):

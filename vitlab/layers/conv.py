@@ -20,17 +20,17 @@ HE_NORMAL = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 class Conv(nn.Module):
-  """Convolution with a square kernel [y, x, i / groups, o].
+  """Convolution with a kernel [y, x, i / groups, o].
 
   Attributes:
     features: Channels of the result.
-    size: Of the kernel, in pixels.
+    size: Of the kernel, in pixels; two numbers for one that is not square.
     stride: In pixels.
     groups: Of channels that do not see each other.
     use_bias: Whether there is a bias; a norm that follows has one of its own.
     padding: 'symmetric' puts (size - 1) // 2 zeros on every side, times the dilation, as torch's
       models do; 'same' what makes ceil(h / stride) rows, the odd one at the end, as TensorFlow
-      does. They differ only if the stride is not 1.
+      does. They differ only if the stride is not 1. 'none' puts no zeros.
     dilation: Distance of two neighbours in the kernel, in pixels: 2 sees as far as a kernel of
       twice the size (Yu and Koltun 2015, arXiv:1511.07122).
     standardize: Whether every filter is used with mean 0 and variance 1 (weight standardisation,
@@ -40,7 +40,7 @@ class Conv(nn.Module):
   """
 
   features: int
-  size: int = 3
+  size: int | tuple[int, int] = 3
   stride: int = 1
   groups: int = 1
   use_bias: bool = False
@@ -53,7 +53,7 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w i']) -> Float[Array, 'b y x o']:
     """Convolves; raises UserError for a padding that does not exist."""
-    shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
+    shape = (*_pair(self.size), x.shape[-1] // self.groups, self.features)
     kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
     if self.standardize:
       kernel = standardized(kernel)
@@ -94,7 +94,8 @@ def convolve(
   dilation: int = 1,
 ) -> Float[Array, 'b rows columns o']:
   """The convolution of `Conv`."""
-  pads = _padding(x.shape[1:3], (kernel.shape[0] - 1) * dilation + 1, stride, padding)
+  height, width = ((side - 1) * dilation + 1 for side in kernel.shape[:2])
+  pads = _padding(x.shape[1:3], (height, width), stride, padding)
   if kernel.shape[:2] == (1, 1) and groups == 1:
     # A matmul of pixels: XLA:CPU differentiates it two to four times as fast as a convolution.
     return contract(x[:, ::stride, ::stride], kernel[0, 0])
@@ -134,6 +135,25 @@ def max_pool(
   return largest
 
 
+def window_mean(
+  x: Float[Array, 'b h w c'], size: int = 3, count_padding: bool = True
+) -> Float[Array, 'b h w c']:
+  """The mean over the window around every pixel (average pooling of stride 1), zeros at the edge.
+
+  Args:
+    x: Of any size.
+    size: Of the window, in pixels.
+    count_padding: Whether the zeros count, as in torch; TensorFlow takes the mean of what is there.
+  """
+
+  def total(x: Array) -> Array:
+    window = (1, size, size, 1)
+    return jax.lax.reduce_window(x, np.zeros((), x.dtype), jax.lax.add, window, (1,) * 4, 'SAME')
+
+  ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+  return total(x) / (size**2 if count_padding else total(ones))
+
+
 def mean_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b c']:
   """The mean over the map (global average pooling), taken in at least float32."""
   return x.mean((1, 2), dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
@@ -146,9 +166,18 @@ def check_padding(name: str) -> str:
   return name
 
 
-def _padding(sides: tuple[int, int], size: int, stride: int, padding: str) -> list[tuple[int, int]]:
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+  return (size, size) if isinstance(size, int) else size
+
+
+def _padding(
+  sides: tuple[int, int], size: int | tuple[int, int], stride: int, padding: str
+) -> list[tuple[int, int]]:
   """Pixels before and after, for height and width."""
+  if padding == 'none':
+    return [(0, 0), (0, 0)]
+  sizes = _pair(size)
   if check_padding(padding) == 'symmetric':
-    return [((size - 1) // 2,) * 2] * 2
-  totals = [max((-(-n // stride) - 1) * stride + size - n, 0) for n in sides]
+    return [((size - 1) // 2,) * 2 for size in sizes]
+  totals = [max((-(-n // stride) - 1) * stride + size - n, 0) for n, size in zip(sides, sizes)]
   return [(total // 2, total - total // 2) for total in totals]
