@@ -106,6 +106,20 @@ def test_the_floor_has_as_many_examples_as_the_samples():
   assert details['floor_count'] == 7 and 'floor:test and tiny, 7 each' in details['signatures'][0]
 
 
+def test_the_floor_is_measured_again_when_features_are_others(monkeypatch):
+  """A frozen encoder gives the same ones at every step, and half of the work is done once."""
+  compared = []
+  monkeypatch.setattr(frechet, 'precision_recall', lambda *sets: compared.append(sets) or (1, 1))
+  evaluate = frechet.make()
+  first = evaluate(predictions())
+  same(first, evaluate(predictions()))
+  assert len(compared) == 3
+  others = evaluate(predictions(SPLITS | {'train': rows(90, 7)}))
+  assert len(compared) == 5
+  assert others.metrics['frechet_floor'] != first.metrics['frechet_floor']
+  assert others.metrics['frechet'] == first.metrics['frechet']
+
+
 @pytest.mark.parametrize(('d', 'warns'), [(60, False), (61, True)])
 def test_fewer_examples_than_features_are_warned_of(d, warns):
   splits = {'test': rows(60, 0, d), 'train': rows(90, 1, d)}

@@ -6,6 +6,7 @@ import pytest
 from _helpers import runs
 
 from vitlab.errors import UserError
+from vitlab.evaluators import Absent
 from vitlab.train import evaluate, setup
 
 EIGHT = dict(data=2, fsdp=2, model=2)
@@ -74,6 +75,13 @@ def test_one_compilation_whatever_the_split(built):
   for split in ('test', 'train[:50]', 'train[:33]', 'test'):
     _read(built, split=split)
   assert built.predict('logits')._cache_size() == 1
+
+
+def test_what_the_task_does_not_predict_can_be_done_without(built):
+  """By evaluators that ask for it: a UserError for all others."""
+  with pytest.raises(Absent, match="predict function of the task 'sample_logits'.*logits"):
+    _read(built, 'sample_logits')
+  assert issubclass(Absent, UserError)
 
 
 def test_metrics_and_details_have_the_names_of_the_evaluators():
