@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Key = Shaped[Array, '']
 Image = Float[Array, 'b h w c']
@@ -35,11 +35,18 @@ def random_crop(
   borders = ((0, 0), (padding, padding), (padding, padding), (0, 0))
   padded = jnp.pad(image, borders, mode='constant' if mode == 'zero' else mode)
   corner = jax.random.randint(key, (b, 2), 0, 2 * padding + 1)
+  return cut(padded, corner, (h, w)), target
 
-  def crop(image, corner):
-    return jax.lax.dynamic_slice(image, (*corner, 0), (h, w, c))
 
-  return jax.vmap(crop)(padded, corner), target
+def cut(
+  image: Float[Array, 'b h w c'], corner: Int[Array, 'b 2'], size: tuple[int, int]
+) -> Float[Array, 'b y x c']:
+  """Of each image the box of one size that starts at its corner (y, x)."""
+
+  def box(image, corner):
+    return jax.lax.dynamic_slice(image, (*corner, 0), (*size, image.shape[-1]))
+
+  return jax.vmap(box)(image, corner)
 
 
 def flip(key: Key, image: Image, target: Target, probability: float = 0.5) -> tuple[Image, Target]:

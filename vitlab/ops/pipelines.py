@@ -35,6 +35,7 @@ LIMITS = {
   'saturation': (0.0, 10.0),
   'scale': (1e-6, 1.0),
   'shear': (0.0, 10.0),
+  'side': (0.0, 1.0),
   'switch_probability': (0.0, 1.0),
   'translate': (0.0, 1.0),
   'value': (0.0, 1.0),
