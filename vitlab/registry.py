@@ -19,7 +19,7 @@ from vitlab.errors import UserError, unknown
 
 REQUIRED = inspect.Parameter.empty
 # Keywords that stand for a component -> the folder it is in.
-PARTS = {'backbone': 'models', 'teacher': 'models', 'task': 'tasks'}
+PARTS = {'backbone': 'models', 'teacher': 'models', 'encoder': 'models', 'task': 'tasks'}
 
 
 def names(folder: str) -> list[str]:

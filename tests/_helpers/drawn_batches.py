@@ -14,6 +14,11 @@ def images(rng: np.random.Generator, size: int) -> dict[str, Any]:
   )
 
 
+def numbered_images(rng: np.random.Generator, size: int) -> dict[str, Any]:
+  """As the batches of evaluators have them."""
+  return images(rng, size) | dict(index=rng.permutation(size).astype(np.int32))
+
+
 def sentences(rng: np.random.Generator, size: int) -> dict[str, Any]:
   """Of one to four tokens and their end, so that every position of some sentence is padding."""
 

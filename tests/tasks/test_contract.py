@@ -8,8 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _helpers import tiny
-from _helpers.drawn_batches import images, passages, sentences, tagged, texts, windows
+from _helpers import players, tiny
+from _helpers.drawn_batches import (
+  images,
+  numbered_images,
+  passages,
+  sentences,
+  tagged,
+  texts,
+  windows,
+)
 
 from vitlab.models import bert, gpt, reformer, rnn_seq2seq, transformer, word2vec, xlnet
 from vitlab.ops import search
@@ -18,6 +26,7 @@ from vitlab.tasks import (
   classification,
   distillation,
   embedding,
+  gan,
   language_model,
   masked_lm,
   permutation_lm,
@@ -117,6 +126,15 @@ def embed(**spec):
   return Row(task, windows, ('features',), random=spec.get('output') != 'hierarchical')
 
 
+def play(num_classes=3, **spec):
+  """Batch statistics of the generator are of all rows."""
+  model = players.Players(num_classes)
+  task = functools.partial(gan.make, model, 3, **spec)
+  predict = ('samples', 'attention', 'features', 'sample_features')
+  predict += ('sample_logits',) * ('encoder' in spec)
+  return Row(task, numbered_images, predict, random=True, independent=False)
+
+
 AUGMENT = 'random_crop(2)|flip|mixup(0.8)'
 ROWS = {
   'classification': classify(tiny.Attention(), attention=True),
@@ -142,6 +160,9 @@ ROWS = {
   'token_classification': tag_words(),
   'skip_gram': embed(shared=8),
   'cbow': embed(predictor='cbow', output='hierarchical'),
+  'gan': play(diff_augment='translation'),
+  'gan_without_classes': play(0, loss='non_saturating', r1=0.5, encoder=tiny.ConvNet()),
+  'gan_of_pairs': play(loss='relativistic', r1=0.5, r2=2.0, truncation=0.7),
   'augment': classify(tiny.Perceptron(), augment=AUGMENT, random=True, independent=False),
 }
 SIZE = 8

@@ -20,11 +20,11 @@ class Adversarial(NamedTuple):
   Attributes:
     discriminator: Falls as real pictures score higher and fake ones lower.
     generator: Falls as fake pictures score higher.
-    pairs: Whether the generator's loss reads the scores of real pictures.
+    pairs: Whether the generator's loss reads the scores of real pictures; else it needs none.
   """
 
   discriminator: Callable[[Scores, Scores], Scores]
-  generator: Callable[[Scores, Scores], Scores]
+  generator: Callable[[Scores | None, Scores], Scores]
   pairs: bool = False
 
 
@@ -36,7 +36,7 @@ def hinge_discriminator(real: Scores, fake: Scores) -> Scores:
   return jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)
 
 
-def hinge_generator(real: Scores, fake: Scores) -> Scores:
+def hinge_generator(real: Scores | None, fake: Scores) -> Scores:
   """-fake."""
   del real
   return -fake
@@ -47,7 +47,7 @@ def non_saturating_discriminator(real: Scores, fake: Scores) -> Scores:
   return jax.nn.softplus(-real) + jax.nn.softplus(fake)
 
 
-def non_saturating_generator(real: Scores, fake: Scores) -> Scores:
+def non_saturating_generator(real: Scores | None, fake: Scores) -> Scores:
   """-log σ(fake), whose gradient does not vanish where the discriminator is sure of itself."""
   del real
   return jax.nn.softplus(-fake)
