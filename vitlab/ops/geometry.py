@@ -173,7 +173,7 @@ def warp(
   return (1 - y) * upper + y * ((1 - x) * at(w + 2) + x * at(w + 3))
 
 
-def resize(image: Image, size: tuple[int, int]) -> Image:
+def resize(image: Image, size: tuple[int, int]) -> Float[Array, 'b y x c']:
   """Bicubic, antialiased where it makes smaller: as Pillow on floats; clipped to [0, 1]."""
   if image.shape[1:3] == size:
     return image

@@ -31,7 +31,7 @@ class Encoder(NamedTuple):
   image_size: Sequence[int] | None
   channels: int | None
 
-  def prepared(self, image: Image) -> Image:
+  def prepared(self, image: Image) -> Float[Array, 'b y x d']:
     """Pictures in [0, 1] as it wants them: bicubic, grey repeated, of colours the luma."""
     if self.channels not in (None, image.shape[-1]):
       image = image if image.shape[-1] == 1 else grayscale(image)[..., :1]
