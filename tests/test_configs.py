@@ -112,8 +112,9 @@ def test_a_config_builds_at_full_size(path):
   facts, batch = example(config)
   task = setup.make_task(config, facts)
   variables = jax.eval_shape(task.init, jax.random.key(0), batch)
-  loss = jax.eval_shape(task.losses['model'], variables, batch, jax.random.key(0))
-  assert loss.value.shape == ()
+  for player in task.losses:
+    loss = jax.eval_shape(task.losses[player], variables, batch, jax.random.key(0))
+    assert loss.value.shape == ()
   if 'logits' in task.predict:  # those that know classes or words
     classes = config.model.get('num_classes') or facts['vocab_size']
     rows = next(batch[key].shape for key in ('targets', 'label', 'tokens') if key in batch)
@@ -121,7 +122,7 @@ def test_a_config_builds_at_full_size(path):
       rows = (rows[0], rows[1] - 1)
     assert jax.eval_shape(task.predict['logits'], variables, batch).shape == (*rows, classes)
   if path.stem in PARAMETERS:
-    leaves = jax.tree.leaves(variables['model']['params'])
+    leaves = jax.tree.leaves([variables[player]['params'] for player in task.losses])
     assert sum(leaf.size for leaf in leaves) == PARAMETERS[path.stem]
 
 
@@ -157,7 +158,7 @@ def test_a_config_says_command_hardware_and_number(path):
   assert f'--config=configs/{path.name}' in text
   assert re.search(r'^  hardware ', text, re.M)
   reached = re.search(r'^  time .*\n  reached ', text, re.M)
-  published = re.search(r'^  published .* (%|BLEU|nats|bits).*; not run here$', text, re.M)
+  published = re.search(r'^  published .* (%|BLEU|nats|bits|FID).*; not run here$', text, re.M)
   assert reached or published
 
 
@@ -186,7 +187,10 @@ def test_smoke_learns(path, tmp_path):
   result = train(config, str(tmp_path / 'run'), devices=jax.devices()[:1])
   assert set(config) == set(config_lib.base())
   accuracies = [value for name, value in result['metrics'].items() if 'accuracy' in name]
-  if accuracies:
+  drawn = [row['test/frechet'] for row in runs.rows(tmp_path / 'run') if 'test/frechet' in row]
+  if drawn:  # by two players, whose losses are no measure of what they learn
+    assert drawn[-1] < 0.8 * drawn[0]
+  elif accuracies:
     chance = CHANCE.get(path.stem, 0.1)
     assert accuracies[0] > min(3 * chance, (1 + chance) / 2)
   else:

@@ -174,6 +174,19 @@ def test_a_step_of_one_player_moves_no_bit_of_the_other(player):
     assert set(jax.tree.leaves(same)) == {name != player}
 
 
+@pytest.mark.parametrize('microbatches', [1, 4])
+def test_spectral_vectors_move_once_a_step_however_it_is_cut(variables, microbatches):
+  task, optimizers = make(), dict.fromkeys(['discriminator', 'generator'], optax.sgd(0.0))
+  state = step.init_state(task, optimizers, KEY, BATCH)._replace(variables=variables)
+  words = dict(seed=0, microbatches=microbatches)
+  after = jax.jit(step.make_train_step(task, optimizers, **words))(state, BATCH)[0].variables
+  for player in optimizers:
+    kernel = np.asarray(variables[player]['params']['hidden']['kernel'], np.float64)
+    u = np.asarray(variables[player]['spectral']['hidden']['u'], np.float64)
+    once = kernel.T @ (kernel @ u)
+    close(after[player]['spectral']['hidden']['u'], once / np.linalg.norm(once), atol=1e-5)
+
+
 def test_in_the_generators_turn_the_discriminator_is_used_as_it_lies(variables):
   """Not with a power iteration that is thrown away: its score changes with the stored vectors."""
   task = make()
