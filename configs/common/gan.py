@@ -17,7 +17,7 @@ def optim(
     b1: Of Adam.
     b2: Of Adam.
   """
-  adam = dict(name='adam', b1=b1, b2=b2, schedule='constant')
+  adam = dict(name='adam', b1=b1, b2=b2, eps=1e-8, schedule='constant')
   return dict(
     discriminator=dict(adam, learning_rate=discriminator),
     generator=dict(adam, learning_rate=generator, every=every),
