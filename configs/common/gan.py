@@ -35,7 +35,9 @@ def judge(config: ConfigDict, split: str, every: str, encoder: str = '') -> None
   """
   # An encoder knows what it was trained on too well to be asked how far that is from a split.
   floor = split if encoder else 'train'
-  config.evaluators = {split: dict(name='frechet', split=split, floor_split=floor, every=every)}
+  seen = dict(encoder=encoder, resize='bicubic as clean-fid') if encoder else dict(encoder='pixels')
+  how = dict(name='frechet', split=split, floor_split=floor, every=every, **seen)
+  config.evaluators = {split: how}
   if encoder:
     config.task.encoder = dict(num_classes=None)
     config.init_from = dict(encoder=encoder)
@@ -48,7 +50,6 @@ def smoke(config: ConfigDict) -> None:
     name='sagan', variant='mu', num_classes=None, image=None, noise_width=8, dtype='float32'
   )
   config.optim = optim(4e-3, 4e-3)
-  config.evaluators = dict(test=dict(name='frechet', split='test', every='50%'))
   config.task.update(loss='relativistic', r1=0.1, r2=0.1, diff_augment='')
   config.ema_decay = 0.9
   config.duration, config.batch_size, config.log_every = '100 steps', 32, '10 steps'

@@ -173,14 +173,6 @@ def warp(
   return (1 - y) * upper + y * ((1 - x) * at(w + 2) + x * at(w + 3))
 
 
-def resize(image: Image, size: tuple[int, int]) -> Float[Array, 'b y x c']:
-  """Bicubic, antialiased where it makes smaller: as Pillow on floats; clipped to [0, 1]."""
-  if image.shape[1:3] == size:
-    return image
-  shape = (image.shape[0], *size, image.shape[3])
-  return jnp.clip(jax.image.resize(image, shape, 'cubic'), 0.0, 1.0)
-
-
 def place(
   image: Image,
   start: Float[Array, 'b 2'],

@@ -8,8 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
 from vitlab.errors import UserError
-from vitlab.ops import geometry
-from vitlab.ops.color import grayscale, normalize
+from vitlab.ops.encoded import for_encoder
 
 Image = Float[Array, 'b h w c']
 
@@ -32,13 +31,10 @@ class Encoder(NamedTuple):
   channels: int | None
 
   def prepared(self, image: Image) -> Float[Array, 'b y x d']:
-    """Pictures in [0, 1] as it wants them: bicubic, grey repeated, of colours the luma."""
-    if self.channels not in (None, image.shape[-1]):
-      image = image if image.shape[-1] == 1 else grayscale(image)[..., :1]
-      image = jnp.repeat(image, self.channels, axis=-1)
-    if self.image_size is not None:
-      image = geometry.resize(image, tuple(self.image_size))
-    return normalize(image, self.mean, self.std)
+    """Pictures in [0, 1] as it wants them."""
+    size = image.shape[1:3] if self.image_size is None else tuple(self.image_size)
+    channels = self.channels or image.shape[-1]
+    return for_encoder(image, size, self.mean, self.std, channels)
 
   def features(self, variables: Mapping[str, PyTree], image: Image) -> Float[Array, 'b d']:
     """What its classifier sees of pictures in [0, 1]."""
