@@ -6,7 +6,8 @@ there are, gathered the rows in the order of the split and dropped the padding, 
 count it; `batch['index']` says which example of the split a row is. Where the split has them,
 `batch['text']` is a list of the lines of the rows, key -> line, and `batch['truth']` one of their
 annotations (`vitlab.data.Source`). `LEADS` in the file names the metric that a sweep is decided by
-where its config does not say.
+where its config does not say. `baselines(train, test)` in it, which few have, is what guesses that
+take no training reach in that metric on these splits, by their names in `vitlab.baselines`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

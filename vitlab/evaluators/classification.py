@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 
 from vitlab.evaluators import Predictions, Result
 from vitlab.evaluators._classified import check, scored
+from vitlab.evaluators._raw_pixels import baselines
+
+__all__ = ['LEADS', 'baselines', 'make']
 
 LEADS = 'accuracy'
 

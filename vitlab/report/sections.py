@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab import metrics, workdir
+from vitlab import baselines, metrics, workdir
 from vitlab.data import identity
 from vitlab.report import drawers, figures
 from vitlab.report.markup import (
@@ -61,7 +61,9 @@ def summary(run: Run) -> str:
     lead += ' <span class="badge">not finished</span>'
   values = {key.removeprefix('time/'): value for key, value in last.items()} | result
   shown = [(label, say(values[key])) for label, key, say in TILES if _is_number(values.get(key))]
-  return f'<p class="lead">{lead}</p>{tiles(shown)}'
+  less = baselines.below(result)
+  less = less and f'<p class="lead worse">{escape(less)}</p>'
+  return f'<p class="lead">{lead}</p>{less}{tiles(shown)}'
 
 
 def _what(run: Run) -> str:
@@ -94,6 +96,8 @@ def _results(run: Run) -> Section:
     rows.append(cells)
   note = 'The last value of everything that was measured, and the best on held-out data.'
   body = table(head, rows, 'Final metrics') if rows else ''
+  if simple := baselines.line(run.result):
+    body += f'<p>{escape(simple)}</p>'
   return Section('Results', note if rows else 'no metrics yet', body)
 
 
@@ -143,7 +147,7 @@ def _provenance(run: Run) -> Section:
 
 def facts(run: Run) -> dict[str, Any]:
   """Seed, data, commit, versions, device, fingerprint, time: everything but the metrics."""
-  rest = {key: value for key, value in run.result.items() if key != 'metrics'}
+  rest = {key: value for key, value in run.result.items() if key not in ('metrics', 'baselines')}
   seed = {'seed': run.config['seed']} if 'seed' in run.config else {}
   data = {key: run.facts[key] for key in (identity.SPLITS,) if key in run.facts}
   leaves = workdir.flatten(data | rest)

@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vitlab import baselines
 from vitlab.lines import visible
 from vitlab.metrics import leading, percent
 
@@ -176,11 +177,16 @@ class Progress:
 def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> None:
   """Prints the last line of a run: what was reached and where it lies.
 
+  Before it, whether that is less than what takes no training.
+
   Args:
     result: as in result.json.
     folder: the workdir.
     before: the run had been finished before this session.
   """
+  console = Terminal(highlight=False)
+  if less := baselines.below(result):
+    console.print(Text(less, style='yellow'), soft_wrap=True)
   metrics = result['metrics']
   reached = '  '.join(f'{name} {value(name, metrics[name])}' for name in leading(metrics))
   text = Text()
@@ -191,7 +197,6 @@ def closing(result: Mapping[str, Any], folder: str, *, before: bool = False) -> 
     text.append(f', goodput {100 * result["goodput"]:.0f} %')
   text.append('  ->  ')
   text.append(visible(str(folder)), style='bold cyan')
-  console = Terminal(highlight=False)
   console.print(text, soft_wrap=not console.is_terminal)
 
 

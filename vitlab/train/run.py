@@ -11,11 +11,12 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from vitlab import workdir
+from vitlab import registry, workdir
 from vitlab.data import identity
 from vitlab.hosts import agreement, preemption
 from vitlab.train import clock, init_from, progress, setup
 from vitlab.train.loop import Session
+from vitlab.train.setup import Experiment
 from vitlab.workdir import fingerprint, provenance
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def train(
     What stands in result.json: metrics (the last of every name), best (of `checkpoint.best`, with
     its step), steps, seconds (of all sessions), fingerprint (of the final parameters), device,
     versions, commit, parameters (how many), examples_per_second and data_wait (of all sessions,
-    compilation left out), seconds_to_first_step (of the last session), goodput (see `clock`).
+    compilation left out), seconds_to_first_step (of the last session), goodput (see `clock`),
+    baselines (what guesses that take no training reach, see `vitlab.baselines`).
 
   Raises:
     UserError: the config or the workdir cannot be used, or the run was started on other data; of
@@ -93,6 +95,7 @@ def _run(
       agreement.meet({'step of the checkpoint': session.step})
       session.run()
       result = _result(session)
+    result['baselines'] = _baselines(built)
     if first:
       workdir.write_json(path / workdir.RESULT, result)
   return result
@@ -124,6 +127,20 @@ def _result(session: Session) -> dict[str, Any]:
     goodput=session.clock.goodput,
     **clock.speed(totals['training'], totals['waited'], totals['examples']),
   )
+
+
+def _baselines(experiment: Experiment) -> dict[str, dict[str, float]]:
+  """Of the first evaluator that has some, on the splits of the run; none where that fails."""
+  try:
+    for name, spec in experiment.config.evaluators.to_dict().items():
+      module = registry.module('evaluators', spec['name'])
+      split = {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
+      if hasattr(module, 'baselines') and split != experiment.config.train_split:
+        found = module.baselines(experiment.train_source, experiment.split(split))
+        return {f'{name}/{module.LEADS}': dict(found)} if found else {}
+  except Exception:  # the run is finished all the same
+    _log.warning('no baselines', exc_info=True)
+  return {}
 
 
 def _bytes(tree: Any) -> int:
