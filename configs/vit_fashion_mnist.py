@@ -6,25 +6,26 @@
   reached   90.8 % test accuracy (seed 0)
 
 FOLDER holds the four files of github.com/zalandoresearch/fashion-mnist; by default it is
-data/fashion_mnist. Any other set in MNIST's format works too. `:smoke` needs none: it learns the
-bundled digits.
+data/fashion_mnist. Any other set in MNIST's format works too, and so do pictures, train/CLASS/*.png
+and test/CLASS/*.png in a folder or an archive. Of fewer than 60,000 the run makes more epochs.
+`:smoke` needs none: it learns the bundled digits.
 """
 
 from ml_collections import ConfigDict
 
-from configs.common import smoke
+from configs.common import small_pictures, smoke
 from vitlab.config import base, parse_arg
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """`path`: the folder of the files; `smoke`: a run of seconds on digits."""
+  """`path`: the files, or pictures; `smoke`: a run of seconds on digits."""
   arg = parse_arg(arg, path='data/fashion_mnist', smoke=False)
   config = base()
-  config.duration = '11 epochs'
+  config.duration = '11 epochs, at least 3000 steps'
   config.batch_size = 128
   config.ema_decay = 0.998
 
-  config.data = dict(name='idx', path=arg.path)
+  config.data = small_pictures.data(arg.path)
   config.model = dict(
     name='vit',
     variant='Ti/4',

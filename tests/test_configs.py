@@ -10,10 +10,10 @@ import sys
 import jax
 import numpy as np
 import pytest
-from _helpers import runs
+from _helpers import photos, runs
 
 from vitlab import config as config_lib
-from vitlab import names
+from vitlab import names, registry
 from vitlab.cli import config_file
 from vitlab.data import batches
 from vitlab.errors import UserError
@@ -149,6 +149,32 @@ def test_a_config_lasts_a_number_of_steps(path):
   specs = [config.optim.get('warmup', '1%'), config.checkpoint.every, config.log_every]
   specs += [spec.every for spec in config.evaluators.values()]
   assert all(duration.steps(text, **options, total=total) for text in specs)
+
+
+@pytest.mark.parametrize('epochs, name', [(11, 'vit'), (13, 'swin'), (16, 'tnt'), (8, 'resnet')])
+def test_the_small_recipes_give_little_data_more_epochs(epochs, name):
+  config = load(ROOT / 'configs' / f'{name}_fashion_mnist.py')
+
+  def steps(examples):
+    return duration.steps(config.duration, batch_size=config.batch_size, num_examples=examples)
+
+  assert steps(60_000) == round(epochs * 60_000 / config.batch_size)
+  assert steps(7000) == steps(800) > 2 * epochs * 7000 / config.batch_size
+
+
+def test_the_small_recipes_read_files_of_mnist_and_pictures(tmp_path):
+  pictures = photos.write(tmp_path / 'photos', count=1, cat='red', dog='blue')
+  (tmp_path / 'files').mkdir()
+  (tmp_path / 'files' / 'train-images-idx3-ubyte.gz').touch()
+  found = {
+    name: load(ROOT / 'configs' / 'vit_fashion_mnist.py', f'path={tmp_path / name}').data
+    for name in ('photos', 'files', 'nowhere')
+  }
+  assert [one.name for one in found.values()] == ['folder', 'idx', 'idx']
+  dataset = registry.make('data.sets', found['photos'].to_dict())
+  assert found['photos'].path == pictures and dataset.facts['class_names'] == ['cat', 'dog']
+  assert dataset.splits['test'][0]['image'].shape == (28, 28, 3)
+  assert dataset.splits['test'].arrays  # decoded once
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

@@ -2,7 +2,7 @@
 
 A config file defines `get_config(arg=None)` and returns a `ConfigDict` with exactly the keys of
 `base()`. Durations are strings with a unit: '500 steps', '40 epochs', '1e6 examples', '10%' (of the
-whole run).
+whole run); '11 epochs, at least 2000 steps' is the longer one.
 """
 
 from typing import Any

@@ -19,6 +19,9 @@ RUN = dict(batch_size=128, num_examples=1437, total=2000)
     (' 2.5 % ', 50),
     ('1 examples', 1),  # positive: at least one step
     ('0.001%', 1),
+    ('11 epochs, at least 2000 steps', 2000),  # of 123 steps
+    ('11 epochs, at least 100 steps', round(11 * 1437 / 128)),
+    ('1 epochs, at least 5%, at least 1e6 examples', round(1e6 / 128)),
     ('0 steps', 0),
     ('0%', 0),
   ],
@@ -36,6 +39,9 @@ def test_units(duration, expected):
     'nan steps',
     'inf steps',
     '1e400 steps',
+    '11 epochs, at least',
+    '11 epochs, at least 2000',
+    '11 epochs at least 2000 steps',
     '1.2.3 steps',
     '',
     500,
