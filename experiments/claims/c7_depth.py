@@ -24,7 +24,8 @@ PREDICTIONS = (
 METHOD = (
   'A pre-norm ViT, 32 wide, on digits; without residuals a block is f(norm(x)) instead of x + '
   'f(norm(x)), with as many parameters. Equal steps, rate and warm-up at all depths. Gradients '
-  'are norms by layer of the deepest model, of one batch before training.'
+  'are norms by layer of the deepest model, of one batch before training, behind a head that is '
+  'drawn.'
 )
 KINDS = {True: 'with residuals', False: 'without'}
 SPEC = f'{trainings.HERE}/pictures.py:model=plain_vit'
@@ -65,15 +66,19 @@ def gradients(layers: int, residual: bool, seed: int) -> dict:
   batch = next(iter(pipeline.eval_batches(experiment.train_source, batch_size=32)))
   batch = {key: batch[key] for key in ('image', 'label')}
 
+  variables = experiment.init().variables
+  params = {**variables['model']['params']}
+  # The head starts at zero, and nothing comes back through it.
+  kernel = jax.nn.initializers.lecun_normal()(jax.random.key(seed), params['head']['kernel'].shape)
+  params['head'] = {**params['head'], 'kernel': kernel}
+
   @jax.jit
-  def gradient(variables):
-    def loss(params):
-      changed = {'model': {**variables['model'], 'params': params}}
-      return experiment.task.losses['model'](changed, batch, jax.random.key(0)).value
+  @jax.grad
+  def gradient(params):
+    changed = {'model': {**variables['model'], 'params': params}}
+    return experiment.task.losses['model'](changed, batch, jax.random.key(0)).value
 
-    return jax.grad(loss)(variables['model']['params'])['encoder']['blocks']
-
-  blocks = gradient(experiment.init().variables)
+  blocks = gradient(params)['encoder']['blocks']
   squares = [
     np.square(np.asarray(x, np.float64)).reshape(layers, -1).sum(1) for x in jax.tree.leaves(blocks)
   ]

@@ -79,5 +79,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
   )
   config.evaluators.test = dict(name='classification', split='test', every='100%')
   config.evaluators.seen = dict(name='classification', split='train[:50]', every='100%')
-  config.checkpoint.update(every='100%', keep=1)
+  config.checkpoint.update(every='100%', keep=1, best='test/accuracy')
   return config
