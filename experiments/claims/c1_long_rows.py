@@ -54,7 +54,7 @@ def outcome(rows):
   others = [model for model in MODELS if model != 'rnn']
   return [
     Found(
-      long.mean <= short.mean / 2,
+      0 < short.mean >= 2 * long.mean,
       f'the RNN says {short.text(unit=" %")} and {long.text(unit=" %")} right, of {where}',
     ),
     Found(

@@ -65,7 +65,7 @@ def _overview(told: Sequence[Told]) -> str:
     anchor = Section(one.title, '', '').anchor
     held = f'{sum(found.holds for found in one.found)} of {len(one.found)}'
     rows.append([f'<a href="#{anchor}">{escape(one.title)}</a>', _badge(one.found), held])
-  return table(['claim', 'verdict', 'predictions that came true'], rows, 'all claims')
+  return table(['claim', 'verdict', 'came true'], rows, 'all claims')
 
 
 def _section(one: Told) -> Section:

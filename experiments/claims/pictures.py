@@ -66,9 +66,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg.teacher:
     teacher = dict(MODELS['resnet'], num_classes=None, dtype='float32')
     config.task = dict(name='distillation', kind='soft', task=task, teacher=teacher)
-    config.init_from = dict(teacher=arg.teacher)
+  sources = dict(teacher=arg.teacher) if arg.teacher else {}
   if arg.start:
-    config.init_from = dict(path=arg.start, head='new')
+    sources['model'] = dict(path=arg.start, head='new')
+  config.init_from = sources or None
   config.optim = dict(
     name='adamw',
     learning_rate=5e-3 if arg.model in CONVOLUTIONS else 2e-3,
