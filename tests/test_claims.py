@@ -17,6 +17,7 @@ from experiments.claims import (
   own,
   page,
   run,
+  trainings,
 )
 from experiments.claims.chains import chain
 from experiments.claims.frame import FAILS, HOLDS, PARTLY, Found, Place
@@ -287,7 +288,7 @@ def test_every_claim_has_results_of_both_kinds_above():
 
 
 def test_one_command_measures_draws_and_writes_the_page(tmp_path, capsys):
-  command = ['--tiny', '--only=convolution', f'--output={tmp_path}']
+  command = ['--tiny', '--only=convolution,c4', f'--output={tmp_path}']
   assert run.main(command) == 0
   rows = (tmp_path / 'tiny/convolution/rows.jsonl').read_text()
   assert run.main(command) == 0 and (tmp_path / 'tiny/convolution/rows.jsonl').read_text() == rows
@@ -298,6 +299,24 @@ def test_one_command_measures_draws_and_writes_the_page(tmp_path, capsys):
   assert 'var(--c0)' in svg and drawing.COLOURS['c0'] not in svg
   assert not set(re.findall(r'#[0-9a-f]{6}\b', svg)) - {'#000000'}  # light or dark, by the page
   assert capsys.readouterr().out.count('A convolution is self-attention: holds') == 2
+
+
+def test_trainings_are_a_sweep_that_goes_on_and_a_block_of_ours_is_in_them(tmp_path):
+  place = Place('tiny', tmp_path)
+  spec = f'{trainings.HERE}/pictures.py:model=plain_vit'
+  changes = ['duration=2 steps', 'model.depth=1', 'batch_size=8', 'train_split=train[:16]']
+  changes += ['evaluators.test.split=test[:16]', 'evaluators.seen.split=train[:16]']
+  points = [{'model.residual': False, 'seed': 3}]
+  (one,) = trainings.trained(place, 'vit', spec, points, changes)
+  result = one.folder / 'result.json'
+  before = result.stat().st_mtime_ns
+  assert trainings.trained(place, 'vit', spec, points, changes) == [one]
+  assert result.stat().st_mtime_ns == before and one.seed == 3
+  trained = trainings.load(one.folder)
+  accuracy = trained.metrics('test')['accuracy']
+  assert accuracy == pytest.approx(one.metrics['test/accuracy'], abs=1e-6)
+  out, _ = trained.first('intermediates', 'test')
+  np.testing.assert_array_equal(out['blocks'][0]['tokens'], out['blocks'][0]['mlp_out'])
 
 
 def test_claims_that_are_not_there_are_named_in_one_line(capsys):

@@ -39,7 +39,7 @@ def run(place):
     for depth in depths
     for seed in place.seeds
   ]
-  changes = ['duration=' + place.pick('5 steps', '250 steps', '2000 steps')]
+  changes = ['duration=' + place.pick('5 steps', '500 steps', '4000 steps')]
   rows = [
     dict(
       depth=one.point['model.depth'],
