@@ -32,7 +32,7 @@ SIZE, PICTURES = 32, 32
 
 
 def run(place):
-  changes = ['duration=' + place.pick('5 steps', '300 steps', '2000 steps')]
+  changes = ['duration=' + place.pick('5 steps', '1000 steps', '4000 steps')]
   rows = []
   for model, words in MODELS.items():
     spec = f'{trainings.HERE}/pictures.py:model={model},scale=4'

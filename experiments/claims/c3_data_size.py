@@ -30,7 +30,9 @@ def run(place):
   else:
     sizes, total = place.pick([40], [50, 250, DIGITS], [50, 100, 250, 500, DIGITS]), DIGITS
   changes = place.pick(
-    ['duration=10 steps', 'batch_size=16'], [], ['duration=4000 steps', 'batch_size=64']
+    ['duration=10 steps', 'batch_size=16'],
+    ['duration=1200 steps'],
+    ['duration=6000 steps', 'batch_size=64'],
   )
   points = [
     {'train_split': split(size, seed, total), 'seed': seed}

@@ -30,7 +30,7 @@ HELP |= {'pre-training': 'pre-training', 'all': 'all three'}
 
 
 def run(place):
-  changes = ['duration=' + place.pick('10 steps', '300 steps', '1500 steps'), 'batch_size=25']
+  changes = ['duration=' + place.pick('10 steps', '600 steps', '2400 steps'), 'batch_size=25']
   few = [*changes, 'data.last=4']
   points = [point(seed) for seed in place.seeds]
   before = [{'seed': seed} for seed in place.seeds]
