@@ -43,11 +43,17 @@ OUTCOME, SESSIONS = 'outcome.json', 'sessions.jsonl'
 def main(arguments: list[str] | None = None) -> int:
   options = _parser().parse_args(arguments)
   try:
-    names = _chosen(options.only)
-    _check(options)
+    _run(options)
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
+  return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+  """Claim after claim; the page is there from the first on."""
+  names = _chosen(options.only)
+  _check(options)
   size = 'tiny' if options.tiny else 'full' if options.full else 'small'
   folder = options.output / size
   for name in names:
@@ -58,7 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
       _draw(name, place, _claim(name).run(place))
     _write(folder, size)
   print(folder / 'claims.html')
-  return 0
 
 
 def _parser() -> argparse.ArgumentParser:
