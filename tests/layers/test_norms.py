@@ -31,7 +31,7 @@ LAST = ('layernorm', 'rmsnorm')  # torch takes their channels last
 
 
 def torch_s(name, epsilon, train=False):
-  """Its result, the gradient of sum(sin(result)) in x and scale, its running averages."""
+  """Its result, the gradients of sum(sin(result)) in x and all weights, its running averages."""
   norm = TORCH[name](eps=epsilon).double().train(train)
   tensors = dict(weight=SCALE, bias=BIAS, running_mean=MEAN, running_var=VAR)
   has = lambda name: getattr(norm, name, None) is not None  # noqa: E731
@@ -40,7 +40,8 @@ def torch_s(name, epsilon, train=False):
   y = norm(x) if name in LAST else norm(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
   y.sin().sum().backward()
   moved = [getattr(norm, k).numpy() for k in ('running_mean', 'running_var') if has(k)]
-  return y.detach(), x.grad, norm.weight.grad, moved
+  weights = [getattr(norm, k).grad if has(k) else np.zeros(6) for k in ('weight', 'bias')]
+  return y.detach(), x.grad, np.stack(weights), moved
 
 
 def ours(norm, train=False):
@@ -57,7 +58,8 @@ def ours(norm, train=False):
 
   (dx, grads), (y, mutated) = run(jnp.asarray(MAP), variables)
   running = mutated.get('batch_stats', {})
-  return y, dx, grads['params']['scale'], [running[k] for k in ('mean', 'var') if k in running]
+  weights = np.stack([grads['params'][k] for k in ('scale', 'bias')])
+  return y, dx, weights, [running[k] for k in ('mean', 'var') if k in running]
 
 
 def apart(a, b):

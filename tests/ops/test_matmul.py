@@ -48,3 +48,20 @@ def test_half_precision_can_be_summed_in_single():
   assert matmul(x, y).dtype == jnp.bfloat16
   gradient = jax.grad(lambda x: matmul(x, y, jnp.float32).sum())(x)
   np.testing.assert_allclose(gradient, np.broadcast_to(y.sum(-1)[..., None, :], x.shape), rtol=0.02)
+
+
+@pytest.mark.parametrize('shapes', SHAPES)
+def test_a_function_of_the_left_operand_is_computed_again(shapes, x64):
+  x, y = operands(shapes)
+  plain = lambda x, y: jnp.tanh(x) @ y  # noqa: E731
+  ours = lambda x, y: matmul(x, y, before=jnp.tanh)  # noqa: E731
+
+  def gradients(product):
+    first = jax.grad(lambda *xy: jnp.sin(product(*xy)).sum(), argnums=(0, 1))
+    second = jax.grad(lambda *xy: sum(jnp.sin(g).sum() for g in first(*xy)), argnums=(0, 1))
+    return product(x, y), *first(x, y), *second(x, y)
+
+  for a, b in zip(gradients(ours), gradients(plain), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-13)
+  _, backward = jax.vjp(ours, x, y)
+  assert sorted(leaf.shape for leaf in jax.tree.leaves(backward)) == sorted([x.shape, y.shape])

@@ -39,8 +39,20 @@ class Dense(nn.Module):
   bias_init: Callable = nn.initializers.zeros
 
   @nn.compact
-  def __call__(self, x: Float[Array, '...'], part: slice = slice(None)) -> Float[Array, '...']:
-    """Maps x to a part of the first axis of the features: keys and values without queries."""
+  def __call__(
+    self,
+    x: Float[Array, '...'],
+    part: slice = slice(None),
+    before: Callable[[Array], Array] | None = None,
+  ) -> Float[Array, '...']:
+    """Maps x.
+
+    Args:
+      x: Ends in the axes that are contracted.
+      part: Of the first axis of the features: keys and values without queries.
+      before: Elementwise function that x goes through first, closed over no array; its result is
+        not kept for the gradient where that is faster (`vitlab.ops.matmul`).
+    """
     features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
     shape = x.shape[x.ndim - self.axes :] + features
     init = self.kernel_init or fan_init('fan_in', 'truncated_normal', self.axes)
@@ -48,7 +60,7 @@ class Dense(nn.Module):
     x, kernel = x.astype(self.dtype), kernel[(slice(None),) * self.axes + (part,)]
     kernel = kernel.astype(self.dtype)
     parallel = names.tensor_parallel_axis('/'.join((*self.path, 'kernel'))) is not None
-    y = apply_split(partial(contract, axes=self.axes), x, kernel, parallel)
+    y = apply_split(partial(contract, axes=self.axes, before=before), x, kernel, parallel)
     if self.use_bias:
       bias = self.param('bias', self.bias_init, features, jnp.float32)[part].astype(self.dtype)
       y += bias if parallel else whole(bias)
@@ -76,9 +88,13 @@ def fan_init(mode: str, distribution: str, axes: int = 1, groups: int = 0) -> Ca
 
 
 def contract(
-  x: Float[Array, '...'], kernel: Float[Array, '...'], axes: int = 1, dtype: Any = None
+  x: Float[Array, '...'],
+  kernel: Float[Array, '...'],
+  axes: int = 1,
+  dtype: Any = None,
+  before: Callable[[Array], Array] | None = None,
 ) -> Float[Array, '...']:
-  """The last `axes` of x with the first `axes` of the kernel, summed and given in `dtype`.
+  """The last `axes` of before(x) with the first ones of the kernel, summed and given in `dtype`.
 
   On CPU as flat matrices, whose gradients are fast (`vitlab.ops.matmul`). Split parameters keep
   their axes: flat, XLA would move activations to them.
@@ -87,6 +103,7 @@ def contract(
     rows, columns = x.shape[: x.ndim - axes], kernel.shape[axes:]
     fan_in = math.prod(kernel.shape[:axes])
     x, kernel = x.reshape(math.prod(rows), fan_in), kernel.reshape(fan_in, math.prod(columns))
-    return matmul(x, kernel, dtype).reshape(rows + columns)
+    return matmul(x, kernel, dtype, before).reshape(rows + columns)
+  x = x if before is None else before(x)
   dims = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
   return jax.lax.dot_general(x, kernel, (dims, ((), ())), preferred_element_type=dtype)

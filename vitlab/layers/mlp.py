@@ -37,9 +37,10 @@ class Mlp(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d'], train: bool = False) -> Float[Array, '*b d']:
-    x, width = self.activation(_dense(self, self.hidden, 'up')(x)), x.shape[-1]
-    x = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
-    return _dense(self, width, 'down')(x)
+    hidden, down = _dense(self, self.hidden, 'up')(x), _dense(self, x.shape[-1], 'down')
+    if not train or not self.dropout_rate:
+      return down(hidden, before=self.activation)
+    return down(nn.Dropout(self.dropout_rate, deterministic=False)(self.activation(hidden)))
 
 
 class GatedMlp(nn.Module):

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab.ops.recompute import bound
+
 
 @jax.custom_vjp
 def gelu(x: Float[Array, '*b']) -> Float[Array, '*b']:
@@ -28,7 +30,7 @@ def _distribution(x):
 
 
 def _backward(x, dy):
-  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  wide = bound(x, dy).astype(jnp.promote_types(x.dtype, jnp.float32))
   density = jnp.exp(-0.5 * jnp.square(wide)) / math.sqrt(2 * math.pi)
   return ((dy * (_distribution(wide) + wide * density)).astype(x.dtype),)
 
