@@ -128,7 +128,7 @@ def test_every_step_of_mimicry(both):
 
 
 @pytest.mark.parametrize('player', PLAYERS)
-def test_parameter_counts_of_mimicry(player):
+def test_parameter_counts_of_mimicry(player, x64):
   shapes = jax.eval_shape(our_player(player).init, jax.random.key(0), inputs(player, 0), LABEL)
   count = sum(x.size for x in jax.tree.leaves(shapes['params']))
   assert count == FROZEN['parameters'][PLAYERS.index(player)]

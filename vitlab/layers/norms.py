@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError, unknown
-from vitlab.layers.sharding import apply_split
+from vitlab.layers.sharding import apply_split, constrain_batch
 from vitlab.ops.normalisation import normalise, wide
 
 
@@ -155,7 +155,7 @@ class ConditionalBatchNorm(nn.Module):
   ) -> Float[Array, 'b *ones c']:
     """The row of a table for each example, the same at all pixels."""
     table = self.param(name, init, (self.num_classes, x.shape[-1]), jnp.float32)
-    rows = apply_split(lambda label, table: table[label], label, table)
+    rows = constrain_batch(apply_split(lambda label, table: table[label], label, table))
     return jnp.expand_dims(rows, tuple(range(1, x.ndim - 1)))
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 from vitlab.layers.attention import unit
 from vitlab.layers.conv import convolve
 from vitlab.layers.dense import contract, fan_init
-from vitlab.layers.sharding import apply_split
+from vitlab.layers.sharding import apply_split, constrain_batch, whole
 
 COLLECTION = 'spectral'
 XAVIER = nn.initializers.xavier_uniform()
@@ -122,7 +122,8 @@ class SpectralEmbed(nn.Module):
   def __call__(self, label: Int[Array, ' b'], train: bool = False) -> Float[Array, 'b d']:
     table = self.param('embedding', XAVIER, (self.num_classes, self.width), jnp.float32)
     table /= _followed_norm(self, table.T, train)
-    return apply_split(lambda label, table: table[label], label, table.astype(self.dtype))
+    vectors = apply_split(lambda label, table: table[label], label, table.astype(self.dtype))
+    return constrain_batch(vectors)
 
 
 def _followed_norm(layer: nn.Module, matrix: Float[Array, 'i o'], train: bool) -> Float[Array, '']:
@@ -146,4 +147,5 @@ def _biased(
   """y with the layer's bias, if it has one."""
   if not layer.use_bias:
     return y
-  return y + layer.param('bias', nn.initializers.zeros, shape, jnp.float32).astype(y.dtype)
+  bias = layer.param('bias', nn.initializers.zeros, shape, jnp.float32)
+  return y + whole(bias.astype(y.dtype))
