@@ -152,6 +152,13 @@ def test_a_task_without_logits_of_samples_says_nothing_of_them():
   assert set(metrics) == {'frechet', 'kid', 'precision', 'recall', 'frechet_floor', 'kid_floor'}
 
 
+def test_an_encoder_of_other_classes_is_not_asked_what_it_recognises():
+  """FID's Inception has 1008; a sample of class 3 is none of its third."""
+  other = frechet.make(num_classes=10)(predictions())
+  assert 'recognised' not in other.metrics and 'recognised_confusion' not in other.details
+  same(frechet.make()(predictions()), frechet.make(num_classes=3)(predictions()))
+
+
 def test_features_of_any_shape_are_vectors():
   pictures = {name: x.reshape(-1, 3, 2) for name, x in SPLITS.items()}
   got = frechet.make()(predictions(pictures, SAMPLES.reshape(-1, 3, 2)))

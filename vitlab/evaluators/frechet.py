@@ -42,6 +42,7 @@ def make(
   subset_size: int = 1000,
   encoder: str | None = None,
   resize: str | None = None,
+  num_classes: int | None = None,
 ) -> Callable[[Predictions], Result]:
   """Reads the task's `features`, `sample_features` and, where it has them, `sample_logits`.
 
@@ -55,6 +56,8 @@ def make(
     subset_size: Examples of each in a subset, fewer where there are not as many.
     encoder: The name of what gives the features, to stand beside the numbers.
     resize: How pictures are brought to its size, to stand beside the numbers.
+    num_classes: Classes of the data, a fact of theirs: an encoder that knows another number of them
+      is not asked what it recognises.
 
   Metrics: frechet, kid, precision, recall, of samples against the split; frechet_floor, kid_floor,
   of real examples against others; recognised, the share of samples that the encoder takes for the
@@ -103,7 +106,7 @@ def make(
     beside |= {name: found[name] for name in ('kid_std', 'kid_subsets', 'kid_subset_size')}
     beside |= {f'real_{name}': least[name] for name in ('precision', 'recall')}
     beside['signatures'] = np.array(_signatures(beside, k))
-    recognised = _recognised(predictions, split)
+    recognised = _recognised(predictions, split, num_classes)
     return Result(metrics | recognised.metrics, beside | recognised.details)
 
   return evaluate
@@ -146,10 +149,14 @@ def _floor(predictions: Predictions, real: Set, split: str, other_split: str) ->
   return Floor(left, right, f'{split} and {other_split}')
 
 
-def _recognised(predictions: Predictions, split: str) -> Result:
-  """Nothing where the task has no logits of samples."""
+def _recognised(predictions: Predictions, split: str, num_classes: int | None) -> Result:
+  """Nothing where the task has no logits of samples, or those of other classes."""
+  rows = []
   try:
-    rows = [(np.asarray(x), batch['label']) for x, batch in predictions('sample_logits', split)]
+    for logits, batch in predictions('sample_logits', split):
+      if num_classes not in (None, np.shape(logits)[1]):
+        return Result({}, {})
+      rows.append((np.asarray(logits), batch['label']))
   except Absent:
     return Result({}, {})
   logits, asked = map(np.concatenate, zip(*rows))
