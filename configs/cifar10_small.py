@@ -76,5 +76,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.evaluators.test = dict(name='classification', split='test', every='1 epochs')
   config.checkpoint.best = 'test/accuracy'
   if arg.smoke:
-    smoke.digits(config)
+    smoke.digits(config, '4 epochs')
+    if arg.model == 'resnet':
+      config.model.width = 8
   return config
