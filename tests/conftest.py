@@ -1,5 +1,6 @@
 """Every test sees 8 simulated devices, checked shapes and a persistent compilation cache."""
 
+import functools
 import gc
 import os
 import pathlib
@@ -22,6 +23,7 @@ os.environ['XLA_FLAGS'] = (
 import jax
 import pytest
 from _helpers.real_data import ROOT
+from jax._src.interpreters import mlir
 from jaxtyping import install_import_hook
 
 jax.config.update('jax_num_cpu_devices', 8)
@@ -29,6 +31,10 @@ jax.config.update(
   'jax_compilation_cache_dir', str(pathlib.Path(__file__).parents[1] / '.jax_cache')
 )
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+# Every program, however small, is written down in an MLIR context of its own, of which 4 ms go into
+# loading dialects: a quarter of what an operation costs when it runs for the first time.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 install_import_hook('vitlab', 'beartype.beartype')
 
@@ -46,6 +52,7 @@ def forget():
   """Drops what a module has traced and compiled: over all of them it is gigabytes."""
   yield
   jax.clear_caches()
+  mlir.make_ir_context.cache_clear()
 
 
 @pytest.fixture
