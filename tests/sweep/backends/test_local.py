@@ -49,7 +49,8 @@ def test_cores_are_shared_equally(tmp_path):
   assert seen[2] in seen[:2]  # a slot that was free again
 
 
-def test_a_gpu_each(tmp_path):
+def test_a_gpu_each(tmp_path, monkeypatch):
+  monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
   given = trials(tmp_path, 2)
   jobs = local.Local(2, ['0', 'GPU-7']).start(given)
   assert finish(jobs) == [0, 0]
