@@ -8,8 +8,8 @@ import pathlib
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TORCHDYNAMO_DISABLE', '1')
-# The oracles' matrices are tiny, and every core has a worker already: with two threads on busy cores
-# torch took ten times as long.
+# The oracles' matrices are tiny, and every core has a worker already: with two threads on busy
+# cores torch took ten times as long.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 # Programs run a few times here: what counts is how soon they are there. XLA's emitters of fusions
 # take 0.2 s whatever the program, LLVM's optimisations and its threads most of the rest: without

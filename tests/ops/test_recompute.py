@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from vitlab.layers import norms
 from vitlab.layers.mlp import make_mlp
@@ -45,3 +46,36 @@ def test_of_an_mlp_one_hidden_array_is_kept_and_of_a_norm_its_input(monkeypatch)
   assert bytes_bound < 2.5 * DEPTH * HIDDEN
   for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(same), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def chain(wrap):
+  """Layers of attention one after the other: compiled memory, FLOPs, gradient; reads one output."""
+
+  def layer(x, kernel, keys, rate):
+    y = x @ kernel
+    weights = jax.nn.softmax(y @ y.T)
+    kept = jax.random.bernoulli(keys['drop'], 1 - rate, y.shape)
+    return x + jnp.where(kept, weights @ y, 0), dict(unread=weights @ weights)
+
+  one = wrap(layer)
+  x, *kernels = jax.random.normal(jax.random.key(0), (1 + DEPTH, WIDTH, WIDTH))
+
+  def loss(kernels, x):
+    for i, kernel in enumerate(kernels):
+      x, _ = one(jnp.tile(x, (8, 1)) if i == 0 else x, kernel, {'drop': jax.random.key(i)}, 0.1)
+    return jnp.sin(x).sum()
+
+  compiled = jax.jit(jax.grad(loss, (0, 1))).lower(kernels, x).compile()
+  flops = compiled.cost_analysis()['flops']
+  return compiled.memory_analysis().temp_size_in_bytes, flops, compiled(kernels, x)
+
+
+@pytest.mark.parametrize(('policy', 'share'), [('nothing_saveable', 0.6), ('dots_saveable', 0.9)])
+def test_a_checkpoint_acts_on_a_cpu_without_a_loop(policy, share):
+  policy = getattr(jax.checkpoint_policies, policy)
+  plain, flops, expected = chain(lambda layer: layer)
+  light, more_flops, gradient = chain(lambda layer: recompute.checkpoint(layer, policy))
+  assert light < share * plain
+  assert more_flops < 1.3 * flops  # of what nobody reads there is no gradient
+  for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

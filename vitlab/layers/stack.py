@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PyTree
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.sharding import PRODUCT, constrain_batch
+from vitlab.ops.recompute import checkpoint
 
 # Policies of jax.checkpoint, from the least memory to the least time.
 REMAT = ('nothing_saveable', 'dots_with_no_batch_dims_saveable', 'dots_saveable')
@@ -35,8 +36,7 @@ class Stack(nn.Module):
       two rates to the second.
     scan: Compile one block and loop over it: depth times less to compile, some slower on CPU.
     remat: What the backward pass keeps of a block instead of recomputing it, one of `REMAT`; ''
-      keeps everything. On a CPU only with `scan`: XLA takes the recomputation of unrolled blocks
-      for the first computation there (findings/jax_checkpoint_on_cpu.sh).
+      keeps everything.
     turns: Keyword arguments that the blocks take in turn, constants of the program: a Swin's blocks
       leave their windows in place and shift them.
   """
@@ -88,7 +88,7 @@ class Stack(nn.Module):
     if self.remat:
       # Inside a scan nothing can merge the recomputation with the original, so no barrier.
       options = dict(policy=remat_policy(self.remat), prevent_cse=not self.scan)
-      turns = [jax.checkpoint(turn, **options) for turn in turns]
+      turns = [checkpoint(turn, **options) for turn in turns]
 
     run = self._scan if self.scan else self._unrolled
     return run(turns, jax.tree.map(constrain_batch, x), layers, inputs)

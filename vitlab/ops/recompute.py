@@ -1,5 +1,13 @@
 """What a backward pass computes a second time, so that nobody has to keep the first."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jax.interpreters.ad import Zero
 from jaxtyping import Array, Float
 
 
@@ -15,3 +23,69 @@ def bound(x: Float[Array, '...'], gradient: Float[Array, '...']) -> Float[Array,
     gradient: What it has just received, of a shape that broadcasts to that of x.
   """
   return x + 0 * gradient.astype(x.dtype)
+
+
+def checkpoint(
+  function: Callable[..., Any], policy: Callable[..., Any], prevent_cse: bool = True
+) -> Callable[..., Any]:
+  """`jax.checkpoint`, which by itself does nothing on a CPU (findings/jax_checkpoint_on_cpu.sh).
+
+  There what is kept is bound to the first gradient that comes back, but for arguments that the
+  function was given behind the first: parameters, which enter matrix products as they are.
+
+  Args:
+    function: Of the activations and of other arrays; closed over no array.
+    policy: What is kept, see `jax.checkpoint_policies`.
+    prevent_cse: Whether the recomputation could be taken for the first computation; inside a loop
+      it cannot.
+  """
+  light = jax.checkpoint(function, policy=policy, prevent_cse=prevent_cse)
+  if jax.default_backend() != 'cpu' or not prevent_cse:
+    return light
+
+  @jax.custom_vjp
+  def run(*args):
+    return light(*args)
+
+  def forward(*args):
+    args = jax.tree.map(lambda given: given.value, args, is_leaf=lambda x: hasattr(x, 'perturbed'))
+    out, backward = jax.vjp(light, *args)
+    leaves, tree = jax.tree.flatten(backward)
+    weights = {id(leaf) for leaf in jax.tree.leaves(args[1:])}
+    own = [leaf if id(leaf) in weights else None for leaf in leaves]
+    return out, _Kept([None if id(x) in weights else x for x in leaves], own, tree)
+
+  def backward(kept, gradients):
+    gradients = jax.tree.map(_zero, gradients, is_leaf=lambda x: isinstance(x, SymbolicZero))
+    first = next(x for x in jax.tree.leaves(gradients) if isinstance(x, jax.Array))
+    late = [x if x is None or not _is_float(x) else bound(x, first.ravel()[0]) for x in kept.made]
+    leaves = [own if made is None else made for made, own in zip(late, kept.given)]
+    return jax.tree.unflatten(kept.tree, leaves)(gradients)
+
+  run.defvjp(forward, backward, symbolic_zeros=True)
+  return run
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class _Kept:
+  """What a function keeps for its gradient.
+
+  Attributes:
+    made: What it made, or was given first; None in the places of `given`.
+    given: Its other arguments; None in the places of `made`.
+    tree: That of both.
+  """
+
+  made: list[Any]
+  given: list[Any]
+  tree: Any = dataclasses.field(metadata=dict(static=True))
+
+
+def _zero(gradient: Any) -> Any:
+  """A gradient known to be zero, as transposition wants it: of what it is, nothing is computed."""
+  return Zero(gradient.aval) if isinstance(gradient, SymbolicZero) else gradient
+
+
+def _is_float(x: Any) -> bool:
+  return jnp.issubdtype(x.dtype, jnp.floating)
