@@ -141,5 +141,6 @@ def draw(rows, figure):
   left.set_xscale('log', base=2)
   drawing.ticks(left.xaxis, depths)
   drawing.powers_of_ten(right)
+  right.xaxis.set_major_locator(drawing.whole())
   right.set(xlabel='layer, the first reads the picture', ylabel='norm of its gradient')
   figure.legend(loc='outside upper center', ncols=2)

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
   FixedLocator,
   FuncFormatter,
+  LogLocator,
   MaxNLocator,
   NullFormatter,
   NullLocator,
@@ -128,9 +129,13 @@ def by_length(axes: Any, lengths: Sequence[int]) -> None:
 
 
 def powers_of_ten(axes: Any) -> None:
-  """A logarithmic axis upwards, named at powers of ten alone."""
+  """A logarithmic axis upwards, named at powers of ten; of a narrow range at 1, 2 and 5, too."""
   axes.set_yscale('log')
   axes.yaxis.set_minor_formatter(NullFormatter())
+  low, high = axes.dataLim.intervaly
+  if 0 < low < high < 100 * low:  # of which there may be none
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f'{y:g}'))
 
 
 def bars(axes: Any, names: Sequence[str], y: Sequence[Interval], numbers: Sequence[int]) -> None:
