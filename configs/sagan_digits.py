@@ -2,11 +2,13 @@
 
   command   python launch.py --config=configs/sagan_digits.py
   hardware  2 CPU cores
-  time      TIME
-  reached   REACHED
+  time      130 CPU seconds, compilation and report included
+  reached   98.3 % of samples recognised, mean of seeds 0, 1 (98.1, 98.6 %); distance 0.30
 
 Without `encoder` samples and pictures are compared pixel by pixel. `:encoder=runs/vit_digits` looks
-at them through that classifier, and says how many it recognises as the digit they were asked for.
+at them through that classifier, and says how many it recognises as the digit they were asked for:
+so the numbers above. One for each test image; real training images are at a distance of 0.83, since
+the classifier has learned them.
 
 Attention on maps of 8x8 and 4x4 pixels, as in SAGAN; the loss is of pairs with both slopes held
 down (R3GAN, arXiv:2501.05441): it is there in half the steps that the hinge takes, and the samples
@@ -42,5 +44,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.log_every = '100 steps'
   if arg.smoke:
     gan.smoke(config)
-  gan.judge(config, 'test', '50%', arg.encoder)
+  # Halves of so few images would say nothing.
+  gan.judge(config, 'test', '50%', arg.encoder, floor='train')
   return config

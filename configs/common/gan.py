@@ -24,7 +24,7 @@ def optim(
   )
 
 
-def judge(config: ConfigDict, split: str, every: str, encoder: str = '') -> None:
+def judge(config: ConfigDict, split: str, every: str, encoder: str = '', floor: str = '') -> None:
   """Compares samples with a split, in the features of an encoder or pixel by pixel.
 
   Args:
@@ -32,9 +32,10 @@ def judge(config: ConfigDict, split: str, every: str, encoder: str = '') -> None
     split: Real pictures that the generator has not been shown.
     every: How often.
     encoder: Weights of any model of pictures; '' for none.
+    floor: Other real pictures, for the floor; '': the split's halves, if there is an encoder, which
+      knows what it was trained on too well, else the training split.
   """
-  # An encoder knows what it was trained on too well to be asked how far that is from a split.
-  floor = split if encoder else 'train'
+  floor = floor or (split if encoder else 'train')
   seen = dict(encoder=encoder, resize='bicubic as clean-fid') if encoder else dict(encoder='pixels')
   how = dict(name='frechet', split=split, floor_split=floor, every=every, **seen)
   config.evaluators = {split: how}

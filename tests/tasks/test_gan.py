@@ -274,3 +274,4 @@ def test_data_that_are_not_here_have_the_classes_of_the_model():
   assert known.example['image'].shape == (32, 32, 3)
   assert gan.assumed(data, dict(num_classes=0)).example['label'] == 0
   assert gan.assumed(dict(path='x'), dict(num_classes=10)) is None
+  assert gan.assumed(data, dict(num_classes=None)) is None  # to be filled in from what is not here

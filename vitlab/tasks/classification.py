@@ -5,12 +5,11 @@ absent).
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Shaped
 
@@ -18,8 +17,10 @@ from vitlab.errors import UserError, unknown
 from vitlab.ops import augment as augmentation
 from vitlab.ops import losses
 from vitlab.ops.color import normalize
-from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
+from vitlab.tasks import Batch, Key, Loss, Task, Variables, apply_train, mask_of
+from vitlab.tasks._images import assumed, example, pixels
 
+__all__ = ['assumed', 'example', 'make']
 UNIT, INPUTS = 'images', ('image',)
 LOSSES = {'softmax': losses.softmax_cross_entropy, 'sigmoid': losses.sigmoid_cross_entropy}
 
@@ -57,7 +58,7 @@ def make(
   scale = functools.partial(normalize, mean=mean, std=std)
 
   def init(key: Key, batch: Batch) -> Variables:
-    return {'model': model.init({'params': key}, scale(_pixels(batch['image'])), train=False)}
+    return {'model': model.init({'params': key}, scale(pixels(batch['image'])), train=False)}
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
     augment_key, dropout_key = jax.random.split(key)
@@ -70,26 +71,6 @@ def make(
     return result._replace(mutated={'model': mutated}, outputs=outputs)
 
   return Task(init, {'model': training_loss}, _predict(model, num_classes, scale))
-
-
-def example(facts: Mapping[str, Any]) -> dict[str, Any]:
-  """An example of the data set, all zero: its `image` of the size in the facts, and its `label`."""
-  size = facts['image']
-  image = np.zeros((*size['image_size'], size['channels']), np.uint8)
-  return dict(image=image, label=np.int32(0))
-
-
-def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
-  """What a config says of pictures that are not here: their size, and the classes of the model."""
-  size, num_classes = data.get('image_size'), model.get('num_classes')
-  if not size or not num_classes:
-    return None
-  image = dict(
-    image_size=(size, size) if isinstance(size, int) else tuple(size),
-    channels=data.get('channels', 3),
-  )
-  facts = dict(num_classes=num_classes, image=image)
-  return Assumed(facts, example(facts))
 
 
 def _loss(
@@ -116,7 +97,7 @@ def _predict(
   model: nn.Module, num_classes: int, scale: Callable[..., Float[Array, 'b h w c']]
 ) -> dict[str, Callable[..., Any]]:
   def forward(variables: Variables, batch: Batch) -> tuple[Float[Array, 'b classes'], Any]:
-    logits, out = model.apply(variables['model'], scale(_pixels(batch['image'])), train=False)
+    logits, out = model.apply(variables['model'], scale(pixels(batch['image'])), train=False)
     _check_logits(logits, num_classes)
     return logits.astype(jnp.float32), out
 
@@ -152,12 +133,8 @@ def _examples(
   batch: Batch, mask: Bool[Array, ' b'], num_classes: int
 ) -> tuple[Float[Array, 'b h w c'], Float[Array, 'b classes']]:
   """Float images and one-hot targets, zero where masked: padding must not mix into neighbours."""
-  image = jnp.where(mask[:, None, None, None], _pixels(batch['image']), 0.0)
+  image = jnp.where(mask[:, None, None, None], pixels(batch['image']), 0.0)
   return image, jnp.where(mask[:, None], jax.nn.one_hot(batch['label'], num_classes), 0.0)
-
-
-def _pixels(image: Shaped[Array, 'b h w c']) -> Float[Array, 'b h w c']:
-  return image.astype(jnp.float32) / 255.0
 
 
 def _check_logits(logits: Shaped[Array, 'b logits'], num_classes: int) -> None:

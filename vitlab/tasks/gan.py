@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.errors import UserError, unknown
 from vitlab.ops import adversarial
@@ -34,19 +34,19 @@ from vitlab.tasks import (
   Metrics,
   Task,
   Variables,
+  _images,
   apply_train,
-  classification,
   mask_of,
 )
 from vitlab.tasks._encoder import Encoder
+from vitlab.tasks._images import example, pixels
 
+__all__ = ['assumed', 'example', 'make']
 UNIT, INPUTS = 'images', ('image',)
 DISCRIMINATOR, GENERATOR, ENCODER = 'discriminator', 'generator', 'encoder'
 
 Image = Float[Array, 'b h w c']
 Label = Int[Array, ' b'] | None
-
-example = classification.example
 
 
 def make(
@@ -106,7 +106,7 @@ def make(
     variables = game.init(key, batch)
     if seen is None:
       return variables
-    image = seen.prepared(_pixels(batch['image']))
+    image = seen.prepared(pixels(batch['image']))
     return variables | {
       ENCODER: encoder.init({'params': jax.random.fold_in(key, 2)}, image, train=False)
     }
@@ -116,9 +116,9 @@ def make(
 
 
 def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
-  """As of classification, but that a model of no classes says nothing of those of the data."""
-  known = dict(model)
-  return classification.assumed(data, known | dict(num_classes=known.get('num_classes') or 1))
+  """As of classification; a model of no classes may stand before data of any."""
+  any_of = dict(num_classes=1) if model.get('num_classes') == 0 else {}
+  return _images.assumed(data, {**model, **any_of})
 
 
 class _Game(NamedTuple):
@@ -149,7 +149,7 @@ class _Game(NamedTuple):
 
   def real(self, batch: Batch) -> Image:
     """The pictures of a batch in [-1, 1]; black where there is no example."""
-    image = jnp.where(mask_of(batch)[:, None, None, None], _pixels(batch['image']), 0.0)
+    image = jnp.where(mask_of(batch)[:, None, None, None], pixels(batch['image']), 0.0)
     return normalize(image, (0.5,), (0.5,))
 
   def drawn(self, variables: Variables, key: Key, label: Label, count: int) -> tuple[Image, Any]:
@@ -242,7 +242,7 @@ def _predict(
   predict = dict(
     samples=samples,
     attention=attention,
-    features=lambda variables, batch: features_of(variables, _pixels(batch['image'])),
+    features=lambda variables, batch: features_of(variables, pixels(batch['image'])),
     sample_features=lambda variables, batch: features_of(variables, stored(variables, batch)),
   )
   if encoder is not None:
@@ -250,10 +250,6 @@ def _predict(
       variables[ENCODER], stored(variables, batch)
     )
   return predict
-
-
-def _pixels(image: Shaped[Array, 'b h w c']) -> Image:
-  return image.astype(jnp.float32) / 255.0
 
 
 def _paired(real: Any, fake: Any) -> Any:
