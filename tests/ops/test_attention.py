@@ -176,3 +176,42 @@ def test_dropped_weights_do_not_go_to_a_kernel_that_drops_none(monkeypatch):
   monkeypatch.setattr(attention, '_fused', lambda *_: jnp.ones_like(v))
   assert (attend(q, k, v) == 1).all()
   assert not attend(q, k, v, drop=jnp.zeros_like).any()
+
+
+@pytest.mark.parametrize('causal', [False, True])
+@pytest.mark.parametrize('extras', ['', 'bias', 'mask'])
+def test_long_rows_are_computed_in_blocks_and_are_the_same(causal, extras, x64, monkeypatch):
+  """Blocks of 3 queries, and a rest of 2; keys are more than queries."""
+  rng = np.random.default_rng(0)
+  q, k, v = (jnp.asarray(rng.normal(size=(2, 2, t, 4))) for t in (17, 19, 19))
+  bias = jnp.asarray(rng.normal(size=(1, 2, 17, 19))) if extras == 'bias' else None
+  mask = jnp.asarray(rng.random((2, 1, 1, 19)) < 0.7) if extras == 'mask' else None
+
+  def answers():
+    value = lambda *xs: jnp.sin(attend(*xs, mask=mask, causal=causal)).sum()  # noqa: E731
+    of_bias = lambda q, k, v, b: jnp.sin(attend(q, k, v, bias=b, causal=causal)).sum()  # noqa: E731
+    if bias is not None:
+      return jax.value_and_grad(of_bias, (0, 1, 2, 3))(q, k, v, bias)
+    return jax.value_and_grad(value, (0, 1, 2))(q, k, v)
+
+  whole = answers()
+  asked = []
+  monkeypatch.setattr(attention, 'BLOCK', 3 * 2 * 2 * 19)
+  monkeypatch.setattr(attention, 'LEAST_ROWS', 1)
+  in_blocks = attention._in_blocks
+  monkeypatch.setattr(attention, '_in_blocks', lambda *xs: asked.append(xs[0]) or in_blocks(*xs))
+  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(answers()), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-12)
+  assert set(asked) == {3}
+
+
+def test_long_rows_take_memory_for_a_block_of_logits(monkeypatch):
+  x = jax.ShapeDtypeStruct((1, 2, 1024, 8), jnp.float32)
+
+  def temporaries():
+    gradient = jax.grad(lambda *xs: jnp.sin(attend(*xs)).sum(), (0, 1, 2))
+    return jax.jit(gradient).lower(x, x, x).compile().memory_analysis().temp_size_in_bytes
+
+  whole = temporaries()
+  monkeypatch.setattr(attention, 'BLOCK', 2**16)
+  assert temporaries() < 0.25 * whole

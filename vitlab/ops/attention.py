@@ -3,7 +3,7 @@
 One operation for every family: self- and cross-attention, causal, masked, biased. Heads come before
 tokens (`b n t k`), so that both products are batched matmuls over contiguous memory. On a GPU the
 fused cuDNN kernel runs wherever it can (16-bit numbers, head sizes it knows); everywhere else the
-softmax below does, in at least float32.
+softmax below does, in at least float32, and over long rows in memory for a few queries at a time.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from vitlab.ops.matmul import matmul
+
+# Long rows are computed some queries at a time where this makes at least four blocks: as many of
+# them as have so many logits (64 MiB in float32), but enough to keep a machine busy.
+BLOCK, LEAST_ROWS = 2**24, 64
 
 
 def attend(
@@ -43,6 +47,9 @@ def attend(
   """
   if drop is None and _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
+  rows = max(BLOCK // (q.shape[0] * q.shape[1] * k.shape[2]), LEAST_ROWS)
+  if drop is None and 4 * rows <= q.shape[2]:
+    return _in_blocks(rows, q, k, v, bias, mask, causal, scale)
   return mix(_logits(q, k, bias, mask, causal, scale), v, drop)
 
 
@@ -110,6 +117,41 @@ def _logits(q, k, bias, mask, causal, scale):
     t, s = logits.shape[-2:]
     mask = jnp.tril(jnp.ones((t, s), bool), s - t) & (True if mask is None else mask)
   return logits if mask is None else hide(logits, mask)
+
+
+def _in_blocks(rows, q, k, v, bias, mask, causal, scale):
+  """`attend`, some queries at a time, whose logits the gradient computes again: O(t) memory.
+
+  Rabe and Staats 2021 (arXiv:2112.05682), with all keys at a time.
+  """
+  t, s = q.shape[2], k.shape[2]
+  of_rows = {
+    name: x
+    for name, x in dict(q=q, bias=bias, mask=mask).items()
+    if x is not None and x.shape[2] == t
+  }
+  shared = dict(bias=bias, mask=mask)
+
+  @jax.checkpoint
+  def block(first, own):
+    own = shared | own
+    seen = own['mask']
+    if causal:
+      last = first + jnp.arange(own['q'].shape[2]) + s - t
+      seen = (jnp.arange(s) <= last[:, None]) & (True if seen is None else seen)
+    return mix(_logits(own['q'], k, own['bias'], seen, False, scale), v)
+
+  whole = t - t % rows
+  blocks = {
+    name: jnp.moveaxis(x[:, :, :whole].reshape(*x.shape[:2], -1, rows, x.shape[-1]), 2, 0)
+    for name, x in of_rows.items()
+  }
+  out = jax.lax.map(lambda at: block(*at), (jnp.arange(0, whole, rows), blocks))
+  out = jnp.moveaxis(out, 0, 2).reshape(*q.shape[:2], whole, v.shape[-1])
+  if whole == t:
+    return out
+  rest = block(whole, {name: x[:, :, whole:] for name, x in of_rows.items()})
+  return jnp.concatenate([out, rest], axis=2)
 
 
 def _cudnn_can(q, k, v, bias, mask, causal) -> bool:
