@@ -36,11 +36,13 @@ def judge(config: ConfigDict, split: str, every: str, encoder: str = '', floor: 
       knows what it was trained on too well, else the training split.
   """
   floor = floor or (split if encoder else 'train')
-  seen = dict(encoder=encoder, resize='bicubic as clean-fid') if encoder else dict(encoder='pixels')
+  seen = dict(encoder='pixels')
+  if encoder:
+    seen = dict(encoder=encoder, resize='bicubic as clean-fid', num_classes=None)
   how = dict(name='frechet', split=split, floor_split=floor, every=every, **seen)
   config.evaluators = {split: how}
   if encoder:
-    config.task.encoder = dict(num_classes=None)
+    config.task.encoder = dict()  # whose classes are its own
     config.init_from = dict(encoder=encoder)
 
 

@@ -149,7 +149,10 @@ def fill(config: ConfigDict, sources: Mapping[str, Weights]) -> ConfigDict:
       _fill_open(filled.data, words, 'data.sets')
       _fill_open(tasks.innermost(filled.task), _of_task(words), 'tasks')
     elif player in filled.task and registry.PARTS.get(player) == 'models':
-      _fill_model(filled.task[player], source, f'config.task.{player}')
+      node = filled.task[player]
+      own = {key: source.about.spec.get(key) for key in COUNTS if key not in node}
+      _fill_model(node, source, f'config.task.{player}')
+      node.update({key: count for key, count in own.items() if count})
       _fill_open(filled.task, {f'{player}_{key}': x for key, x in words.items()}, 'tasks')
   return filled.lock()
 

@@ -70,8 +70,8 @@ class Weights(NamedTuple):
     like = tasks.without_rows({'model': like})['model']  # which weights know nothing of
     loaded = self.read(like, head=self.head, fresh=self.fresh)
     params = dict(loaded.get('params', {}))
-    heads = [name for name in names.CLASSES.modules if params.get(name)]
-    if facts and heads:
+    heads = _heads(params)
+    if facts and heads and not self._has_own_classes(like['params'], params, facts):
       anew = self._anew('a new classifier')
       order = classes.numbers(facts, known, self.path, match_classes, anew)
       if order is not None:
@@ -79,6 +79,12 @@ class Weights(NamedTuple):
     if not kept:
       self._check_words(params, facts)
     return {**loaded, 'params': params}
+
+  def _has_own_classes(self, like: PyTree, params: PyTree, facts: Mapping[str, Any]) -> bool:
+    """Whether the model is to keep classes that are not those of the data, as an encoder may."""
+    shapes = [[x.shape for x in jax.tree.leaves(_heads(tree))] for tree in (like, params)]
+    key = names.CLASSES.keyword
+    return shapes[0] == shapes[1] and self.about.spec.get(key) != facts.get(key)
 
   @property
   def _counted(self) -> names.Counted:
@@ -169,3 +175,8 @@ def _of_run(path: str, player: str) -> Weights:
   origin = dict(format='vitlab', step=step)
   free = pretrained.RESAMPLED | TRAINING
   return Weights(path, known._replace(spec=spec), read, free, origin)
+
+
+def _heads(params: PyTree) -> dict[str, PyTree]:
+  """The classifiers among a model's parameters."""
+  return {name: params[name] for name in names.CLASSES.modules if params.get(name)}
