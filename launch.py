@@ -10,6 +10,7 @@ python launch.py --mode=predict --workdir=runs/vit_digits picture.png folder/
 python launch.py --mode=predict --workdir=runs/vit_digits --attention folder/
 python launch.py --mode=predict --workdir=runs/detr_small --threshold=0.5 folder/
 python launch.py --mode=predict --workdir=runs/transformer_multi30k --search=beam,beams=8 lines.txt
+python launch.py --mode=predict --workdir=runs/sagan_digits --samples=8 --output=threes.png 3
 python launch.py --mode=report runs/first runs/second
 python launch.py --mode=export --workdir=runs/vit_digits
 python launch.py --mode=export --workdir=runs/vit_digits --format=timm
@@ -75,13 +76,13 @@ def evaluate(command: Command) -> None:
 
 
 def predict(command: Command) -> None:
-  """label the images that follow the flags, or answer the lines of text files or standard input"""
+  """label the images, answer the text files or draw the classes that follow the flags"""
   folder, values = command.workdir(), command.flags
   prepare(values)
   from vitlab.predict import Options, check, find, trained
 
   model = trained.load(folder, command.overrides, values.average)
-  options = Options(values.output, values.nbest, values.threshold, values.nms)
+  options = Options(values.output, values.nbest, values.threshold, values.nms, values.samples)
   check(model.kind, options)
   if not values.attention:
     find(model.kind, 'run', '--mode=predict')(model, command.paths, options)

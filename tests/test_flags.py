@@ -39,6 +39,7 @@ VALUES = dict(
   nbest='1',
   threshold='0.5',
   nms='0.5',
+  samples='1',
   attention='true',
   sweep='x.py',
   backend='local',

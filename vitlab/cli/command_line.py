@@ -31,6 +31,7 @@ BELONG = dict(
   nbest=('predict',),
   threshold=('predict',),
   nms=('predict',),
+  samples=('predict',),
   search=('predict', 'eval'),
   average=('predict', 'eval', 'export'),
   sweep=('sweep',),
@@ -125,6 +126,11 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   flags.DEFINE_float('threshold', None, text, 0, 1, flag_values=values)
   text = 'Overlap of two boxes above which predict drops the less sure one; 1: none.'
   flags.DEFINE_float('nms', None, text, 0, 1, flag_values=values)
+  text = (
+    'How many pictures of each class predict draws; their seed and truncation are those of the'
+    ' task: --config.task.seed=1.'
+  )
+  flags.DEFINE_integer('samples', None, text, lower_bound=1, flag_values=values)
   text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)
   string('sweep', '', "The file whose sweep(add) lists the points, by default the config's.")

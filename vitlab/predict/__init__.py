@@ -26,16 +26,18 @@ class Options(NamedTuple):
     nbest: Number of answers to each input, where the kind has several.
     threshold: Lowest score of what is found; None: the kind's own.
     nms: Overlap above which the less sure one of two boxes is left out; None: as the model does.
+    samples: Number of pictures drawn of each class; None: the kind's own.
   """
 
   output: str = ''
   nbest: int = 1
   threshold: float | None = None
   nms: float | None = None
+  samples: int | None = None
 
 
 DEFAULTS = Options()
-OF_SOME = ('threshold', 'nms')
+OF_SOME = dict(threshold='detectors', nms='detectors', samples='what draws pictures')
 
 
 class Program(NamedTuple):
@@ -74,9 +76,9 @@ def find(kind: str, name: str, what: str) -> Callable[..., Any]:
 def check(kind: str, options: Options) -> None:
   """Raises UserError for an option that means nothing, or nothing to a kind of learning."""
   module = registry.module('predict', kind) if kind in registry.names('predict') else None
-  for name in OF_SOME:
+  for name, those in OF_SOME.items():
     value = getattr(options, name)
     if value is not None and name not in getattr(module, 'TAKES', ()):
-      raise UserError(f'--{name}={value} is for detectors: the task of this model is {kind!r}')
-    if value is not None and not 0 <= value <= 1:  # NaN, too, which a flag's bounds let through
+      raise UserError(f'--{name}={value} is for {those}: the task of this model is {kind!r}')
+    if isinstance(value, float) and not 0 <= value <= 1:  # NaN, too, which bounds of flags let by
       raise UserError(f'--{name}={value}: expected a number from 0 to 1')

@@ -11,6 +11,7 @@ vitlab. Its weights come from `config.init_from=dict(encoder=...)`, and say how 
   task = dict(name='gan', num_classes=None, encoder=dict(num_classes=None))
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,15 +36,17 @@ from vitlab.tasks import (
   Task,
   Variables,
   _images,
+  _samples,
   apply_train,
   mask_of,
 )
 from vitlab.tasks._encoder import Encoder
 from vitlab.tasks._images import example, pixels
+from vitlab.tasks._samples import ENCODER
 
 __all__ = ['assumed', 'example', 'make']
 UNIT, INPUTS = 'images', ('image',)
-DISCRIMINATOR, GENERATOR, ENCODER = 'discriminator', 'generator', 'encoder'
+DISCRIMINATOR, GENERATOR = 'discriminator', 'generator'
 
 Image = Float[Array, 'b h w c']
 Label = Int[Array, ' b'] | None
@@ -57,6 +60,7 @@ def make(
   r2: float = 0.0,
   diff_augment: str = '',
   truncation: float = 0.0,
+  seed: int = 0,
   encoder: nn.Module | None = None,
   encoder_mean: Sequence[float] = (0.5,),
   encoder_std: Sequence[float] = (0.5,),
@@ -76,6 +80,7 @@ def make(
     diff_augment: A policy of `vitlab.ops.diff_augment`, through which the discriminator sees all.
     truncation: Largest noise of samples (the truncation trick of BigGAN, arXiv:1809.11096): less
       varied and more typical ones; 0 is off.
+    seed: Of the noise of samples.
     encoder: Called as module(image, train) -> (logits, out), with 'features' in `out`; without one
       the features of a picture are its pixels.
     encoder_mean: Of the pixels in [0, 1], as the encoder was trained.
@@ -91,6 +96,8 @@ def make(
   if loss not in adversarial.LOSSES:
     raise unknown('loss of the gan task', loss, adversarial.LOSSES)
   _check_numbers(r1=r1, r2=r2, truncation=truncation)
+  if not 0 <= seed < 2**32:
+    raise UserError(f'task.seed={seed}: expected a whole number from 0 to {2**32 - 1}')
   game = _Game(
     model,
     model.generator(),
@@ -112,7 +119,9 @@ def make(
     }
 
   losses = {DISCRIMINATOR: game.judge, GENERATOR: game.forge}
-  return Task(init, losses, _predict(game, seen, truncation))
+  numbers = dict(width=model.noise_width, seed=seed, truncation=truncation)
+  noise_of = functools.partial(noise, **numbers)
+  return Task(init, losses, _samples.predict(game.generated, noise_of, seen))
 
 
 def assumed(data: Mapping[str, Any], model: Mapping[str, Any]) -> Assumed | None:
@@ -158,6 +167,11 @@ class _Game(NamedTuple):
     z = jax.random.normal(keys[0], (count, self.model.noise_width))
     (image, _), mutated = apply_train(self.generator, variables[GENERATOR], z, label, key=keys[1])
     return image, mutated
+
+  def generated(self, variables: Variables, z: Array, batch: Batch) -> tuple[Image, Any]:
+    """Pictures of the classes of a batch, by what has been learned, and all intermediates."""
+    label = self.label_of(batch)
+    return self.generator.apply(variables[GENERATOR], z, label, train=False)
 
   def judge(self, variables: Variables, batch: Batch, key: Key) -> Loss:
     """The discriminator's turn: real and generated pictures are one batch, in pairs."""
@@ -211,45 +225,6 @@ def _loss(
     name: (jnp.sum(jnp.where(mask, x, 0.0)), count) for name, x in {'loss': values, **parts}.items()
   }
   return Loss(value, metrics, mutated, weight=count)
-
-
-def _predict(
-  game: _Game, encoder: Encoder | None, truncation: float
-) -> dict[str, Callable[[Variables, Batch], Any]]:
-  def forward(variables: Variables, batch: Batch) -> tuple[Image, Any]:
-    z = noise(batch['index'], game.model.noise_width, truncation=truncation)
-    label = game.label_of(batch)
-    image, out = game.generator.apply(variables[GENERATOR], z, label, train=False)
-    return jnp.clip((image.astype(jnp.float32) + 1) / 2, 0.0, 1.0), out
-
-  def samples(variables: Variables, batch: Batch) -> Image:
-    """One for each example, of its class."""
-    return forward(variables, batch)[0]
-
-  def attention(variables: Variables, batch: Batch) -> list[Float[Array, 'b n t s']]:
-    """Of the generator, in its samples."""
-    return forward(variables, batch)[1]['attention']
-
-  def features_of(variables: Variables, image: Image) -> Float[Array, 'b d']:
-    if encoder is None:
-      return image.reshape(len(image), -1)
-    return encoder.features(variables[ENCODER], image)
-
-  def stored(variables: Variables, batch: Batch) -> Image:
-    """Samples as a file of bytes would hold them, such as those of the data."""
-    return jnp.round(255 * samples(variables, batch)) / 255
-
-  predict = dict(
-    samples=samples,
-    attention=attention,
-    features=lambda variables, batch: features_of(variables, pixels(batch['image'])),
-    sample_features=lambda variables, batch: features_of(variables, stored(variables, batch)),
-  )
-  if encoder is not None:
-    predict['sample_logits'] = lambda variables, batch: encoder.logits(
-      variables[ENCODER], stored(variables, batch)
-    )
-  return predict
 
 
 def _paired(real: Any, fake: Any) -> Any:
