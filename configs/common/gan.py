@@ -27,6 +27,8 @@ def optim(
 def judge(config: ConfigDict, split: str, every: str, encoder: str = '', floor: str = '') -> None:
   """Compares samples with a split, in the features of an encoder or pixel by pixel.
 
+  Keeps a few checkpoints, so that the report shows samples over training.
+
   Args:
     config: Changed in place.
     split: Real pictures that the generator has not been shown.
@@ -41,6 +43,7 @@ def judge(config: ConfigDict, split: str, every: str, encoder: str = '', floor: 
     seen = dict(encoder=encoder, resize='bicubic as clean-fid', num_classes=None)
   how = dict(name='frechet', split=split, floor_split=floor, every=every, **seen)
   config.evaluators = {split: how}
+  config.checkpoint.keep_every = '20%'
   if encoder:
     config.task.encoder = dict()  # whose classes are its own
     config.init_from = dict(encoder=encoder)

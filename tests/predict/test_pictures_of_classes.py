@@ -118,7 +118,11 @@ def test_the_program_takes_noise_and_classes(model):
     (['4'], {}, "unknown class '4'"),
     (['picture.png'], {}, "unknown class 'picture.png'"),
     ([], dict(output='x.jpg'), '--output=x.jpg: give a file x.png for a grid, or a folder'),
-    ([], dict(output='/dev/null/x.png'), '--output=/dev/null/x.png: (File exists|Not a directory): choose'),
+    (
+      [],
+      dict(output='/dev/null/x.png'),
+      '--output=/dev/null/x.png: (File exists|Not a directory): choose',
+    ),
     ([], dict(nbest=2), '--nbest=2: .* draws pictures; see --samples'),
   ],
 )

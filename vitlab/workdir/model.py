@@ -1,7 +1,7 @@
 """What a run has left of its model: its config, the facts of its data, its variables."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -58,6 +58,25 @@ def load(
   facts = read_json(pathlib.Path(folder) / FACTS) or restored[-1].meta['facts']
   trees = [averaged(one.state['variables'], one.state['ema']) for one in restored]
   return restored[-1].step, facts, _mean([without_rows(tree) for tree in trees])
+
+
+def moments(folder: str, most: int) -> Iterator[tuple[int, Variables]]:
+  """The variables of a run at the checkpoints that are kept, evenly spaced, the last among them.
+
+  Args:
+    folder: The workdir.
+    most: How many of them.
+
+  Yields:
+    The step, and the averages where the run keeps them.
+  """
+  checkpoints = Checkpoints(pathlib.Path(folder) / CHECKPOINTS, read_only=True)
+  steps = checkpoints.steps()
+  places = np.linspace(len(steps) - 1, 0, min(most, len(steps))).round().astype(int)
+  for step in sorted(steps[place] for place in places):
+    if (found := checkpoints.restore_arrays(('variables', 'ema'), step)) is not None:
+      tree = averaged(found.state['variables'], found.state['ema'])
+      yield step, jax.tree.map(jnp.asarray, without_rows(tree))
 
 
 def _mean(trees: Sequence[Variables]) -> Variables:
