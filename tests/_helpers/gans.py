@@ -1,5 +1,7 @@
 """GANs of digits that have learned nothing: what is drawn, not how well, is what matters."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -35,6 +37,12 @@ def trained(folder='', facts=FACTS, **options) -> Trained:
   batch = dict(image=image, label=np.zeros(1, np.int32))
   variables = jax.tree.map(_perturbed, jax.jit(made.init)(jax.random.key(0), batch))
   return Trained(str(folder), 7, config(**options).lock(), facts, made, variables)
+
+
+@functools.cache
+def shared() -> Trained:
+  """The same one for all tests, which leave it as it is; in no folder."""
+  return trained()
 
 
 def _perturbed(x):

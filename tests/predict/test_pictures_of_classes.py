@@ -13,7 +13,7 @@ from vitlab.predict import Options, check, gan
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
-  return gans.trained(tmp_path_factory.mktemp('run'))
+  return gans.shared()._replace(workdir=str(tmp_path_factory.mktemp('run')))
 
 
 def bits(path):

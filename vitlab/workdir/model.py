@@ -74,9 +74,12 @@ def moments(folder: str, most: int) -> Iterator[tuple[int, Variables]]:
   steps = checkpoints.steps()
   places = np.linspace(len(steps) - 1, 0, min(most, len(steps))).round().astype(int)
   for step in sorted(steps[place] for place in places):
-    if (found := checkpoints.restore_arrays(('variables', 'ema'), step)) is not None:
-      tree = averaged(found.state['variables'], found.state['ema'])
-      yield step, jax.tree.map(jnp.asarray, without_rows(tree))
+    try:
+      found = checkpoints.restore_arrays(('variables', 'ema'), step)
+    except UserError:  # damaged, or deleted meanwhile by a run that goes on: the others will do
+      continue
+    tree = averaged(found.state['variables'], found.state['ema'])
+    yield step, jax.tree.map(jnp.asarray, without_rows(tree))
 
 
 def _mean(trees: Sequence[Variables]) -> Variables:
