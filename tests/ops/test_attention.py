@@ -215,3 +215,14 @@ def test_long_rows_take_memory_for_a_block_of_logits(monkeypatch):
   whole = temporaries()
   monkeypatch.setattr(attention, 'BLOCK', 2**16)
   assert temporaries() < 0.25 * whole
+
+
+@pytest.mark.parametrize('block', [2**24, 64])
+def test_a_program_for_any_number_of_rows_attends_alike(monkeypatch, block):
+  monkeypatch.setattr(attention, 'BLOCK', block)
+  monkeypatch.setattr(attention, 'LEAST_ROWS', 2)
+  (b,) = jax.export.symbolic_shape('b')
+  shape = jax.ShapeDtypeStruct((b, 2, 16, 4), jnp.float32)
+  program = jax.export.export(jax.jit(attention.attend))(shape, shape, shape)
+  q, k, v = jax.random.normal(jax.random.key(0), (3, 5, 2, 16, 4))
+  np.testing.assert_allclose(program.call(q, k, v), attention.attend(q, k, v), atol=1e-6)

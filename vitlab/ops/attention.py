@@ -47,7 +47,9 @@ def attend(
   """
   if drop is None and _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
-  rows = max(BLOCK // (q.shape[0] * q.shape[1] * k.shape[2]), LEAST_ROWS)
+  # A program that is exported takes batches of any size: what it does is that of one row.
+  batch = q.shape[0] if isinstance(q.shape[0], int) else 1
+  rows = max(BLOCK // (batch * q.shape[1] * k.shape[2]), LEAST_ROWS)
   if drop is None and 4 * rows <= q.shape[2]:
     return _in_blocks(rows, q, k, v, bias, mask, causal, scale)
   return mix(_logits(q, k, bias, mask, causal, scale), v, drop)
