@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from vitlab import config as config_lib
+from vitlab.predict.gan import Sampler
 from vitlab.predict.trained import Trained
 from vitlab.train import setup
 
@@ -43,6 +44,11 @@ def trained(folder='', facts=FACTS, **options) -> Trained:
 def shared() -> Trained:
   """The same one for all tests, which leave it as it is; in no folder."""
   return trained()
+
+
+def sample(label, index):
+  """The picture of that class and number."""
+  return Sampler(shared())(np.int32([label]), index=np.int32([index]))[0]
 
 
 def _perturbed(x):

@@ -132,7 +132,9 @@ def remembered(collections: Mapping[str, PyTree], batch: Batch) -> Mapping[str, 
 
 def mask_of(batch: Batch) -> Bool[Array, ' b']:
   """Which rows of a batch are examples and no padding: its `mask`, or all where it has none."""
-  return batch['mask'] if 'mask' in batch else jnp.ones(len(next(iter(batch.values()))), bool)
+  if 'mask' in batch:
+    return batch['mask']
+  return jnp.ones(next(iter(batch.values())).shape[:1], bool)  # any, in a program that is exported
 
 
 def innermost(spec: Any) -> Any:
