@@ -20,6 +20,11 @@ python launch.py --mode=sweep --config=configs/vit_digits.py --slots=2    again:
 python launch.py --mode=sweep --config=... --sweep=points.py --backend=slurm,slurm_partition=gpu
 """
 
+from vitlab.hosts import machine
+
+if __name__ == '__main__':
+  machine.ask_for_huge_pages()  # at once: what has been imported is imported anew
+
 import os
 import pathlib
 import select

@@ -84,6 +84,37 @@ print(json.dumps([plain, faults()]))
 
 
 @pytest.mark.parametrize(
+  ('setting', 'said', 'expected'),
+  [
+    ('always [madvise] never', '', 'glibc.malloc.hugetlb=1'),
+    ('always [madvise] never', 'a.b.c=0', 'a.b.c=0:glibc.malloc.hugetlb=1'),
+    ('always [madvise] never', 'glibc.malloc.hugetlb=0', 'glibc.malloc.hugetlb=0'),
+    ('[always] madvise never', '', ''),
+    ('always madvise [never]', '', ''),
+  ],
+)
+def test_huge_pages_are_asked_for_once_by_the_same_process(setting, said, expected, tmp_path):
+  """It begins anew with its arguments, but the number of the process stays."""
+  (tmp_path / 'enabled').write_text(setting)
+  script = tmp_path / 'script.py'
+  script.write_text(f"""
+import os, sys
+sys.path.insert(0, {str(_ROOT)!r})
+from vitlab.hosts import machine
+print(os.getpid(), flush=True)
+machine.ask_for_huge_pages({str(tmp_path / 'enabled')!r})
+print(os.getpid(), [*sys.argv[1:], os.environ.get('GLIBC_TUNABLES', '')])
+""")
+  environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'GLIBC_TUNABLES': said}
+  command = [sys.executable, str(script), '--a=b c', 'd']
+  done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+  *numbers, last = done.stdout.splitlines()
+  number, _, rest = last.partition(' ')
+  assert rest == str(['--a=b c', 'd', expected])
+  assert set(numbers) == {number} and len(numbers) == (1 if expected == said else 2)
+
+
+@pytest.mark.parametrize(
   'groups, limits, expected',
   [
     ('0::/', {'memory.max': 3_000_000}, 3_000_000),
