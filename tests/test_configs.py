@@ -207,18 +207,34 @@ def test_what_configs_share_is_found_from_any_folder_and_is_no_config(tmp_path):
       load(path)
 
 
+@pytest.fixture(scope='module')
+def smoke_run(tmp_path_factory):
+  """config -> workdir and result of its run; configs that are the same share one."""
+
+  done = {}
+
+  def run(config):
+    key = config.to_json_best_effort(sort_keys=True)
+    if key not in done:
+      folder = tmp_path_factory.mktemp('smoke') / 'run'
+      done[key] = folder, train(config, str(folder), devices=jax.devices()[:1])
+    return done[key]
+
+  return run
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_smoke_learns(path, tmp_path):
+def test_smoke_learns(path, smoke_run):
   config = load(path, 'smoke')
-  result = train(config, str(tmp_path / 'run'), devices=jax.devices()[:1])
+  folder, result = smoke_run(config)
   assert set(config) == set(config_lib.base())
   accuracies = [value for name, value in result['metrics'].items() if 'accuracy' in name]
-  drawn = [row['test/frechet'] for row in runs.rows(tmp_path / 'run') if 'test/frechet' in row]
+  drawn = [row['test/frechet'] for row in runs.rows(folder) if 'test/frechet' in row]
   if drawn:  # by two players, whose losses are no measure of what they learn
     assert drawn[-1] < 0.8 * drawn[0]
   elif accuracies:
     chance = CHANCE.get(path.stem, 0.1)
     assert accuracies[0] > min(3 * chance, (1 + chance) / 2)
   else:
-    losses = [row['train/loss'] for row in runs.rows(tmp_path / 'run') if 'train/loss' in row]
+    losses = [row['train/loss'] for row in runs.rows(folder) if 'train/loss' in row]
     assert losses[-1] < 0.7 * losses[0]

@@ -31,7 +31,7 @@ def _run(*flags):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-@pytest.mark.parametrize('batch_size', [400, 1200])
+@pytest.mark.parametrize('batch_size', [700, 1200])
 def test_planned_and_measured_memory_agree(tmp_path, batch_size):
   flags = ['--config=configs/vit_digits.py:smoke', f'--compile_cache={ROOT / ".jax_cache"}']
   changes = ['duration=4 steps', 'model.variant=Ti/1', 'model.width=64']

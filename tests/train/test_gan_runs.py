@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from _helpers import photos, runs, two_processes
+from _helpers import runs, two_processes
 
 from vitlab import names
 from vitlab.cli import config_file
@@ -113,23 +113,3 @@ def test_samples_are_looked_at_through_a_classifier_that_stays_as_it_is(tmp_path
     stored.task.encoder = dict(name='vit', variant='mu/2', num_classes=None)
   with pytest.raises(UserError, match='the encoder does not learn and has no weights'):
     engine.train(stored, str(tmp_path / 'none'), devices=ONE)
-
-
-def test_an_encoder_keeps_classes_of_its_own(tmp_path):
-  """Two colours, of which digits are none: it has features, and recognises nothing."""
-  classifier, folder = tmp_path / 'classifier', tmp_path / 'run'
-  photos.write(tmp_path / 'photos', cat='red', dog='blue')
-  settings = dict(
-    data=dict(name='folder', path=str(tmp_path / 'photos'), image_size=8),
-    batch_size=8,
-    duration='2 steps',
-    ema_decay=0.0,
-    task=dict(name='classification', num_classes=None),
-    model__num_classes=None,
-  )
-  engine.train(runs.config(**settings), str(classifier), devices=ONE)
-  result = train(folder, spec=f'{CONFIG},encoder={classifier}')
-  assert 'test/frechet' in result['metrics'] and 'test/recognised' not in result['metrics']
-  loaded, kept = variables(classifier), variables(folder)
-  head = 'params/head/kernel'
-  np.testing.assert_array_equal(kept[f'encoder/{head}'], loaded[f'model/{head}'])

@@ -15,6 +15,7 @@ from _helpers import photos, runs
 from safetensors.numpy import load_file, save_file
 
 from vitlab import pretrained
+from vitlab.cli import config_file
 from vitlab.errors import UserError
 from vitlab.predict import evaluation, trained
 from vitlab.predict import folder as folder_lib
@@ -182,3 +183,22 @@ def test_both_heads_of_a_deit_are_put_in_order_and_nothing_else():
   np.testing.assert_array_equal(found['params']['norm']['bias'], [5, 6])
   np.testing.assert_array_equal(params['head']['bias'], [3, 4])
   np.testing.assert_array_equal(found['batch_stats']['mean'], [1, 1])
+
+
+def test_an_encoder_keeps_classes_of_its_own():
+  """Three, of which the ten of the data are none; its spec leaves their number to its weights."""
+  params = dict(head=dict(kernel=np.ones((2, 3)), bias=np.arange(3.0)))
+  spec = dict(name='vit', variant='mu/2', num_classes=3)
+  about = pretrained.About(spec, None, ('red', 'green', 'blue'))
+  load = lambda like, **_: dict(params=params)  # noqa: E731
+  weights = weights_lib.Weights('weights', about, load, frozenset(), {})
+  facts = dict(num_classes=10, class_names=[str(i) for i in range(10)])
+  found = weights.load(dict(params=params), facts)
+  np.testing.assert_array_equal(found['params']['head']['bias'], [0, 1, 2])
+  settings = config_file.load('configs/sagan_digits.py:smoke,encoder=weights')
+  filled = start_lib.fill(settings, {'encoder': weights})
+  assert filled.task.encoder.to_dict() == spec
+  facts = dict(num_classes=3, class_names=['blue', 'green', 'red'])  # the same ones, in its order
+  np.testing.assert_array_equal(
+    weights.load(dict(params=params), facts)['params']['head']['bias'], [2, 1, 0]
+  )

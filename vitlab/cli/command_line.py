@@ -126,12 +126,9 @@ def define_flags(modes: Sequence[str]) -> flags.FlagValues:
   flags.DEFINE_float('threshold', None, text, 0, 1, flag_values=values)
   text = 'Overlap of two boxes above which predict drops the less sure one; 1: none.'
   flags.DEFINE_float('nms', None, text, 0, 1, flag_values=values)
-  text = (
-    'How many pictures of each class predict draws; their seed and truncation are those of the'
-    ' task: --config.task.seed=1.'
-  )
+  text = 'Pictures of each class that predict draws; --config.task.seed=1 draws others.'
   flags.DEFINE_integer('samples', None, text, lower_bound=1, flag_values=values)
-  text = 'Let predict write a page of what the model looks at, attention.html in the workdir.'
+  text = 'Let predict write what the model looks at, attention.html in the workdir.'
   flags.DEFINE_bool('attention', False, text, flag_values=values)
   string('sweep', '', "The file whose sweep(add) lists the points, by default the config's.")
   string('backend', 'local', 'Where trials run: local, slurm, commands, tpu or k8s, and options.')

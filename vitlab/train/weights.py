@@ -84,7 +84,8 @@ class Weights(NamedTuple):
     """Whether the model is to keep classes that are not those of the data, as an encoder may."""
     shapes = [[x.shape for x in jax.tree.leaves(_heads(tree))] for tree in (like, params)]
     key = names.CLASSES.keyword
-    return shapes[0] == shapes[1] and self.about.spec.get(key) != facts.get(key)
+    of_data = facts.get(key, self.about.spec.get(key))
+    return shapes[0] == shapes[1] and self.about.spec.get(key) != of_data
 
   @property
   def _counted(self) -> names.Counted:
