@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from vitlab.layers.dense import Dense, fan_init
 from vitlab.ops.attention import attend, attention_weights
 from vitlab.ops.positions import rotate
+from vitlab.ops.precision import wide
 
 Seen = dict[str, Array]
 KeysAndValues = tuple[Float[Array, 'b m s k'], Float[Array, 'b m s k']]
@@ -247,7 +248,7 @@ def _norm(norm: nn.Module | None, name: str, x: Array) -> Array:
 
 def unit(x: Float[Array, '*b k']) -> Float[Array, '*b k']:
   """x / |x| in at least float32; zero, where a padded key lies, stays zero and has a gradient."""
-  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  x = wide(x)
   return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
 
 

@@ -26,7 +26,8 @@ from jaxtyping import Array, Float, Int
 
 from vitlab.errors import UserError, unknown
 from vitlab.layers.sharding import apply_split, constrain_batch
-from vitlab.ops.normalisation import normalise, wide
+from vitlab.ops.normalisation import normalise
+from vitlab.ops.precision import wide
 
 
 class LayerNorm(nn.Module):

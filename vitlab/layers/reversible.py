@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from vitlab.layers.choices import way
+from vitlab.ops.precision import wide
 
 Halves = tuple[Float[Array, 'b t d'], Float[Array, 'b t d']]
 Given = dict[str, Array | None]
@@ -196,7 +197,7 @@ class ReversibleStack(nn.Module):
     Returns:
       Both halves, one behind the other, and what every layer has seen; in training nothing.
     """
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = wide(x)
     turns = [block.clone(parent=None) for block in self.blocks]
     n = len(turns)
     if self.is_initializing():

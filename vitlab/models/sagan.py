@@ -29,6 +29,7 @@ from vitlab.layers.norms import BatchNorm
 from vitlab.layers.sharding import constrain_batch
 from vitlab.layers.spectral import SpectralConv, SpectralDense, SpectralEmbed
 from vitlab.ops.attention import attend, attention_weights
+from vitlab.ops.precision import wide
 
 Out = dict[str, Any]
 Label = Int[Array, ' b'] | None
@@ -134,7 +135,7 @@ class Generator(nn.Module):
       out['blocks'].append(dict(features=x))
     x = nn.relu(BatchNorm(dtype=x.dtype, name='norm')(x, train))
     x = self.conv(self.channels, 3, name='image_head')(x, train)
-    return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32))), out
+    return jnp.tanh(wide(x)), out
 
 
 class Discriminator(nn.Module):
@@ -181,8 +182,7 @@ class Discriminator(nn.Module):
         x, weights = Attention(self.dense, name=f'attention_{i}')(x, train)
         out['attention'].append(weights)
       out['blocks'].append(dict(features=x))
-    x = nn.relu(x).astype(jnp.promote_types(x.dtype, jnp.float32))
-    features = out['features'] = x.sum((1, 2))
+    features = out['features'] = wide(nn.relu(x)).sum((1, 2))
     score = self.dense(1, name='score_head')(features, train)[:, 0]
     if self.num_classes:
       goes_with = self.embed(self.num_classes, features.shape[-1], name='class_embed')(label, train)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab.ops.precision import wide
 from vitlab.ops.recompute import bound
 
 
@@ -21,8 +22,8 @@ def gelu(x: Float[Array, '*b']) -> Float[Array, '*b']:
 
 
 def _value(x):
-  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-  return (wide * _distribution(wide)).astype(x.dtype)
+  exact = wide(x)
+  return (exact * _distribution(exact)).astype(x.dtype)
 
 
 def _distribution(x):
@@ -30,9 +31,9 @@ def _distribution(x):
 
 
 def _backward(x, dy):
-  wide = bound(x, dy).astype(jnp.promote_types(x.dtype, jnp.float32))
-  density = jnp.exp(-0.5 * jnp.square(wide)) / math.sqrt(2 * math.pi)
-  return ((dy * (_distribution(wide) + wide * density)).astype(x.dtype),)
+  exact = wide(bound(x, dy))
+  density = jnp.exp(-0.5 * jnp.square(exact)) / math.sqrt(2 * math.pi)
+  return ((dy * (_distribution(exact) + exact * density)).astype(x.dtype),)
 
 
 gelu.defvjp(lambda x: (_value(x), x), _backward)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from vitlab.ops.boxes import Objects, pairwise_iou
+from vitlab.ops.precision import wide
 
 BACKGROUND, IGNORED = -1, -2
 LARGEST_COST = 1e6
@@ -48,7 +49,7 @@ def hungarian(cost: Float[Array, 'q o'], present: Bool[Array, ' o']) -> Int[Arra
     The query of each object; -1 where there is no object, or no query left for it.
   """
   queries, objects = cost.shape
-  cost = cost.astype(jnp.promote_types(cost.dtype, jnp.float32))
+  cost = wide(cost)
   cost = jnp.where(jnp.abs(cost) < LARGEST_COST, cost, LARGEST_COST)  # NaN would end no search
   if objects > queries:  # more queries, each dearer than what it could save
     dear = 1 + 2 * objects * jnp.max(jnp.abs(cost))

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from vitlab.ops.precision import wide
+
 ROLES = {
   'previous': 'the token before',
   'first': 'the first token of the text',
@@ -66,6 +68,6 @@ def shares(
   counted = seen.sum(-1) > 1
   kinds = jnp.stack(list(found.values())) & counted[:, :, None]
   alike = seen / jnp.maximum(seen.sum(-1, keepdims=True), 1)
-  weights = weights.astype(jnp.promote_types(weights.dtype, jnp.float32))  # thousands are summed
+  weights = wide(weights)  # thousands are summed
   of_heads = jnp.einsum('bnts,rbts->rn', weights, kinds.astype(weights.dtype))
   return of_heads, jnp.einsum('bts,rbts->r', alike, kinds.astype(alike.dtype)), counted.sum() * 1.0

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from vitlab.ops.precision import wide
+
 
 def smooth_labels(
   targets: Float[Array, '*b classes'], label_smoothing: float
@@ -152,7 +154,7 @@ def sigmoid_focal_loss(
     alpha: Weight of what is there; 1 - alpha of what is not.
     gamma: Power of what is missing to certainty.
   """
-  logits, targets = _wide(logits), _wide(targets)
+  logits, targets = wide(logits), wide(targets)
   probability = jax.nn.sigmoid(logits)
   missing = probability * (1.0 - targets) + (1.0 - probability) * targets
   weight = alpha * targets + (1.0 - alpha) * (1.0 - targets)
@@ -167,7 +169,7 @@ def smooth_l1(
 
   Girshick 2015 (arXiv:1504.08083), equation 3, where beta is 1.
   """
-  difference = jnp.abs(_wide(values) - _wide(targets))
+  difference = jnp.abs(wide(values) - wide(targets))
   return jnp.where(difference < beta, 0.5 / beta * difference**2, difference - 0.5 * beta)
 
 
@@ -187,10 +189,6 @@ def _readable(rows, mask):
   """In float32, zero where masked: else 0 * inf = NaN stays in the gradient of a masked loss."""
   rows = rows.astype(jnp.float32)
   return rows if mask is None else jnp.where(mask[..., None], rows, 0.0)
-
-
-def _wide(x):
-  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _masked(values, mask):

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from vitlab.ops.attention import attend, attention_weights
 from vitlab.ops.matmul import matmul
+from vitlab.ops.precision import wide
 
 Mixed = tuple[Float[Array, 'b n t v'], Float[Array, 'b n t t']]
 HIDDEN = -1e9  # logit of what may not be seen: finite, for rows of -inf are NaN
@@ -260,9 +261,9 @@ def local_attend(
 
 def unit(x: Float[Array, '*b k'], epsilon: float = EPSILON) -> Float[Array, '*b k']:
   """x / |x|, with epsilon added to the mean square of x."""
-  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-  square = jnp.square(wide).mean(-1, keepdims=True)
-  return (wide * jax.lax.rsqrt(square + epsilon) * x.shape[-1] ** -0.5).astype(x.dtype)
+  exact = wide(x)
+  square = jnp.square(exact).mean(-1, keepdims=True)
+  return (exact * jax.lax.rsqrt(square + epsilon) * x.shape[-1] ** -0.5).astype(x.dtype)
 
 
 def _spread(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab.ops.precision import wide
 from vitlab.ops.recompute import bound
 
 Axes = int | tuple[int, ...]
@@ -53,11 +54,6 @@ def _gradient(axes, epsilon, kept, gradients):
 
 
 normalise.defvjp(_with_residuals, _gradient)
-
-
-def wide(x: Float[Array, '...']) -> Float[Array, '...']:
-  """x in at least float32."""
-  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _centred(x: Float[Array, '...'], axes: Axes) -> tuple[Array, Array, Array]:
