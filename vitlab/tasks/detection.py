@@ -29,6 +29,7 @@ from vitlab.ops.augment_boxes import Sample
 from vitlab.ops.boxes import Objects, Term
 from vitlab.ops.color import normalize
 from vitlab.tasks import Assumed, Batch, Key, Loss, Task, Variables, apply_train, mask_of
+from vitlab.tasks._images import pixels
 
 UNIT, INPUTS = 'images', ('image',)
 FEW = 8  # objects in a picture of data that are not here
@@ -64,7 +65,7 @@ def make(
     )
 
   def init(key: Key, batch: Batch) -> Variables:
-    image, size = _pixels(batch), batch['size']
+    image, size = pixels(batch['image']), batch['size']
     return {'model': model.init({'params': key}, seen(image, size), size, train=False)}
 
   def training_loss(variables: Variables, batch: Batch, key: Key) -> Loss:
@@ -84,7 +85,7 @@ def make(
 
   def forward(variables: Variables, batch: Batch) -> dict[str, Any]:
     size = batch['size']
-    return model.apply(variables['model'], seen(_pixels(batch), size), size, train=False)
+    return model.apply(variables['model'], seen(pixels(batch['image']), size), size, train=False)
 
   def detections(variables: Variables, batch: Batch) -> dict[str, Array]:
     return model.detect(forward(variables, batch), batch['size'])._asdict()
@@ -137,13 +138,9 @@ def valid(size: Int[Array, 'b 2'], height: int, width: int) -> Bool[Array, 'b h 
 
 def _sample(batch: Batch, mask: Bool[Array, ' b']) -> Sample:
   """What is augmented; rows that do not count are black and empty, for they may mix into others."""
-  image = jnp.where(mask[:, None, None, None], _pixels(batch), 0.0)
+  image = jnp.where(mask[:, None, None, None], pixels(batch['image']), 0.0)
   boxes = jnp.where(mask[:, None, None], batch['boxes'], 0.0)
   return Sample(image, batch['size'], boxes, jnp.where(mask[:, None], batch['classes'], -1))
-
-
-def _pixels(batch: Batch) -> Float[Array, 'b h w c']:
-  return batch['image'].astype(jnp.float32) / 255.0
 
 
 def _colour(fill: Sequence[float | int], image: Float[Array, 'b h w c']) -> Float[Array, '1 1 c']:
