@@ -154,3 +154,11 @@ def test_a_run_goes_on_with_its_own_data_only(tmp_path):
     'to continue that run put the data back; to start a new one choose another --workdir,',
     'or to go on with the data as they are now: rm runs/a/facts.json',
   ]
+
+
+def test_pages_of_a_run_take_its_own_data_only(tmp_path):
+  facts = identity.check(None, make(folder(tmp_path / 'photos', cat=3, dog=4)), 'runs/a')
+  identity.check_same(facts, make(tmp_path / 'photos'), 'runs/a')
+  folder(tmp_path / 'other', cat=2, dog=4)
+  with pytest.raises(UserError, match=r'runs/a: its data have changed: train: \d+ examples were'):
+    identity.check_same(facts, make(tmp_path / 'other'), 'runs/a')

@@ -67,6 +67,18 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
   return found
 
 
+def check_same(facts: Mapping[str, Any], dataset: Dataset, folder: str) -> None:
+  """Raises UserError unless a data set is the one of a run: numbers of examples would mean others.
+
+  Args:
+    facts: facts.json of the run.
+    dataset: What is there now.
+    folder: The workdir.
+  """
+  if found := changes(of_facts(facts), of(dataset)):
+    raise UserError(f'{folder}: its data have changed: {"; ".join(found)}')
+
+
 def check(facts: Mapping[str, Any] | None, dataset: Dataset, folder: str) -> dict[str, Any]:
   """Whether a run may go on with this data set.
 

@@ -64,9 +64,7 @@ def evaluated(
   """
   details, split = _of_evaluator(folder, config, column, kind)
   dataset = registry.make('data.sets', config.data.to_dict())
-  changes = identity.changes(identity.of_facts(facts), identity.of(dataset))
-  if changes:  # numbers of examples and of classes would mean others
-    raise UserError(f'{folder}: its data have changed: {"; ".join(changes)}')
+  identity.check_same(facts, dataset, str(folder))
   return splits.select(dataset, split), details
 
 

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int, UInt8
 
 from vitlab import registry
 from vitlab.data import Source, identity, splits
-from vitlab.errors import UserError
 from vitlab.predict import trained as trained_lib
 from vitlab.predict.gan import Kind, Sampler, classes, each_of
 from vitlab.predict.trained import Trained
@@ -156,9 +155,7 @@ def _asked(
 def _real(trained: Trained) -> tuple[Source, str]:
   """The pictures of a run's training, and how many of them are looked through."""
   dataset = registry.make('data.sets', trained.config.data.to_dict())
-  changes = identity.changes(identity.of_facts(trained.facts), identity.of(dataset))
-  if changes:
-    raise UserError(f'its data have changed: {"; ".join(changes)}')
+  identity.check_same(trained.facts, dataset, trained.workdir)
   source = splits.select(dataset, trained.config.train_split)
   first = 'all' if len(source) <= SEARCHED else f'the first {SEARCHED:,} of'
   return source, f'{first} {len(source):,} training pictures'

@@ -128,9 +128,7 @@ def _try(function: Callable[[], Any], what: str) -> Any:
 def _data(trained: Trained) -> tuple[Dataset, Source, str]:
   """Its data set, the split of the first evaluator, and the name of that."""
   dataset = registry.make('data.sets', trained.config.data.to_dict())
-  changes = identity.changes(identity.of_facts(trained.facts), identity.of(dataset))
-  if changes:
-    raise UserError(f'{trained.workdir}: its data have changed: {"; ".join(changes)}')
+  identity.check_same(trained.facts, dataset, trained.workdir)
   for spec in trained.config.evaluators.values():
     split = {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
     if split:
