@@ -41,9 +41,13 @@ def for_encoder(
       f'the encoder sees {channels} channels, the pictures have {image.shape[-1]}'
       '\ntake an encoder that was trained on such pictures'
     )
-  levels = jnp.round(jnp.clip(image, 0, 1) * LEVELS) / LEVELS
-  seen = resize_bicubic(levels, image_size)
+  seen = resize_bicubic(eight_bits(image), image_size)
   return normalize(jnp.broadcast_to(seen, (*seen.shape[:3], channels)), mean, std)
+
+
+def eight_bits(image: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
+  """Pictures in [0, 1] as a file of bytes would hold them; those that are from one stay."""
+  return jnp.round(jnp.clip(image, 0, 1) * LEVELS) / LEVELS
 
 
 def resize_bicubic(

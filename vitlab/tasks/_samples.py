@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from vitlab.ops.encoded import eight_bits
 from vitlab.tasks import Batch, Variables
 from vitlab.tasks._encoder import Encoder
 from vitlab.tasks._images import pixels
@@ -50,22 +51,18 @@ def predict(
 
   def features_of(variables: Variables, image: Image) -> Float[Array, 'b d']:
     if encoder is None:
-      return image.reshape(len(image), -1)
+      return eight_bits(image).reshape(len(image), -1)
     return encoder.features(variables[ENCODER], image)
-
-  def stored(variables: Variables, batch: Batch) -> Image:
-    """Samples as a file of bytes would hold them, such as those of the data."""
-    return jnp.round(255 * samples(variables, batch)) / 255
 
   functions = dict(
     noise=noise,
     samples=samples,
     attention=attention,
     features=lambda variables, batch: features_of(variables, pixels(batch['image'])),
-    sample_features=lambda variables, batch: features_of(variables, stored(variables, batch)),
+    sample_features=lambda variables, batch: features_of(variables, samples(variables, batch)),
   )
   if encoder is not None:
     functions['sample_logits'] = lambda variables, batch: encoder.logits(
-      variables[ENCODER], stored(variables, batch)
+      variables[ENCODER], samples(variables, batch)
     )
   return functions

@@ -6,9 +6,10 @@ turn draws its own noise, and the other player is applied as it is: what it woul
 Batch statistics of generated pictures are of the rows of a microbatch, padding included.
 
 Features of pictures, real and generated, are those of a frozen player 'encoder', any classifier of
-vitlab. Its weights come from `config.init_from=dict(encoder=...)`, and say how it wants pictures:
+vitlab. Its weights come from `config.init_from=dict(encoder=...)`, and say how it wants pictures
+and how many classes it knows:
 
-  task = dict(name='gan', num_classes=None, encoder=dict(num_classes=None))
+  task = dict(name='gan', num_classes=None, encoder=dict())
 """
 
 import functools
