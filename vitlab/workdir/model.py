@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vitlab.errors import UserError
 from vitlab.tasks import Variables, averaged, without_rows
-from vitlab.workdir.checkpoint import Checkpoints
+from vitlab.workdir.checkpoint import Checkpoints, Restored
 from vitlab.workdir.files import CHECKPOINTS, FACTS, read_json
 
 
@@ -56,8 +56,7 @@ def load(
     )
   # Every checkpoint has the facts too.
   facts = read_json(pathlib.Path(folder) / FACTS) or restored[-1].meta['facts']
-  trees = [averaged(one.state['variables'], one.state['ema']) for one in restored]
-  return restored[-1].step, facts, _mean([without_rows(tree) for tree in trees])
+  return restored[-1].step, facts, _mean([_variables(one) for one in restored])
 
 
 def moments(folder: str, most: int) -> Iterator[tuple[int, Variables]]:
@@ -78,8 +77,12 @@ def moments(folder: str, most: int) -> Iterator[tuple[int, Variables]]:
       found = checkpoints.restore_arrays(('variables', 'ema'), step)
     except UserError:  # damaged, or deleted meanwhile by a run that goes on: the others will do
       continue
-    tree = averaged(found.state['variables'], found.state['ema'])
-    yield step, jax.tree.map(jnp.asarray, without_rows(tree))
+    yield step, jax.tree.map(jnp.asarray, _variables(found))
+
+
+def _variables(found: Restored) -> Variables:
+  """What a checkpoint evaluates: the averages where there are any, and no memory of rows."""
+  return without_rows(averaged(found.state['variables'], found.state['ema']))
 
 
 def _mean(trees: Sequence[Variables]) -> Variables:
