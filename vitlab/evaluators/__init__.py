@@ -44,6 +44,11 @@ def splits_of(spec: Mapping[str, Any]) -> list[str]:
   return [spec.get(name, default) for name, default in defaults if name.endswith('split')]
 
 
+def split_of(spec: Mapping[str, Any]) -> str | None:
+  """The split that an evaluator measures, if it is one: its argument `split`, or the default."""
+  return {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
+
+
 def features_of(predictions: Predictions, split: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
   """The features and labels of all examples of a split.
 

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from vitlab import registry, workdir
 from vitlab.data import identity
+from vitlab.evaluators import split_of
 from vitlab.hosts import agreement, preemption
 from vitlab.train import clock, init_from, progress, setup
 from vitlab.train.loop import Session
@@ -134,7 +135,7 @@ def _baselines(experiment: Experiment) -> dict[str, dict[str, float]]:
   try:
     for name, spec in experiment.config.evaluators.to_dict().items():
       module = registry.module('evaluators', spec['name'])
-      split = {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
+      split = split_of(spec)
       if hasattr(module, 'baselines') and split != experiment.config.train_split:
         found = module.baselines(experiment.train_source, experiment.split(split))
         return {f'{name}/{module.LEADS}': dict(found)} if found else {}

@@ -14,6 +14,7 @@ from vitlab import registry
 from vitlab.data import Dataset, Source, identity, splits, tokenizers
 from vitlab.data.vocabularies import Vocabulary
 from vitlab.errors import UserError
+from vitlab.evaluators import split_of
 from vitlab.lines import visible
 from vitlab.ops import ngrams
 from vitlab.ops.positions import places_in_segments
@@ -129,8 +130,8 @@ def _data(trained: Trained) -> tuple[Dataset, Source, str]:
   """Its data set, the split of the first evaluator, and the name of that."""
   dataset = registry.make('data.sets', trained.config.data.to_dict())
   identity.check_same(trained.facts, dataset, trained.workdir)
-  for spec in trained.config.evaluators.values():
-    split = {**registry.keywords('evaluators', spec['name']), **spec}.get('split')
+  for spec in trained.config.evaluators.to_dict().values():
+    split = split_of(spec)
     if split:
       return dataset, splits.select(dataset, split), split
   raise UserError(f'{trained.workdir}: no evaluator reads a split')
