@@ -48,8 +48,7 @@ def run(place):
     own = [*changes, 'optim.name=muon', f'optim.learning_rate={rate}']
     for one in trainings.trained(place, model, spec, points, own):
       start, stop = map(int, one.point['train_split'][6:-1].split(':'))
-      accuracy = 100 * one.metrics['test/accuracy']
-      rows.append(dict(model=model, size=stop - start, seed=one.seed, accuracy=accuracy))
+      rows.append(dict(model=model, size=stop - start, seed=one.seed, accuracy=one.accuracy))
   return rows
 
 

@@ -46,7 +46,7 @@ def run(place):
       norm=one.point['model.norm'],
       batch=one.point['batch_size'],
       seed=one.seed,
-      accuracy=100 * one.metrics['test/accuracy'],
+      accuracy=one.accuracy,
     )
     for one in trainings.trained(place, 'cnn', spec, points, changes)
   ]

@@ -46,6 +46,11 @@ class Run(NamedTuple):
   def seed(self) -> int:
     return self.point['seed']
 
+  @property
+  def accuracy(self) -> float:
+    """On the test split, in percent."""
+    return 100 * self.metrics['test/accuracy']
+
 
 def trained(
   place: Place, name: str, config: str, points: Sequence[Point], overrides: Sequence[str] = ()
