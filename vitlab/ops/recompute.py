@@ -52,15 +52,14 @@ def checkpoint(
     out, backward = jax.vjp(light, *args)
     leaves, tree = jax.tree.flatten(backward)
     weights = {id(leaf) for leaf in jax.tree.leaves(args[1:])}
-    own = [leaf if id(leaf) in weights else None for leaf in leaves]
-    return out, _Kept([None if id(x) in weights else x for x in leaves], own, tree)
+    return out, _Kept(leaves, tuple(_is_float(x) and id(x) not in weights for x in leaves), tree)
 
   def backward(kept, gradients):
     gradients = jax.tree.map(_zero, gradients, is_leaf=lambda x: isinstance(x, SymbolicZero))
     first = next(x for x in jax.tree.leaves(gradients) if isinstance(x, jax.Array))
-    late = [x if x is None or not _is_float(x) else bound(x, first.ravel()[0]) for x in kept.made]
-    leaves = [own if made is None else made for made, own in zip(late, kept.given)]
-    return jax.tree.unflatten(kept.tree, leaves)(gradients)
+    number = first.ravel()[0]
+    late = [bound(x, number) if binds else x for x, binds in zip(kept.leaves, kept.binds)]
+    return jax.tree.unflatten(kept.tree, late)(gradients)
 
   run.defvjp(forward, backward, symbolic_zeros=True)
   return run
@@ -72,13 +71,13 @@ class _Kept:
   """What a function keeps for its gradient.
 
   Attributes:
-    made: What it made, or was given first; None in the places of `given`.
-    given: Its other arguments; None in the places of `made`.
-    tree: That of both.
+    leaves: Arrays: what it made, and its arguments.
+    binds: Which of them are bound to the gradient.
+    tree: What they are the leaves of: the backward pass.
   """
 
-  made: list[Any]
-  given: list[Any]
+  leaves: list[Any]
+  binds: tuple[bool, ...] = dataclasses.field(metadata=dict(static=True))
   tree: Any = dataclasses.field(metadata=dict(static=True))
 
 
