@@ -101,9 +101,8 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, 'b *n c'], train: bool = False) -> Float[Array, 'b *n c']:
     """Normalises; raises UserError for a training batch of one value per channel."""
-    scale, bias = (
-      _scale_and_bias(self, x.shape[-1]) if self.affine else _ones_and_zeros(x.shape[-1])
-    )
+    c = x.shape[-1]
+    scale, bias = _scale_and_bias(self, c) if self.affine else (jnp.ones(c), jnp.zeros(c))
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, x.shape[-1:], jnp.float32)
     running_var = self.variable('batch_stats', 'var', jnp.ones, x.shape[-1:], jnp.float32)
     if train:
@@ -222,10 +221,6 @@ class GroupNorm(nn.Module):
 def InstanceNorm(**options: Any) -> GroupNorm:  # noqa: N802 - stands among classes
   """Every channel of every image by itself (arXiv:1607.08022), with scale and bias."""
   return GroupNorm(num_groups=None, **options)
-
-
-def _ones_and_zeros(channels: int) -> tuple[Array, Array]:
-  return jnp.ones(channels), jnp.zeros(channels)
 
 
 def _scale_and_bias(norm: nn.Module, channels: int) -> tuple[Array, Array]:
