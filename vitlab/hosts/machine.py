@@ -4,6 +4,7 @@ Imports no JAX; `prepare` is the first thing the launcher does.
 """
 
 import ctypes
+import gc
 import glob
 import hashlib
 import importlib.util
@@ -34,6 +35,8 @@ _ALIASES = {'gpu': 'cuda'}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT = 256 * 2**20  # bytes of the largest block that is kept
 
+_OBJECTS = 200_000  # more than have gone, between two searches for garbage; Python's own: 700
+
 
 def prepare(*, compile_cache: str = '', allocator: bool = True, devices: int = 0) -> None:
   """Settles everything, in the order it must be done.
@@ -46,6 +49,7 @@ def prepare(*, compile_cache: str = '', allocator: bool = True, devices: int = 0
   Raises:
     UserError: JAX_PLATFORMS names something that does not exist or is not here.
   """
+  gc.set_threshold(_OBJECTS)  # imports and tracing make what stays: looking through it is in vain
   if devices:
     simulate_devices(devices)
   check_platforms(os.environ)
