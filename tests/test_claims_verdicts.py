@@ -41,13 +41,14 @@ def sizes(small, large):
   ]
 
 
-def costs(full, others):
-  powers = {kind: full if kind == 'full' else others for kind in c4_quadratic.KINDS}
+def costs(formula, others):
+  powers = dict.fromkeys(c4_quadratic.KINDS, (others, others))
+  powers |= dict(formula=(formula, formula), full=(formula, others))
   return [
     dict(
-      kind=k, length=n, seconds=[(1 + 7 * (k == 'hashing')) * (n / 256) ** p] * 3, megabytes=n**p
+      kind=k, length=n, seconds=[(1 + 7 * (k == 'hashing')) * (n / 256) ** t] * 3, megabytes=n**m
     )
-    for k, p in powers.items()
+    for k, (t, m) in powers.items()
     for n in (256, 512, 1024, 2048, 4096, 8192)
   ]
 
@@ -148,8 +149,9 @@ MADE_UP = [
   ('c3', sizes(10, -3), [True, True, True]),
   ('c3', sizes(10, 3), [True, False, True]),
   ('c3', sizes(-3, 10), [False, False, False]),
-  ('c4', costs(2, 1), [True, True, True]),
-  ('c4', costs(1.5, 1.5), [False, False, False]),
+  ('c4', costs(2, 1), [True, True, True, True]),
+  ('c4', costs(2, 2), [True, False, False, False]),
+  ('c4', costs(1.5, 1.5), [False, False, False, False]),
   ('c5', norms(20, 0.5, 0.5), [True, True, True, True]),
   ('c5', norms(1, 9, 0.01), [False, False, True, False]),
   ('c6', heads(0.3, [2.0, 1.005, 1.002, 1.001]), [True, True, True]),

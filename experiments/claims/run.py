@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from experiments.claims import drawing, frame, page  # noqa: E402
 from vitlab.errors import UserError, unknown  # noqa: E402
+from vitlab.hosts import machine  # noqa: E402
 
 CLAIMS = {
   'c1': 'c1_long_rows',
@@ -145,4 +146,6 @@ def _processors() -> float:
 
 
 if __name__ == '__main__':
+  machine.ask_for_huge_pages()  # as launch.py does: times are those that a training would have
+  machine.prepare()
   sys.exit(main())
