@@ -119,20 +119,30 @@ def test_past_the_segment_it_goes_on_with_its_memory_and_not_from_the_last_half(
   assert said[:10] == wanted[:10] and (said == wanted) == bool(length)
 
 
-def test_two_processes_do_what_one_does(tmp_path):
+SMALL = ['--config.model.width=16', '--config.model.depth=1']
+
+
+@pytest.mark.parametrize(
+  ('config', 'more'),
+  [
+    ('transformer_xl_text:smoke', SMALL),
+    ('xlnet_text:smoke,memory=16', ['--config.evaluators.val_at_once.every=100%', *SMALL]),
+  ],
+)
+def test_two_processes_do_what_one_does(config, more, tmp_path):
+  name, _, smoke = config.partition(':')
   arguments = [
-    '--config=configs/transformer_xl_text.py:smoke',
+    f'--config=configs/{name}.py:{smoke}',
     '--config.duration=4 steps',
     '--config.log_every=1 steps',
     '--config.evaluators.val.every=100%',
     '--config.checkpoint.every=100%',
-    '--config.model.width=16',
-    '--config.model.depth=1',
+    *more,
     f'--workdir={tmp_path / "two"}',
   ]
   codes, complaints, _ = two_processes.launch([arguments, arguments])
   assert codes == [0, 0], complaints
-  alone = config_file.load('configs/transformer_xl_text.py:smoke')
+  alone = config_file.load(f'configs/{name}.py:{smoke}')
   config_file.override(alone, arguments[1:-1])
   engine.train(alone, str(tmp_path / 'one'), devices=jax.devices()[:4])
   for one, two in zip(runs.rows(tmp_path / 'one'), runs.rows(tmp_path / 'two'), strict=True):
