@@ -1,5 +1,7 @@
 """Attention against its definition, and what each argument means."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,8 +182,9 @@ def test_dropped_weights_do_not_go_to_a_kernel_that_drops_none(monkeypatch):
 
 @pytest.mark.parametrize('causal', [False, True])
 @pytest.mark.parametrize('extras', ['', 'bias', 'mask'])
-def test_long_rows_are_computed_in_blocks_and_are_the_same(causal, extras, x64, monkeypatch):
-  """Blocks of 3 queries, and a rest of 2; keys are more than queries."""
+@pytest.mark.parametrize('block', [3 * 2 * 2 * 19, 2**24])
+def test_long_rows_are_computed_in_blocks_and_are_the_same(causal, extras, block, x64, monkeypatch):
+  """Blocks of 3 queries, and a rest of 2, of 2 on each step down; keys are more than queries."""
   rng = np.random.default_rng(0)
   q, k, v = (jnp.asarray(rng.normal(size=(2, 2, t, 4))) for t in (17, 19, 19))
   bias = jnp.asarray(rng.normal(size=(1, 2, 17, 19))) if extras == 'bias' else None
@@ -196,13 +199,22 @@ def test_long_rows_are_computed_in_blocks_and_are_the_same(causal, extras, x64, 
 
   whole = answers()
   asked = []
-  monkeypatch.setattr(attention, 'BLOCK', 3 * 2 * 2 * 19)
+  monkeypatch.setattr(attention, 'BLOCK', block)
   monkeypatch.setattr(attention, 'LEAST_ROWS', 1)
   in_blocks = attention._in_blocks
   monkeypatch.setattr(attention, '_in_blocks', lambda *xs: asked.append(xs[0]) or in_blocks(*xs))
   for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(answers()), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-12)
-  assert set(asked) == {3}
+  assert set(asked) == (set() if block == 2**24 else {2} if causal else {3})
+
+
+def test_causal_compares_no_queries_with_keys_that_none_of_them_sees():
+  x = jax.ShapeDtypeStruct((1, 2, 512, 64), jnp.float32)
+  counted = [
+    jax.jit(functools.partial(attend, causal=causal)).lower(x, x, x).compile().cost_analysis()
+    for causal in (False, True)
+  ]
+  assert counted[1]['flops'] < 0.7 * counted[0]['flops']
 
 
 def test_long_rows_take_memory_for_a_block_of_logits(monkeypatch):

@@ -6,6 +6,7 @@ fused cuDNN kernel runs wherever it can (16-bit numbers, head sizes it knows); e
 softmax below does, in at least float32, and over long rows in memory for a few queries at a time.
 """
 
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -17,6 +18,7 @@ from vitlab.ops.matmul import matmul
 # Long rows are computed some queries at a time where this makes at least four blocks: as many of
 # them as have so many logits (64 MiB in float32), but enough to keep a machine busy.
 BLOCK, LEAST_ROWS = 2**24, 64
+STEPS = 4  # of the stairs under which causal attention looks for keys: 5/8 of all pairs
 
 
 def attend(
@@ -38,21 +40,32 @@ def attend(
     v: Values.
     bias: Added to the logits (relative positions).
     mask: True = may look. A query that may look nowhere looks everywhere alike; it is padding.
-    causal: The last query sees all keys, the one before it all but the last key, and so on.
+    causal: The last query sees all keys, the one before it all but the last key, and so on; keys
+      that none of some queries sees are not compared with them.
     scale: Factor on q kᵀ, by default 1 / sqrt(k).
     drop: Dropout of the weights, after the softmax; None: all of them count.
 
   Returns:
     The mixed values, in the dtype of v.
   """
-  if drop is None and _cudnn_can(q, k, v, bias, mask, causal):
+  if drop is not None:
+    return mix(_logits(q, k, bias, mask, causal, scale), v, drop)
+  if _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
+  t, s = q.shape[2], k.shape[2]
+  steps = min(STEPS, t // LEAST_ROWS) if causal and t <= s else 1
   # A program that is exported takes batches of any size: what it does is that of one row.
   batch = q.shape[0] if isinstance(q.shape[0], int) else 1
-  rows = max(BLOCK // (batch * q.shape[1] * k.shape[2]), LEAST_ROWS)
-  if drop is None and 4 * rows <= q.shape[2]:
-    return _in_blocks(rows, q, k, v, bias, mask, causal, scale)
-  return mix(_logits(q, k, bias, mask, causal, scale), v, drop)
+  rows = max(BLOCK // (batch * q.shape[1] * s), LEAST_ROWS)
+  rows = min(rows, t // (2 * steps)) if 4 * rows <= t else t
+  if steps < 2:
+    return _mixed(rows, q, k, v, bias, mask, causal, scale)
+  edges = [t * step // steps for step in range(steps + 1)]
+  mixed = [
+    _mixed(rows, *_step(first, last, q, k, v, bias, mask), causal, scale)
+    for first, last in itertools.pairwise(edges)
+  ]
+  return jnp.concatenate(mixed, axis=2)
 
 
 def attention_weights(
@@ -119,6 +132,27 @@ def _logits(q, k, bias, mask, causal, scale):
     t, s = logits.shape[-2:]
     mask = jnp.tril(jnp.ones((t, s), bool), s - t) & (True if mask is None else mask)
   return logits if mask is None else hide(logits, mask)
+
+
+def _step(first, last, q, k, v, bias, mask):
+  """Some of the queries of causal attention, with the keys that the last of them sees."""
+  t, s = q.shape[2], k.shape[2]
+  seen = s - t + last
+
+  def cut(x):
+    if x is None:
+      return x
+    x = x[:, :, first:last] if x.shape[2] == t else x
+    return x[..., :seen] if x.shape[3] == s else x
+
+  return q[:, :, first:last], k[:, :, :seen], v[:, :, :seen], cut(bias), cut(mask)
+
+
+def _mixed(rows, q, k, v, bias, mask, causal, scale):
+  """`attend`, so many rows of queries at a time."""
+  if rows < q.shape[2]:
+    return _in_blocks(rows, q, k, v, bias, mask, causal, scale)
+  return mix(_logits(q, k, bias, mask, causal, scale), v)
 
 
 def _in_blocks(rows, q, k, v, bias, mask, causal, scale):
