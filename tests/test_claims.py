@@ -31,6 +31,7 @@ def test_verdicts_count_predictions():
 def test_an_interval_is_that_of_student():
   one = frame.interval([1.0, 2.0, 3.0])
   assert one.mean == 2 and one.half == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+  assert one.text('+.1f', ' %') == '+2.0 ± 2.5 %'
   alone = frame.interval([5.0])
   assert alone.text() == '5.0' and not alone.low > 0  # of one run nothing is certain
 

@@ -79,7 +79,7 @@ def outcome(rows):
     ),
     Found(
       any(one.high < 0 for one in leads[sizes[-1]].values()),
-      f'with {sizes[-1]:,} pictures: {shown[1]}',
+      f'with {sizes[-1]:,} pictures it leads by points over: {shown[1]}',
     ),
     Found(
       len(means) > 1 and all(a > b for a, b in zip(means, means[1:])),

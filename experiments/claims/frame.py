@@ -80,7 +80,7 @@ class Interval(NamedTuple):
 
   def text(self, form: str = '.1f', unit: str = '') -> str:
     """'91.2 ± 0.4 %'."""
-    half = '' if np.isnan(self.half) else f' ± {self.half:{form}}'
+    half = '' if np.isnan(self.half) else f' ± {self.half:{form.lstrip("+")}}'
     return f'{self.mean:{form}}{half}{unit}'
 
 
