@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from vitlab.errors import unknown
 from vitlab.layers.dense import contract
 from vitlab.layers.sharding import apply_split
+from vitlab.ops.convolution import convolution
 
 PADDINGS = ('symmetric', 'same')
 # He et al. 2015, arXiv:1502.01852, section 2.2: keeps the variance of what flows backwards.
@@ -99,15 +100,7 @@ def convolve(
   if kernel.shape[:2] == (1, 1) and groups == 1:
     # A matmul of pixels: XLA:CPU differentiates it two to four times as fast as a convolution.
     return contract(x[:, ::stride, ::stride], kernel[0, 0])
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    pads,
-    rhs_dilation=(dilation, dilation),
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=groups,
-  )
+  return convolution(x, kernel, stride, pads, dilation, groups)
 
 
 def standardized(kernel: Float[Array, 'y x i o'], epsilon: float = 1e-6) -> Float[Array, 'y x i o']:
