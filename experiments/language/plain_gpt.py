@@ -75,7 +75,7 @@ def optimizer(model: GPT, rate: float, b2: float, decay: float) -> torch.optim.A
     dict(params=[p for p in model.parameters() if p.ndim == 2], weight_decay=decay),
     dict(params=[p for p in model.parameters() if p.ndim < 2], weight_decay=0.0),
   ]
-  return torch.optim.AdamW(groups, lr=rate, betas=(0.9, b2))
+  return torch.optim.AdamW(groups, lr=rate, betas=(0.9, b2), fused=model.norm.weight.is_cuda)
 
 
 def rate_at(step: int, total: int, peak: float, warmup: int) -> float:

@@ -66,7 +66,7 @@ def main():
     import texts
 
     works, answers = getattr(texts, f'{race.SUBJECTS[args.subject]}_{args.size.kind}')(args)
-    race.serve(args, works | texts.product(args), answers)
+    race.serve(args, works | race.product(args), answers)
   else:
     print_table(args)
 
@@ -82,13 +82,11 @@ def print_table(args):
     flops = float(answers['vitlab']['flops'])
     memory.update({name: float(x['memory']) for name, x in answers.items() if 'memory' in x})
 
-  subjects = race.possible(args, args.size.subjects)
+  subjects = race.possible(args.size.subjects)
   medians = race.measure(args, [args.work, 'matmul'], compare, subjects)
   peak = race.peak(args, medians)
   print(f'{args.size.title}: {args.size}')
-  print(
-    f'{args.dtype}, {args.platform}, {args.threads} threads; median ms of {args.rounds} ', end=''
-  )
+  print(f'{args.dtype}, {args.threads} threads; median ms of {args.rounds} ', end='')
   print(f'rounds, share of the {peak / 1e9:.0f} GFLOP/s of the largest matrix product ', end='')
   print(f'(ratio against {args.size.peer})\n')
   race.print_table(

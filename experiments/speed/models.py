@@ -2,7 +2,6 @@
 
   python experiments/speed/models.py --model=vit    # or swin, tnt, resnet; float32, 2 threads
   python experiments/speed/models.py --first-step   # seconds from process start to the first step
-  python experiments/speed/models.py --platform=gpu --variant=B/16 --batch=256 --dtype=bfloat16
 
 Needs `tests/requirements.txt`. How it is measured: `race.py`; what: `subjects.py`,
 `plain_vit.py`.
@@ -61,6 +60,7 @@ def parse_args():
   if args.variant not in peer.names:
     parser.error(f'--variant={args.variant}: {args.model} has {", ".join(peer.names)} here')
   args.timm, args.words = peer.names[args.variant], peer.words
+  args.pixels, args.theirs = 224, {}
   args.batches = dict.fromkeys(WORKS, args.batch) if args.batch else peer.batches
   return args
 
@@ -86,7 +86,7 @@ def serve(args):
     works['train']()
     print('done', flush=True)
   else:
-    race.serve(args, works, answers)
+    race.serve(args, works | race.product(args), answers)
 
 
 def print_table(args):
@@ -103,7 +103,7 @@ def print_table(args):
   subjects = (*race.USUAL, *([race.PLAIN] if args.model == 'vit' else []))
   medians = race.measure(args, [*WORKS, 'matmul'], compare, subjects)
   peak = race.peak(args, medians)
-  print(f'{args.model} {args.variant}, 224 px, {args.dtype}, {args.platform}, ', end='')
+  print(f'{args.model} {args.variant}, 224 px, {args.dtype}, ', end='')
   print(f'{args.threads} threads; median ms of {args.rounds} rounds, share of the ', end='')
   print(f'{peak / 1e9:.0f} GFLOP/s of the largest matrix product (ratio against {race.PEER})\n')
   titles = {work: f'{work}, batch {args.batches[work]}' for work in WORKS}

@@ -33,18 +33,19 @@ SUBJECTS = {
 }
 PEER = 'torch.compile'
 USUAL = ('torch eager', PEER, 'vitlab', 'vitlab, 2 host devices')
+SIZES = dict(cpu=2048, gpu=8192)  # rows of the matrices whose product says what is possible
 Works = dict[str, Callable[[], Any]]
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(description=description)
   parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'])
-  parser.add_argument('--platform', default='cpu', choices=['cpu', 'gpu'])
   parser.add_argument('--threads', type=int, default=2)
   parser.add_argument('--rounds', type=int, default=9)
   parser.add_argument('--seconds', type=float, default=1.0, help='of one sample')
   parser.add_argument('--subject', help=argparse.SUPPRESS)
   parser.add_argument('--folder', help=argparse.SUPPRESS)
+  parser.set_defaults(platform='cpu')
   return parser
 
 
@@ -58,20 +59,23 @@ def serve(args: argparse.Namespace, works: Works, answers: Callable[[], dict]):
       work()
   print('ready', flush=True)
   for line in sys.stdin:
-    work = works[line.strip()]
-    for _ in range(2):  # the first is untimed: a process that has slept is slow for a while
-      calls, start = 0, time.perf_counter()
-      while (seconds := time.perf_counter() - start) < args.seconds:
-        work()
-        calls += 1
-    print(seconds / calls, flush=True)
+    print(sample(works[line.strip()], args.seconds), flush=True)
+
+
+def sample(work: Callable[[], Any], seconds: float) -> float:
+  """Seconds of one call, of as many as there is time for."""
+  for _ in range(2):  # the first is untimed: a process that has slept is slow for a while
+    calls, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds:
+      work()
+      calls += 1
+  return passed / calls
 
 
 def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Popen:
   """This program once more, as one subject."""
   environment = os.environ | {'OMP_NUM_THREADS': str(args.threads), 'PYTHONPATH': HERE.parents[1]}
-  if args.platform == 'cpu':
-    environment['JAX_PLATFORMS'] = 'cpu'
+  environment['JAX_PLATFORMS'] = 'cpu'
   if subject == ALL_INSTRUCTIONS:
     environment['LD_PRELOAD'] = _all_instructions(folder)
   command = [sys.executable, *sys.argv, f'--subject={subject}', f'--folder={folder}']
@@ -79,13 +83,12 @@ def start(args: argparse.Namespace, subject: str, folder: str) -> subprocess.Pop
   return subprocess.Popen(command, env=environment, **pipes)
 
 
-def possible(args: argparse.Namespace, subjects: Sequence[str]) -> list[str]:
+def possible(subjects: Sequence[str]) -> list[str]:
   """Those that this machine can have; what MKL would do by itself is no subject of its own."""
-  left_out = set() if args.platform == 'cpu' else {'vitlab, 2 host devices', ALL_INSTRUCTIONS}
   cpu = pathlib.Path('/proc/cpuinfo')
-  if not cpu.exists() or 'AuthenticAMD' not in cpu.read_text() or not shutil.which('cc'):
-    left_out.add(ALL_INSTRUCTIONS)
-  return [subject for subject in subjects if subject not in left_out]
+  if cpu.exists() and 'AuthenticAMD' in cpu.read_text() and shutil.which('cc'):
+    return list(subjects)
+  return [subject for subject in subjects if subject != ALL_INSTRUCTIONS]
 
 
 def _all_instructions(folder: str) -> str:
@@ -112,7 +115,7 @@ def measure(
   """
   import numpy as np
 
-  subjects = possible(args, subjects)
+  subjects = possible(subjects)
   samples = {(subject, work): [] for subject in subjects for work in works}
   with tempfile.TemporaryDirectory() as folder:
     processes = {}
@@ -137,15 +140,32 @@ def _ask(process: subprocess.Popen, work: str) -> float:
   return float(process.stdout.readline())
 
 
-def peak_size(args: argparse.Namespace) -> int:
-  """Rows of the square matrices whose product says what the machine can do."""
-  return 2048 if args.platform == 'cpu' else 8192
+def product(args: argparse.Namespace) -> Works:
+  """The work 'matmul', which says what the machine can do: a product of two square matrices.
+
+  They are random: GPUs multiply ones or zeros faster than numbers.
+  """
+  size = (SIZES[args.platform],) * 2
+  if SUBJECTS[args.subject] == 'torch':
+    import torch
+
+    device, wait = 'cpu', lambda: None
+    if args.platform == 'gpu':
+      device, wait = 'cuda', torch.cuda.synchronize
+    big = torch.randn(size, dtype=getattr(torch, args.dtype), device=device)
+    return {'matmul': lambda: (big @ big, wait())}
+  import jax
+  import jax.numpy as jnp
+
+  big = jax.random.normal(jax.random.key(0), size, args.dtype)
+  multiply = jax.jit(jnp.matmul)
+  return {'matmul': lambda: multiply(big, big).block_until_ready()}
 
 
 def peak(args: argparse.Namespace, medians: dict[tuple[str, str], float]) -> float:
-  """FLOP/s of the fastest subject's work 'matmul', a product of two such matrices."""
+  """FLOP/s of the fastest subject's `product`."""
   seconds = min(value for (_, work), value in medians.items() if work == 'matmul')
-  return 2 * peak_size(args) ** 3 / seconds
+  return 2 * SIZES[args.platform] ** 3 / seconds
 
 
 def compare_logits(answers: dict[str, dict], peer: str = PEER) -> float:

@@ -50,11 +50,8 @@ def torch_works(args):
   if 'compile' in args.subject:
     tree = of_torch(tensors(model), args.size.depth, args.size.num_heads)
     np.savez(f'{args.folder}/weights.npz', **flatten_dict(tree, sep='/'))
-  device = 'cuda' if args.platform == 'gpu' else 'cpu'
-  model = model.to(device)
-  rows = [[torch.from_numpy(x).long().to(device) for x in b.values()] for b in batches(args.size)]
-  half = torch.autocast(device, torch.bfloat16, enabled=args.dtype == 'bfloat16')
-  wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+  rows = [[torch.from_numpy(x).long() for x in b.values()] for b in batches(args.size)]
+  half = torch.autocast('cpu', torch.bfloat16, enabled=args.dtype == 'bfloat16')
   decoder, loss = Decoder(model), model.loss
   if 'compile' in args.subject:
     # One program a bucket, as we have: faster than one for all lengths.
@@ -65,22 +62,20 @@ def torch_works(args):
   def decode():
     model.eval()
     with torch.inference_mode(), half:
-      said = [decoder.greedy(tokens) for tokens, _ in rows]
-    wait()
-    return said
+      return [decoder.greedy(tokens) for tokens, _ in rows]
 
   def answers():
-    said = together([x.cpu().numpy() for x in decode()])
+    said = together([x.numpy() for x in decode()])
     with torch.inference_mode(), half:
       logits, cached = model.logits(*rows[-1]), decoder.logits(*rows[-1])
     if args.dtype == 'float32' and (far := (logits - cached).abs().max()) > 1e-4:
       raise SystemExit(f'decoding with a cache differs from decoding without by {far}')
-    return dict(logits=logits[::8].float().cpu().numpy(), said=said)
+    return dict(logits=logits[::8].float().numpy(), said=said)
 
-  return dict(train=torch_step(model, loss, rows, half, wait), decode=decode), answers
+  return dict(train=torch_step(model, loss, rows, half), decode=decode), answers
 
 
-def torch_step(model, loss, rows, half, wait):
+def torch_step(model, loss, rows, half):
   """AdamW along all batches."""
   import torch
 
@@ -94,7 +89,6 @@ def torch_step(model, loss, rows, half, wait):
       value.backward()
       optimizer.step()
       optimizer.zero_grad(set_to_none=True)
-    wait()
 
   return train
 

@@ -62,6 +62,15 @@ class Stepper:
     new = jax.tree.map(lambda value, like: jax.device_put(value, like.sharding), variables, old)
     self.state = self.state._replace(variables={'model': new})
 
+  def load_file(self, path: str, family: str, form: str) -> None:
+    """Replaces them by the weights that another subject has left there, in that form."""
+    from safetensors.numpy import load_file
+
+    from vitlab.pretrained import import_tensors
+
+    like = self.state.variables['model']
+    self.load(import_tensors(load_file(path), like, family, form))
+
   def train(self, batch: Any) -> None:
     import jax
 
@@ -69,12 +78,18 @@ class Stepper:
       self.state, metrics = self._step(self.state, batch)
       jax.block_until_ready(metrics)
 
-  def train_memory(self, batch: Any) -> int:
-    """Bytes on all devices at the height of a step, by its compiled program."""
+  def compiled(self, name: str, batch: Any) -> Any:
+    """The program of a prediction, or of the step, 'train'; the calls that follow run it."""
     import jax
 
     with jax.set_mesh(self.mesh):
-      found = self._step.lower(self.state, batch).compile().memory_analysis()
+      if name == 'train':
+        return self._step.lower(self.state, batch).compile()
+      return self._predict[name].lower(self.state.variables, batch).compile()
+
+  def train_memory(self, batch: Any) -> int:
+    """Bytes on all devices at the height of a step, by its compiled program."""
+    found = self.compiled('train', batch).memory_analysis()
     parts = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
     return self.mesh.size * (parts - found.alias_size_in_bytes)
 

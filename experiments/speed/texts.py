@@ -14,6 +14,10 @@ PROMPT = 32  # tokens that are there before any is said
 SAID = {'generation': 128, 'gpt2': 64}
 
 
+def batch(args):
+  return {'tokens': tokens(args, 1)}
+
+
 def tokens(args, more=0):
   import numpy as np
 
@@ -21,29 +25,12 @@ def tokens(args, more=0):
   return np.random.default_rng(0).integers(0, args.size.vocab_size, shape).astype(np.int32)
 
 
-def product(args):
-  """The work 'matmul', which says what the machine can do."""
-  size = (race.peak_size(args),) * 2
-  if race.SUBJECTS[args.subject] == 'torch':
-    import torch
-
-    big = torch.ones(size, dtype=getattr(torch, args.dtype))
-    return {'matmul': lambda: big @ big}
-  import jax
-  import jax.numpy as jnp
-
-  big, multiply = jnp.ones(size, args.dtype), jax.jit(jnp.matmul)
-  return {'matmul': lambda: multiply(big, big).block_until_ready()}
-
-
 def _torch(args):
-  sys.path.insert(0, str(HERE.parents[2] / 'tests'))
-  sys.path.insert(0, str(HERE.parents[1] / 'language'))
-  import _helpers.torchvision_shim  # noqa: F401  transformers would import a broken torchvision
+  from torch_stepper import prepare
+
+  prepare(args)
   import torch
 
-  torch.set_num_threads(args.threads)
-  torch.manual_seed(0)
   return torch, torch.autocast('cpu', torch.bfloat16, enabled=args.dtype == 'bfloat16')
 
 
@@ -59,36 +46,35 @@ def _file(args):
   return f'{args.folder}/weights.safetensors'
 
 
-def torch_step(args):
-  torch, half = _torch(args)
+def torch_works(args):
+  """Forward pass and step of nanoGPT's."""
+  import torch_stepper
+
+  device = torch_stepper.prepare(args)
+  sys.path.insert(0, str(HERE.parents[1] / 'language'))
   import plain_gpt
-  from subjects import growth
+  import torch
 
   size = args.size
   model = plain_gpt.GPT(
     size.vocab_size, size.length, size.width, size.depth, size.num_heads, bias=True
-  )
-  _share(args, plain_gpt.huggingface(model).items())
-  optimizer = plain_gpt.optimizer(model, 1e-6, 0.95, 0.05)
-  run = torch.compile(model) if 'compile' in args.subject else model
-  rows = torch.from_numpy(tokens(args, 1)).long()
+  ).to(device)
+  rows = torch.from_numpy(tokens(args, 1)).long().to(device)
   read, targets = rows[:, :-1], rows[:, 1:].reshape(-1)
 
-  def train():
-    with half:
-      loss = torch.nn.functional.cross_entropy(run(read).flatten(0, 1), targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+  def using(run):
+    return (
+      lambda: run(read),
+      lambda: torch.nn.functional.cross_entropy(run(read).flatten(0, 1), targets),
+    )
 
-  def answers():
-    with torch.no_grad():
-      logits = model(read).float().numpy()
-    train()  # compiles, and makes the optimiser's moments
-    memory = growth(train) + 3 * sum(weight.nbytes for weight in model.parameters())
-    return dict(logits=logits, memory=memory)
+  optimizer = plain_gpt.optimizer(model, 1e-6, 0.95, 0.05)
+  return torch_stepper.works(args, model, plain_gpt.huggingface(model), using, optimizer)
 
-  return dict(step=train), answers
+
+def torch_step(args):
+  works, answers = torch_works(args)
+  return dict(step=works['train']), answers
 
 
 def _huggingface_gpt(args):
@@ -142,27 +128,31 @@ def torch_encoder(args):
   return dict(encoder=forward), lambda: dict(logits=forward().float().numpy())
 
 
-def _stepper(args, spec, task_spec, batch, family):
-  from stepper import Stepper, prepare
-
-  devices = prepare(args)
-  from safetensors.numpy import load_file
-
+def make_task(args, dtype):
+  """Of GPT as nanoGPT has it."""
   from vitlab import registry
-  from vitlab.pretrained import import_tensors
 
-  model = registry.make('models', spec | dict(dtype=args.dtype))
-  task = registry.make('tasks', task_spec, model=model)
-  stepper = Stepper(task, devices, batch)
-  like = stepper.state.variables['model']
-  stepper.load(import_tensors(load_file(_file(args)), like, family, 'huggingface'))
-  return model, task, stepper
+  model = registry.make('models', _gpt_spec(args.size, mlp='gelu', dtype=dtype))
+  return registry.make('tasks', dict(name='language_model'), model=model)
 
 
 def _gpt_spec(size, **words):
   sizes = dict(width=size.width, depth=size.depth, num_heads=size.num_heads, mlp_dim=4 * size.width)
   common = dict(name='gpt', vocab_size=size.vocab_size, context=size.length, dropout_rate=0.0)
   return common | sizes | words
+
+
+def _stepper(args, spec, task_spec, batch, family):
+  from stepper import Stepper, prepare
+
+  devices = prepare(args)
+  from vitlab import registry
+
+  model = registry.make('models', spec | dict(dtype=args.dtype))
+  task = registry.make('tasks', task_spec, model=model)
+  stepper = Stepper(task, devices, batch)
+  stepper.load_file(_file(args), family, 'huggingface')
+  return model, task, stepper
 
 
 def _flops(task, name, stepper, batch):
@@ -172,26 +162,25 @@ def _flops(task, name, stepper, batch):
 
 
 def jax_step(args):
-  batch = {'tokens': tokens(args, 1)}
+  given = batch(args)
   less = dict(scan=True, remat='dots_with_no_batch_dims_saveable')
   spec = _gpt_spec(args.size, mlp='gelu', **(less if args.subject == race.LESS_MEMORY else {}))
-  _, task, stepper = _stepper(args, spec, dict(name='language_model'), batch, 'gpt')
+  _, task, stepper = _stepper(args, spec, dict(name='language_model'), given, 'gpt')
   import numpy as np
 
-  rows = stepper.put(batch)
+  rows = stepper.put(given)
 
   def answers():
     logits = np.asarray(stepper.predict('logits', rows))
-    counted = 3 * _flops(task, 'logits', stepper, batch)
+    counted = 3 * _flops(task, 'logits', stepper, given)
     return dict(logits=logits, flops=counted, memory=stepper.train_memory(rows))
 
   return dict(step=lambda: stepper.train(rows)), answers
 
 
 def jax_generation(args):
-  batch = {'tokens': tokens(args, 1)}
-  spec = _gpt_spec(args.size)
-  model, task, stepper = _stepper(args, spec, dict(name='language_model'), batch, 'gpt')
+  spec, task_spec = _gpt_spec(args.size), dict(name='language_model')
+  model, task, stepper = _stepper(args, spec, task_spec, batch(args), 'gpt')
   import numpy as np
 
   from vitlab.ops.search import make_search
@@ -217,18 +206,18 @@ def jax_generation(args):
 
 
 def jax_encoder(args):
-  batch = {'tokens': tokens(args)}
+  given = {'tokens': tokens(args)}
   spec = dict(name='bert', vocab_size=args.size.vocab_size, head='none', dropout_rate=0.0)
   task_spec = dict(name='masked_lm', vocab_size=args.size.vocab_size, special=dict(mask=0))
-  _, task, stepper = _stepper(args, spec, task_spec, batch, 'bert')
+  _, task, stepper = _stepper(args, spec, task_spec, given, 'bert')
   import numpy as np
 
-  rows = stepper.put(batch)
+  rows = stepper.put(given)
 
   def forward():
     return stepper.predict('logits', rows)
 
   def answers():
-    return dict(logits=np.asarray(forward()), flops=_flops(task, 'logits', stepper, batch))
+    return dict(logits=np.asarray(forward()), flops=_flops(task, 'logits', stepper, given))
 
   return dict(encoder=forward), answers

@@ -1,7 +1,7 @@
 """Our Transformer against torch's, in one run: AdamW steps and greedy decoding with a cache.
 
   python experiments/speed/translation.py    # as for Multi30k, float32, 2 threads
-  python experiments/speed/translation.py --platform=gpu --variant=base --dtype=bfloat16
+  python experiments/speed/translation.py --variant=base
 
 Needs torch. How it is measured: `race.py`; what: `sentences.py`. Sentences are random, their
 lengths like real ones, sorted into buckets; every call goes through all buckets once. Speeds count
@@ -68,7 +68,7 @@ def print_table(args):
 
   medians = race.measure(args, WORKS, compare)
   print(f'{args.variant}: {args.size}')
-  print(f'{args.dtype}, {args.platform}, {args.threads} threads; ', end='')
+  print(f'{args.dtype}, {args.threads} threads; ', end='')
   print(f'tokens/s, medians of {args.rounds} rounds (ratio against {race.PEER})\n')
   titles = {work: f'{work}, tokens/s' for work in WORKS}
   race.print_table(titles, medians, lambda work, seconds: f'{tokens[work] / seconds:10,.0f}')
