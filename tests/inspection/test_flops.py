@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from jax._src.cudnn import fused_attention_stablehlo
 
 from vitlab.inspection import flops
 
@@ -54,6 +55,20 @@ def test_a_scan_counts_every_turn_and_nesting_hides_nothing():
     return jax.lax.scan(turn, x, None, length=5)[0]
 
   assert flops.count(nested, X, SQUARE)['float32'] == 5 * 2 * (2 * 4 * 8 * 8)
+
+
+def test_the_products_within_a_kernel_of_cudnn_count(monkeypatch):
+  """Which is traced without a GPU, but not compiled."""
+  monkeypatch.setattr(fused_attention_stablehlo, 'check_cudnn_version', lambda: 92000)
+  monkeypatch.setattr(fused_attention_stablehlo, 'check_compute_capability', lambda _: True)
+  q, k = (jax.ShapeDtypeStruct((2, t, 3, 8), jnp.bfloat16) for t in (10, 12))
+
+  def attend(q, k, v):
+    return jax.nn.dot_product_attention(q, k, v, implementation='cudnn').sum()
+
+  product = 2 * (2 * 3 * 10 * 12 * 8)
+  assert flops.count(attend, q, k, k) == {'bfloat16': 2 * product}
+  assert flops.count(jax.grad(attend, (0, 1, 2)), q, k, k) == {'bfloat16': (2 + 5) * product}
 
 
 def test_what_nobody_reads_does_not_count():

@@ -13,6 +13,9 @@ import jax
 from jax.extend import core
 from jax.interpreters import partial_eval
 
+# cuDNN's attention -> its products as wide as keys, and as values; the gradient makes logits again.
+_FUSED = {'dot_product_attention_fwd_wrapper': (1, 1), 'dot_product_attention_bwd_wrapper': (3, 2)}
+
 
 def count(function: Callable[..., Any], *arguments: Any) -> dict[str, float]:
   """FLOPs of `function(*arguments)` by the dtype of the operands, e.g. {'bfloat16': 9.2e9}.
@@ -42,6 +45,8 @@ def _count(jaxpr: core.Jaxpr) -> dict[str, float]:
       total[_dtype(equation)] += _dot_general(equation)
     elif name == 'conv_general_dilated':
       total[_dtype(equation)] += _convolution(equation)
+    elif name in _FUSED:
+      total[_dtype(equation)] += _attention(equation)
     elif name == 'cond':
       branches = [_count(branch.jaxpr) for branch in equation.params['branches']]
       total.update(max(branches, key=lambda flops: sum(flops.values())))
@@ -79,3 +84,9 @@ def _convolution(equation: core.JaxprEqn) -> float:
   numbers = equation.params['dimension_numbers'].rhs_spec
   per_output = math.prod(kernel) / kernel[numbers[0]]
   return 2.0 * math.prod(equation.outvars[0].aval.shape) * per_output
+
+
+def _attention(equation: core.JaxprEqn) -> float:
+  (b, t, n, k), (_, s, *_), (*_, v) = (operand.aval.shape for operand in equation.invars[:3])
+  of_keys, of_values = _FUSED[equation.primitive.name]
+  return 2.0 * b * n * t * s * (of_keys * k + of_values * v)
