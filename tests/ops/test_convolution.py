@@ -34,7 +34,7 @@ def answers(convolve, x, kernel):
   return convolve(x, kernel), jax.grad(value, (0, 1))(x, kernel), jax.grad(steep, (0, 1))(x, kernel)
 
 
-@pytest.mark.parametrize('rows', [1, 5, 8, 16, 19])
+@pytest.mark.parametrize('rows', [1, 8, 19])
 @pytest.mark.parametrize(('stride', 'pads', 'dilation'), GEOMETRIES)
 def test_results_and_gradients_are_those_of_jax(rows, stride, pads, dilation, x64, monkeypatch):
   monkeypatch.setattr(ops, 'ROWS', 4)
