@@ -42,9 +42,11 @@ def main() -> None:
   values = parser.parse_args()
   values.output.mkdir(parents=True, exist_ok=True)
   found = {}
+  alike = len({folder.name for folder in values.workdirs}) < len(values.workdirs)
   for folder in values.workdirs:
-    found[folder.name] = measured(folder, values.split, values.candidates)
-    print(folder.name, found[folder.name], file=sys.stderr, flush=True)
+    name = str(folder) if alike else folder.name
+    found[name] = measured(folder, values.split, values.candidates)
+    print(name, found[name], file=sys.stderr, flush=True)
   (values.output / 'no_nms.json').write_text(json.dumps(found, indent=1))
   show(found)
   draw(found, values.output / 'no_nms.png')
