@@ -124,14 +124,15 @@ def _draw(name: str, place: frame.Place, rows: list[frame.Row]) -> None:
 
 
 def _write(folder: pathlib.Path, size: str) -> None:
-  """The page, of all claims that have an outcome."""
+  """The page, of all claims that have an outcome, of the predictions that they make now."""
   told, missing = [], []
   for name in CLAIMS:
     place = folder / name
-    if not (place / OUTCOME).exists():
+    file = place / OUTCOME
+    found = [frame.Found(*one) for one in json.loads(file.read_text())] if file.exists() else []
+    if len(found) != len(_claim(name).PREDICTIONS):
       missing.append(_claim(name))
       continue
-    found = [frame.Found(*one) for one in json.loads((place / OUTCOME).read_text())]
     sessions = frame.stored(place / SESSIONS)
     seconds = sum(row['processors'] for row in sessions)
     figure = (place / 'figure.svg').read_text()
