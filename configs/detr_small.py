@@ -2,8 +2,8 @@
 
   command   python launch.py --config=configs/detr_small.py:path=cells
   hardware  2 CPU cores, or 1 GPU
-  time      depends on your pictures
-  reached   depends on your pictures
+  time      about 47 CPU minutes for BCCD, 205 blood-cell images to train on
+  reached   there, on the 72 of the test: AP50 65.5 %, AP 36.2 % (seed 0), behind the two others
 
 `path` is a folder or an archive in COCO's, Pascal VOC's or YOLO's format, which it finds out. The
 paper's DETR learns nothing from so few pictures: here queries look around learned boxes (`focus`),

@@ -2,8 +2,9 @@
 
   command   python launch.py --config=configs/sagan_fashion_mnist.py:path=FOLDER
   hardware  2 CPU cores
-  time      55 CPU minutes by the time of its steps (730 ms of CPU each, on a machine in use)
-  reached   not yet run to its end
+  time      32 CPU minutes by the time of its steps (430 ms of CPU each)
+  reached   not run to its end: seen through a ResNet (92.1 %), after 1,350 steps a distance of 0.95
+            (real halves: 0.04), 90 % recognised, but a recall of 5 %: too much alike
 
 FOLDER holds the four files of github.com/zalandoresearch/fashion-mnist; by default it is
 data/fashion_mnist. `encoder=WORKDIR`, of `configs/vit_fashion_mnist.py` for example, is what the
