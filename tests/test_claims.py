@@ -128,10 +128,10 @@ def test_one_command_measures_draws_and_writes_the_page(tmp_path, capsys):
   assert 'var(--c0)' in svg and drawing.COLOURS['c0'] not in svg
   assert not set(re.findall(r'#[0-9a-f]{6}\b', svg)) - {'#000000'}  # light or dark, by the page
   assert capsys.readouterr().out.count('A convolution is self-attention: holds') == 2
-  (tmp_path / 'tiny/c4/outcome.json').write_text('[[true, "of one prediction, once"]]')
+  (tmp_path / 'tiny/c4/outcome.json').write_text('[[true, "of one prediction, long ago"]]')
   assert run.main([*command[:1], '--only=convolution', command[2]]) == 0
   text = (tmp_path / 'tiny/claims.html').read_text()
-  assert 'once' not in text and c4_quadratic.TITLE in text
+  assert 'long ago' not in text and c4_quadratic.TITLE in text
 
 
 def test_trainings_are_a_sweep_that_goes_on_and_a_block_of_ours_is_in_them(tmp_path):

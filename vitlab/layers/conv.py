@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from vitlab.errors import unknown
 from vitlab.layers.dense import contract
 from vitlab.layers.sharding import apply_split
-from vitlab.ops import pooling
+from vitlab.ops import max_pooling
 from vitlab.ops.convolution import convolution
 
 PADDINGS = ('symmetric', 'same')
@@ -115,9 +115,9 @@ def max_pool(
 ) -> Float[Array, 'b y x c']:
   """The largest value in each window, padding excepted; pads as `Conv` does.
 
-  Equal largest values share the gradient alike, of which torch gives all to the first.
+  Of equal largest values the first gets the gradient, as in torch.
   """
-  return pooling.max_pool(x, size, stride, tuple(_padding(x.shape[1:3], size, stride, padding)))
+  return max_pooling.max_pool(x, size, stride, tuple(_padding(x.shape[1:3], size, stride, padding)))
 
 
 def window_mean(

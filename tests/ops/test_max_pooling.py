@@ -5,19 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitlab.ops.pooling import max_pool
+from vitlab.ops.max_pooling import max_pool
 
 
 def brute_force(x, dy, size, stride, pads):
-  """Values, and the gradient that each pixel gets of the windows whose largest it is."""
+  """Values, and the gradient that each pixel gets of the windows whose first largest it is."""
   padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
   y, gradient = np.zeros_like(dy), np.zeros_like(padded)
   for b, row, column, c in np.ndindex(*dy.shape):
     rows, columns = (slice(n * stride, n * stride + size) for n in (row, column))
     window = b, rows, columns, c
     y[b, row, column, c] = padded[window].max()
-    equal = padded[window] == padded[window].max()
-    gradient[window] += dy[b, row, column, c] * equal / equal.sum()
+    first = np.unravel_index(padded[window].argmax(), padded[window].shape)
+    gradient[window][first] += dy[b, row, column, c]
   (above, _), (left, _) = pads
   return y, gradient[:, above : above + x.shape[1], left : left + x.shape[2]]
 
