@@ -153,9 +153,9 @@ def test_max_pool_with_the_padding_of_tensorflow(x64):
   assert_close([max_pool(jnp.asarray(MAP - 10), 3, 2, 'same')], [y])
 
 
-def test_of_equal_values_the_first_gets_the_gradient_of_their_maximum():
+def test_equal_values_share_the_gradient_of_their_maximum():
   gradient = jax.grad(lambda x: max_pool(x, 2, 2).sum())(jnp.ones((1, 2, 2, 1)))
-  assert gradient.ravel().tolist() == [1, 0, 0, 0]
+  assert gradient.sum() == 1 and gradient.min() > 0
 
 
 def test_a_standardized_kernel_has_filters_of_mean_0_and_variance_1():
