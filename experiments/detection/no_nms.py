@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from vitlab import registry, workdir  # noqa: E402
 from vitlab.evaluators import average_precision  # noqa: E402
+from vitlab.report.run import short_names  # noqa: E402
 from vitlab.train import evaluate, setup  # noqa: E402
 from vitlab.workdir import model  # noqa: E402
 
@@ -42,9 +43,8 @@ def main() -> None:
   values = parser.parse_args()
   values.output.mkdir(parents=True, exist_ok=True)
   found = {}
-  alike = len({folder.name for folder in values.workdirs}) < len(values.workdirs)
-  for folder in values.workdirs:
-    name = str(folder) if alike else folder.name
+  paths = list(dict.fromkeys(folder.absolute() for folder in values.workdirs))
+  for folder, name in zip(paths, short_names(paths)):
     found[name] = measured(folder, values.split, values.candidates)
     print(name, found[name], file=sys.stderr, flush=True)
   (values.output / 'no_nms.json').write_text(json.dumps(found, indent=1))

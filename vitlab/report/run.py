@@ -56,7 +56,7 @@ def read(workdirs: Sequence[str | pathlib.Path]) -> list[Run]:
   for path in paths:
     if not path.is_dir():
       raise UserError(f'no workdir {str(path)!r}: give folders that a run wrote')
-  return [_read(path, name) for path, name in zip(paths, _names(paths))]
+  return [_read(path, name) for path, name in zip(paths, short_names(paths))]
 
 
 def _read(path: pathlib.Path, name: str) -> Run:
@@ -73,7 +73,8 @@ def _mapping(value: Any) -> dict[str, Any]:
   return value if isinstance(value, dict) else {}
 
 
-def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+def short_names(paths: Sequence[pathlib.Path]) -> list[str]:
+  """The ends of different paths, as long as it takes to tell them apart."""
   depth = 1
   while True:
     names = ['/'.join(path.parts[-depth:]) for path in paths]
