@@ -53,13 +53,11 @@ def attend(
   if _cudnn_can(q, k, v, bias, mask, causal):
     return _fused(q, k, v, bias, mask, causal, scale, 'cudnn')
   t, s = q.shape[2], k.shape[2]
-  steps = min(STEPS, t // LEAST_ROWS) if causal and t <= s else 1
+  steps = max(min(STEPS, t // LEAST_ROWS), 1) if causal and t <= s else 1
   # A program that is exported takes batches of any size: what it does is that of one row.
   batch = q.shape[0] if isinstance(q.shape[0], int) else 1
   rows = max(BLOCK // (batch * q.shape[1] * s), LEAST_ROWS)
   rows = min(rows, t // (2 * steps)) if 4 * rows <= t else t
-  if steps < 2:
-    return _mixed(rows, q, k, v, bias, mask, causal, scale)
   edges = [t * step // steps for step in range(steps + 1)]
   mixed = [
     _mixed(rows, *_step(first, last, q, k, v, bias, mask), causal, scale)
@@ -135,7 +133,7 @@ def _logits(q, k, bias, mask, causal, scale):
 
 
 def _step(first, last, q, k, v, bias, mask):
-  """Some of the queries of causal attention, with the keys that the last of them sees."""
+  """Some of the queries, with the keys that the last of them sees in causal attention."""
   t, s = q.shape[2], k.shape[2]
   seen = s - t + last
 
