@@ -71,3 +71,9 @@ def test_inside_a_loop_gradients_have_the_order_in_which_xla_is_fast():
   text = jax.jit(loop).lower(x, kernel).compile().as_text()
   orders = re.findall(r' convolution\(.*dim_labels=([^,]*)', text)
   assert ' while(' in text and set(orders) == {'b01f_01io->b01f'}
+
+
+def test_the_long_sum_of_16_bit_gradients_is_taken_in_float32():
+  x, kernel = jnp.ones((512, 7, 7, 1), jnp.bfloat16), jnp.ones((3, 3, 1, 1), jnp.bfloat16)
+  gradient = jax.grad(lambda kernel: ops.convolution(x, kernel).sum())(kernel)
+  assert gradient.dtype == jnp.bfloat16 and (gradient == 512 * 25).all()

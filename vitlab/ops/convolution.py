@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vitlab.ops.precision import wide
+
 ROWS = 8  # of a batch that the gradient of a kernel takes at a time
 AXES = ('NHWC', 'HWIO', 'NHWC')
 
@@ -74,15 +76,7 @@ def convolution(
   if jax.default_backend() == 'cpu' and groups == 1:
     sides, size = x.shape[1:3], kernel.shape[:2]
     return _convolved(x, kernel, Geometry(sides, size, stride, tuple(pads), dilation))
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    pads,
-    rhs_dilation=(dilation, dilation),
-    dimension_numbers=AXES,
-    feature_group_count=groups,
-  )
+  return _lax(x, kernel, pads, stride, dilation=dilation, groups=groups)
 
 
 # ⟨convolution of x with k, y⟩ is linear in all three: the gradients of each of these functions are
@@ -91,7 +85,7 @@ def convolution(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolved(x, kernel, how):
-  return _lax(x, kernel, how.pads, stride=how.stride, dilation=how.dilation)
+  return _lax(x, kernel, how.pads, how.stride, dilation=how.dilation)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -114,18 +108,20 @@ def _of_kernel(x, dy, how):
 
   def some(x, dy):
     x, dy = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
-    return _lax(x, dy, pads, stride=how.dilation, dilation=how.stride).transpose(1, 2, 0, 3)
+    return _lax(x, dy, pads, how.dilation, dilation=how.stride).transpose(1, 2, 0, 3)
 
   whole = len(x) - len(x) % ROWS
   if whole < 2 * ROWS or jax.sharding.get_abstract_mesh().size > 1:
     return some(x, dy)
   groups = tuple(a[:whole].reshape(-1, ROWS, *a.shape[1:]) for a in (x, dy))
-  first = some(x[whole:], dy[whole:]) if whole < len(x) else 0
-  zeros = jnp.zeros((*how.size, x.shape[-1], dy.shape[-1]), x.dtype) + first
-  return jax.lax.scan(lambda total, group: (total + some(*group), None), zeros, groups)[0]
+  start = jnp.zeros((*how.size, x.shape[-1], dy.shape[-1]), x.dtype)
+  if whole < len(x):
+    start = some(x[whole:], dy[whole:])
+  add = lambda total, group: (total + some(*group), None)  # noqa: E731
+  return jax.lax.scan(add, wide(start), groups)[0].astype(x.dtype)
 
 
-def _lax(x, kernel, pads, stride=1, spread=1, dilation=1):
+def _lax(x, kernel, pads, stride=1, spread=1, dilation=1, groups=1):
   return jax.lax.conv_general_dilated(
     x,
     kernel,
@@ -134,6 +130,7 @@ def _lax(x, kernel, pads, stride=1, spread=1, dilation=1):
     lhs_dilation=(spread, spread),
     rhs_dilation=(dilation, dilation),
     dimension_numbers=AXES,
+    feature_group_count=groups,
   )
 
 
